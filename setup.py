@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serve `pip install .`: the ROS-free half (check a fleet, load models) and the `pamdi` command.
+
+On a robot the package is built by colcon, which reads package.xml and CMakeLists.txt instead.
+"""
+
+from setuptools import find_packages, setup
+
+setup(
+    name='pamdi_ros',
+    version='0.1.0',
+    description='Priority-aware model-distributed inference for fleets of edge robots.',
+    license='Apache-2.0',
+    packages=find_packages(include=['pamdi_ros', 'pamdi_ros.*']),
+    data_files=[
+        ('share/pamdi_ros/config', ['config/fleet.schema.json', 'config/demo.yaml']),
+    ],
+    python_requires='>=3.10',
+    install_requires=['jsonschema', 'numpy', 'pyyaml', 'rich', 'scipy'],
+    extras_require={'models': ['filelock', 'safetensors', 'torch', 'torchvision', 'transformers']},
+    entry_points={'console_scripts': ['pamdi = pamdi_ros.cli.main:main']},
+)
