@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker's state machine: events with the time in, commands out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pamdi_ros.fleet import PriorityClass
+from pamdi_ros.worker.commands import Command, End, Send, Work
+from pamdi_ros.worker.ledger import Ledger
+from pamdi_ros.worker.plan import Partition, Plan
+from pamdi_ros.worker.queue import TaskQueue
+from pamdi_ros.worker.task import Hop, Status, Task, share_out_transfers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What the compute side made of a Work.
+
+    :param payload: tensors that enter the next unit, or the answer.
+    :param payload_bytes: their size [byte].
+    :param compute_s: time spent [s].
+    :param tokens: text so far, as token ids.
+    :param next_pass: the payload is the input of another pass over the model.
+    """
+
+    payload: object
+    payload_bytes: int = 0
+    compute_s: float = 0.0
+    tokens: tuple[int, ...] = ()
+    next_pass: bool = False
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker. Not thread-safe: its driver holds one lock around every call.
+
+    :param name: its name in the fleet.
+    :param classes: priority classes, most urgent first.
+    :param incarnation: which run of the worker this is; never 0.
+    :param peer_timeout_s: a peer silent for longer is taken for lost [s].
+    """
+
+    name: str
+    classes: Sequence[PriorityClass]
+    incarnation: int
+    peer_timeout_s: float = 1.0
+    plan: Plan = field(default_factory=Plan)
+    held: tuple[Partition, ...] = ()
+    drops: Counter[str] = field(default_factory=Counter)
+    tasks_run: int = 0
+    ledger: Ledger = field(init=False)
+    queue: TaskQueue = field(init=False)
+    _parked: list[Task] = field(default_factory=list)
+    _heard: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Build what depends on the arguments."""
+        self.ledger = Ledger(self.incarnation)
+        self.queue = TaskQueue([priority.qos.depth for priority in self.classes])
+
+    # --- events ---------------------------------------------------------------------------------
+
+    def assigned(self, plan: Plan, now: float) -> list[Command]:
+        """Take a new assignment; what waits is routed anew under it.
+
+        :returns: commands; none where the plan's epoch is not newer.
+        """
+        if plan.epoch <= self.plan.epoch:
+            if plan.epoch < self.plan.epoch:
+                self.drops['stale_assignment'] += 1
+            return []
+        self.plan = plan
+        return self._route_again(now)
+
+    def holding(self, partitions: Sequence[Partition], now: float) -> list[Command]:
+        """Note which partitions are loaded now; tasks that waited for them go on."""
+        self.held = tuple(partitions)
+        return self._route_again(now)
+
+    def item_arrived(self, task: Task, now: float) -> list[Command]:
+        """Take a new item, its payload still raw (:meth:`Ledger.accept` gave its key)."""
+        self.ledger.open(task)
+        return self._route(task, now)
+
+    def item_unusable(self, task: Task, reason: str, now: float) -> list[Command]:
+        """Take a new item whose message cannot be used at all: it ends at once."""
+        self.ledger.open(task)
+        return self._end(task, Status.FAILED, reason, now)
+
+    def task_received(self, task: Task, now: float) -> list[Command]:
+        """Take a task, or an answer on its way home, from a peer."""
+        source = self.plan.sources.get(task.key.source)
+        if task.status is not Status.RESULT or (source and task.next_unit >= source.unit_count):
+            return self._came_home(task, now)
+        return self._route(task, now)
+
+    def peer_heard(self, peer: str, now: float) -> None:
+        """Note a sign of life of a peer."""
+        self._heard[peer] = now
+
+    def tick(self, now: float) -> list[Command]:
+        """End the items of this home whose lifespan has passed."""
+        commands: list[Command] = []
+        for key in self.ledger.expired(now):
+            task = self.ledger.end(key, Status.EXPIRED, 'expired')
+            if task is not None:
+                commands.append(End(task, Status.EXPIRED, self._expiry(task), task.age_s(now)))
+        return commands
+
+    def next_work(self, now: float) -> tuple[Work | None, list[Command]]:
+        """Take the most urgent task that waits here.
+
+        :returns: the work, None where nothing waits; and the ends of tasks that came too late.
+        """
+        commands: list[Command] = []
+        while (task := self.queue.pop()) is not None:
+            if task.expired(now):
+                commands += self._drop(task, Status.EXPIRED, self._expiry(task), now)
+                continue
+            source = self.plan.sources[task.key.source]
+            leg = source.leg(task.next_unit)
+            if leg is not None and leg.worker == self.name:
+                last = leg.last
+            else:  # a raw item whose units run elsewhere is prepared here, at home
+                last = task.next_unit
+            answers = last == source.unit_count
+            return Work(task, task.next_unit, last, now, answers), commands
+        return None, commands
+
+    def work_done(self, work: Work, outcome: Outcome, now: float) -> list[Command]:
+        """Take the outcome of a Work and pass it on."""
+        self.tasks_run += 1
+        answered = work.answers and not outcome.next_pass
+        task = replace(
+            work.task,
+            hops=(*work.task.hops, self._hop(work, outcome.compute_s)),
+            next_unit=0 if outcome.next_pass else work.last,
+            passes_left=work.task.passes_left - (1 if outcome.next_pass else 0),
+            raw=False,
+            received_bytes=0,
+            payload=outcome.payload,
+            payload_bytes=outcome.payload_bytes,
+            tokens=outcome.tokens,
+            received_s=now,
+        )
+        if answered:
+            return self._deliver(task, now)
+        return self._route(task, now)
+
+    def work_failed(self, work: Work, reason: str, now: float) -> list[Command]:
+        """Note that a Work could not be done: the item fails."""
+        return self._drop(work.task, Status.FAILED, reason, now)
+
+    # --- decisions ------------------------------------------------------------------------------
+
+    def holds(self, model: str, first: int, last: int) -> bool:
+        """Tell whether units [first, last) are loaded here."""
+        return first == last or any(part.covers(model, first, last) for part in self.held)
+
+    def lost_peer(self, worker: str, now: float) -> bool:
+        """Tell whether a peer that was heard before has been silent for too long."""
+        heard = self._heard.get(worker)
+        return heard is not None and now - heard > self.peer_timeout_s
+
+    def _route(self, task: Task, now: float) -> list[Command]:
+        """Decide where a task goes: queue it here, send it on, park it, or end it."""
+        source = self.plan.sources.get(task.key.source)
+        if source is None or task.epoch > self.plan.epoch:
+            self._parked.append(task)  # the assignment that says where is on its way
+            return []
+        leg = source.leg(task.next_unit)
+        if leg is None:
+            return self._drop(task, Status.FAILED, f'no_route: {source.reason}', now)
+        if leg.worker == self.name:
+            if not self.holds(task.model, task.next_unit, leg.last):
+                self._parked.append(task)  # its partition is being loaded
+                return []
+            return self._enqueue(task, now)
+        if self.lost_peer(leg.worker, now):
+            silence = now - self._heard[leg.worker]
+            reason = f'worker_lost: {leg.worker} has not been heard for {silence:.1f} s'
+            return self._drop(task, Status.FAILED, reason, now)
+        if task.raw:
+            return self._enqueue(task, now)  # a sensor message becomes a tensor at home
+        return [Send(replace(task, epoch=self.plan.epoch), leg.worker)]
+
+    def _route_again(self, now: float) -> list[Command]:
+        waiting = [*self.queue.drain(), *self._parked]
+        self._parked = []
+        return [command for task in waiting for command in self._route(task, now)]
+
+    def _enqueue(self, task: Task, now: float) -> list[Command]:
+        evicted = self.queue.push(task)
+        if evicted is None:
+            return []
+        depth = self.classes[task.rank].qos.depth
+        reason = f'queue_full: a newer item came while {depth} waited at {self.name}'
+        return self._drop(evicted, Status.REFUSED, reason, now)
+
+    # --- ends -----------------------------------------------------------------------------------
+
+    def _deliver(self, task: Task, now: float) -> list[Command]:
+        if task.home != self.name:
+            return [Send(task, task.home)]
+        return self._end(task, task.status, task.reason, now)
+
+    def _came_home(self, task: Task, now: float) -> list[Command]:
+        if task.home != self.name or task.key.incarnation != self.incarnation:
+            self.drops['not_my_item'] += 1
+            return []
+        if task.status is Status.RESULT:
+            end = task.next_unit
+            stay = Hop(self.name, end, end, bytes_in=task.received_bytes)
+            task = replace(task, hops=(*task.hops, stay))
+        return self._end(task, task.status, task.reason, now)
+
+    def _drop(self, task: Task, status: Status, reason: str, now: float) -> list[Command]:
+        """End a task without an answer; its home is told where it is elsewhere."""
+        if task.home == self.name:
+            return self._end(task, status, reason, now)
+        self.drops[reason.split(':')[0]] += 1
+        return [Send(replace(task, payload=None, status=status, reason=reason), task.home)]
+
+    def _end(self, task: Task, status: Status, reason: str, now: float) -> list[Command]:
+        opened = self.ledger.end(task.key, status, reason)
+        if opened is None:
+            self.drops['late_answer'] += 1  # expired meanwhile, or answered before
+            return []
+        latency_s = opened.age_s(now)
+        hops = share_out_transfers(task.hops, latency_s)
+        return [End(replace(task, header=opened.header, hops=hops), status, reason, latency_s)]
+
+    def _expiry(self, task: Task) -> str:
+        return f'expired: no answer within its lifespan of {task.lifespan_s:g} s'
+
+    def _hop(self, work: Work, compute_s: float) -> Hop:
+        task = work.task
+        return Hop(
+            self.name,
+            work.first,
+            work.last,
+            queue_s=max(0.0, work.started_s - task.received_s),
+            compute_s=compute_s,
+            bytes_in=task.received_bytes,
+        )

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A task: the rest of an item's work, and the stays that brought it here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Status(IntEnum):
+    """How an item ended; the numbers are those of InferenceResult.msg."""
+
+    RESULT = 0
+    EXPIRED = 1
+    REFUSED = 2
+    FAILED = 3
+
+
+class ItemKey(NamedTuple):
+    """Names one item of the fleet.
+
+    :param source: name of the source.
+    :param incarnation: which run of the home worker accepted it; a restarted home counts anew.
+    :param seq: number within (source, incarnation), from 1.
+    """
+
+    source: str
+    incarnation: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One stay of a task at a worker; durations are of that worker's clock.
+
+    :param worker: its name.
+    :param first_unit: first unit run there.
+    :param last_unit: one past the last unit run there; equal to first_unit: none was.
+    :param queue_s: waited there [s].
+    :param compute_s: computed there, preprocessing and answering included [s].
+    :param transfer_s: on the way there [s]; only the home worker can tell (:meth:`Task.timed`).
+    :param bytes_in: tensor bytes received for this stay [byte].
+    """
+
+    worker: str
+    first_unit: int
+    last_unit: int
+    queue_s: float = 0.0
+    compute_s: float = 0.0
+    transfer_s: float = 0.0
+    bytes_in: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Task:
+    """The rest of an item's work at one worker. Times are of this worker's clock.
+
+    Compared by identity: payloads are tensors.
+
+    :param key: the item.
+    :param home: worker at which the item arrived.
+    :param model: name of the model.
+    :param priority_class: name of the item's class.
+    :param rank: the class's position, 0 = most urgent.
+    :param arrived_s: when the item arrived at home, rebased to this clock by its age [s].
+    :param received_s: when the task came to this worker [s].
+    :param lifespan_s: age at which the item expires [s]; None: never.
+    :param deadline_s: age by which the result is wanted [s]; None: none.
+    :param next_unit: unit that the payload enters; the model's unit count: the payload is the
+        answer.
+    :param passes_left: passes over the model still to make, this one included.
+    :param raw: the payload is a sensor message, not tensors yet.
+    :param payload: tensors or sensor message; opaque here.
+    :param payload_bytes: size of the tensors [byte].
+    :param received_bytes: tensor bytes received for this stay; 0: it did not come from a peer.
+    :param tokens: text so far, as token ids.
+    :param hops: finished stays, oldest first.
+    :param epoch: assignment under which it was sent here.
+    :param header: the sensor message's header; opaque here.
+    :param status: with an answer: how the item ended.
+    :param reason: with an answer: why there is none; empty with RESULT.
+    """
+
+    key: ItemKey
+    home: str
+    model: str
+    priority_class: str
+    rank: int
+    arrived_s: float
+    received_s: float
+    lifespan_s: float | None = None
+    deadline_s: float | None = None
+    next_unit: int = 0
+    passes_left: int = 1
+    raw: bool = False
+    payload: object = None
+    payload_bytes: int = 0
+    received_bytes: int = 0
+    tokens: tuple[int, ...] = ()
+    hops: tuple[Hop, ...] = field(default=())
+    epoch: int = 0
+    header: object = None
+    status: Status = Status.RESULT
+    reason: str = ''
+
+    def age_s(self, now: float) -> float:
+        """Age of the item [s]."""
+        return now - self.arrived_s
+
+    def expired(self, now: float) -> bool:
+        """Tell whether the item's lifespan has passed."""
+        return self.lifespan_s is not None and self.age_s(now) >= self.lifespan_s
+
+
+def share_out_transfers(hops: tuple[Hop, ...], latency_s: float) -> tuple[Hop, ...]:
+    """Fill the hops' transfer times from the one clock that saw the whole way.
+
+    Robots' clocks differ, so nobody can subtract a sending from a receiving stamp. What is known
+    exactly, on the home worker's clock, is the total: latency minus all queueing and computing.
+    It is shared out over the transfers in proportion to their bytes, each counted as one
+    1500-byte packet at least (a small message costs a packet's time, not none).
+
+    :param hops: the stays, the first at home; a stay with bytes_in > 0 was reached by a transfer.
+    :param latency_s: arrival to result at home [s].
+    :returns: the hops with transfer_s set.
+    """
+    spent = sum(hop.queue_s + hop.compute_s for hop in hops)
+    total = max(0.0, latency_s - spent)
+    sizes = [max(hop.bytes_in, 1500) if hop.bytes_in else 0 for hop in hops]
+    whole = sum(sizes)
+    if not whole:
+        return hops
+    return tuple(
+        Hop(
+            hop.worker,
+            hop.first_unit,
+            hop.last_unit,
+            hop.queue_s,
+            hop.compute_s,
+            total * size / whole,
+            hop.bytes_in,
+        )
+        for hop, size in zip(hops, sizes, strict=True)
+    )
