@@ -30,5 +30,10 @@ _pamdi_prepend LD_LIBRARY_PATH "$_pamdi_root/install/pamdi_ros/lib"
 _pamdi_prepend PYTHONPATH "$_pamdi_root/install/pamdi_ros/lib/$_pamdi_version/site-packages"
 _pamdi_prepend PYTHONPATH "$_pamdi_root"
 _pamdi_prepend PATH "$_pamdi_root/scripts"
+# Out of the box Fast DDS loses most best-effort images above 500 KB, in any node of this shell.
+if [ -z "${FASTRTPS_DEFAULT_PROFILES_FILE:-}${FASTDDS_DEFAULT_PROFILES_FILE:-}" ]; then
+  export FASTRTPS_DEFAULT_PROFILES_FILE=$_pamdi_root/config/fastdds_host.xml
+  export FASTDDS_DEFAULT_PROFILES_FILE=$_pamdi_root/config/fastdds_host.xml
+fi
 unset _pamdi_self _pamdi_root _pamdi_site _pamdi_version _pamdi_value
 unset -f _pamdi_prepend

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from dataclasses import dataclass, field, replace
+import heapq
 
 from pamdi_ros.worker.task import ItemKey, Status, Task
 

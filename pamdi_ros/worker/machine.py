@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from pamdi_ros.fleet import PriorityClass
+from pamdi_ros.fleet import Fleet, PriorityClass
 from pamdi_ros.worker.commands import Command, End, Send, Work
 from pamdi_ros.worker.ledger import Ledger
+from pamdi_ros.worker.objection import misaddressed, objection
 from pamdi_ros.worker.plan import Partition, Plan
 from pamdi_ros.worker.queue import TaskQueue
-from pamdi_ros.worker.task import Hop, Status, Task, share_out_transfers
+from pamdi_ros.worker.task import Hop, share_out_transfers, Status, Task
+
+#: Weight of the newest measurement in a mean compute time.
+EWMA_WEIGHT = 0.2
+#: Assignments that a task may still refer to.
+KNOWN_EPOCHS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,27 +44,33 @@ class Worker:
     """One worker. Not thread-safe: its driver holds one lock around every call.
 
     :param name: its name in the fleet.
-    :param classes: priority classes, most urgent first.
+    :param fleet: the fleet.
     :param incarnation: which run of the worker this is; never 0.
+    :ivar complaints: what was wrong with messages received, for the log; the driver empties it.
     :param peer_timeout_s: a peer silent for longer is taken for lost [s].
     """
 
     name: str
-    classes: Sequence[PriorityClass]
+    fleet: Fleet
     incarnation: int
     peer_timeout_s: float = 1.0
     plan: Plan = field(default_factory=Plan)
     held: tuple[Partition, ...] = ()
     drops: Counter[str] = field(default_factory=Counter)
+    complaints: deque[str] = field(default_factory=lambda: deque(maxlen=100))
     tasks_run: int = 0
+    classes: Sequence[PriorityClass] = field(init=False)
     ledger: Ledger = field(init=False)
     queue: TaskQueue = field(init=False)
     _parked: list[Task] = field(default_factory=list)
     _heard: dict[str, float] = field(default_factory=dict)
+    _mean_s: dict[tuple[str, int], float] = field(default_factory=dict)
+    _epochs: deque[int] = field(default_factory=lambda: deque(maxlen=KNOWN_EPOCHS))
 
     def __post_init__(self) -> None:
         """Build what depends on the arguments."""
         self.ledger = Ledger(self.incarnation)
+        self.classes = self.fleet.priority_classes
         self.queue = TaskQueue([priority.qos.depth for priority in self.classes])
 
     # --- events ---------------------------------------------------------------------------------
@@ -73,6 +85,7 @@ class Worker:
                 self.drops['stale_assignment'] += 1
             return []
         self.plan = plan
+        self._epochs.append(plan.epoch)
         return self._route_again(now)
 
     def holding(self, partitions: Sequence[Partition], now: float) -> list[Command]:
@@ -91,11 +104,25 @@ class Worker:
         return self._end(task, Status.FAILED, reason, now)
 
     def task_received(self, task: Task, now: float) -> list[Command]:
-        """Take a task, or an answer on its way home, from a peer."""
+        """Take a task, or an answer on its way home, from a peer.
+
+        One that makes no sense is counted, and its home is told where that can be done.
+        """
+        if reason := misaddressed(task, self.fleet):
+            return self.rejected(reason)
+        if reason := objection(task, self.fleet, self.plan, self._epochs):
+            self.complaints.append(reason)
+            return self._drop(task, Status.FAILED, reason, now)
         source = self.plan.sources.get(task.key.source)
         if task.status is not Status.RESULT or (source and task.next_unit >= source.unit_count):
             return self._came_home(task, now)
         return self._route(task, now)
+
+    def rejected(self, reason: str) -> list[Command]:
+        """Count a message that nobody can be told about."""
+        self.drops[reason.split(':')[0]] += 1
+        self.complaints.append(reason)
+        return []
 
     def peer_heard(self, peer: str, now: float) -> None:
         """Note a sign of life of a peer."""
@@ -133,6 +160,9 @@ class Worker:
     def work_done(self, work: Work, outcome: Outcome, now: float) -> list[Command]:
         """Take the outcome of a Work and pass it on."""
         self.tasks_run += 1
+        stay = (work.task.model, work.task.next_unit)
+        before_s = self._mean_s.get(stay, outcome.compute_s)
+        self._mean_s[stay] = before_s + EWMA_WEIGHT * (outcome.compute_s - before_s)
         answered = work.answers and not outcome.next_pass
         task = replace(
             work.task,
@@ -153,6 +183,13 @@ class Worker:
     def work_failed(self, work: Work, reason: str, now: float) -> list[Command]:
         """Note that a Work could not be done: the item fails."""
         return self._drop(work.task, Status.FAILED, reason, now)
+
+    def backlog_s(self) -> tuple[float, ...]:
+        """Compute time that waits here, by class, from the mean of what was measured [s]."""
+        totals = [0.0] * len(self.classes)
+        for task in self.queue:
+            totals[task.rank] += self._mean_s.get((task.model, task.next_unit), 0.0)
+        return tuple(totals)
 
     # --- decisions ------------------------------------------------------------------------------
 

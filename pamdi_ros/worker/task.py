@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import NamedTuple
+
+#: A message costs one packet at least [byte].
+SMALLEST_TRANSFER = 1500
 
 
 class Status(IntEnum):
@@ -121,25 +124,18 @@ def share_out_transfers(hops: tuple[Hop, ...], latency_s: float) -> tuple[Hop, .
     It is shared out over the transfers in proportion to their bytes, each counted as one
     1500-byte packet at least (a small message costs a packet's time, not none).
 
-    :param hops: the stays, the first at home; a stay with bytes_in > 0 was reached by a transfer.
+    :param hops: the stays, the first at home; a change of worker is a transfer.
     :param latency_s: arrival to result at home [s].
     :returns: the hops with transfer_s set.
     """
-    spent = sum(hop.queue_s + hop.compute_s for hop in hops)
-    total = max(0.0, latency_s - spent)
-    sizes = [max(hop.bytes_in, 1500) if hop.bytes_in else 0 for hop in hops]
-    whole = sum(sizes)
-    if not whole:
-        return hops
+    spent_s = sum(hop.queue_s + hop.compute_s for hop in hops)
+    total_s = max(0.0, latency_s - spent_s)
+    sizes = [0.0] * len(hops)
+    for index in range(1, len(hops)):
+        if hops[index].worker != hops[index - 1].worker:
+            sizes[index] = max(hops[index].bytes_in, SMALLEST_TRANSFER)
+    whole = sum(sizes) or 1.0
     return tuple(
-        Hop(
-            hop.worker,
-            hop.first_unit,
-            hop.last_unit,
-            hop.queue_s,
-            hop.compute_s,
-            total * size / whole,
-            hop.bytes_in,
-        )
+        replace(hop, transfer_s=total_s * size / whole)
         for hop, size in zip(hops, sizes, strict=True)
     )

@@ -16,7 +16,7 @@ import numpy as np
 HEADER = b'\x00\x01\x00\x00'
 
 
-class BadMessage(ValueError):
+class BadMessage(ValueError):  # noqa: N818 - it names what came in, not what broke
     """A received message that cannot be used.
 
     :param word: short reason under which it is counted, such as ``bad_message``.

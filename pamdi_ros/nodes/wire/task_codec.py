@@ -114,7 +114,9 @@ def decode_task(data: bytes) -> TaskMessage:
         reason=read.string(),
         tokens=read.numbers('q', 8),
         hops=tuple(_get_hop(read) for _ in range(_bounded(read, 28, MAX_HOPS, 'hops'))),
-        tensors=tuple(_get_tensor(read) for _ in range(_bounded(read, 24, MAX_TENSORS, 'tensors'))),
+        tensors=tuple(
+            _get_tensor(read) for _ in range(_bounded(read, 24, MAX_TENSORS, 'tensors'))
+        ),
     )
     verify(task, read.integer('I', 4))
     return task
@@ -186,5 +188,7 @@ def _get_tensor(read: CdrReader) -> WireTensor:
     read.get('i', 4)
     data = read.blob()
     if lanes != 1 or encoding != 0:
-        raise BadMessage('bad_tensor', f'lanes {lanes}, encoding {encoding}: only 1 and RAW are used')
+        raise BadMessage(
+            'bad_tensor', f'lanes {lanes}, encoding {encoding}: only 1 and RAW are used'
+        )
     return WireTensor(code, bits, shape, data, name)

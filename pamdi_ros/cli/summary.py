@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run of the fleet came to: the numbers of `pamdi up` and `pamdi demo`, and their table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TYPE_CHECKING
+
+import numpy as np
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from pamdi_ros.fleet import Fleet
+    from pamdi_ros.nodes.monitor import Monitor, SourceView, WorkerView
+
+RESULT = 0  # InferenceResult.RESULT
+
+
+def summarise(fleet: Fleet, monitor: Monitor, solo_items: int = 0) -> dict[str, Any]:
+    """Give the run's numbers in the form of ``--json``.
+
+    :param solo_items: the first items of every source, sent while nothing else ran: they give
+        its solo latency and stay out of the other latencies.
+    :returns: sources, workers, emulated; times in ms, sizes in bytes.
+    """
+    return {
+        'sources': {name: _source(view, solo_items) for name, view in monitor.sources.items()},
+        'workers': {name: _worker(view) for name, view in monitor.workers.items()},
+        'emulated': any(worker.emulate for worker in fleet.workers.values()),
+    }
+
+
+def answered_share(summary: dict[str, Any]) -> float:
+    """Share of all accepted items that were answered; 0 where none was accepted."""
+    accepted = sum(source['accepted'] for source in summary['sources'].values())
+    results = sum(source['results'] for source in summary['sources'].values())
+    return results / accepted if accepted else 0.0
+
+
+def _source(view: SourceView, solo_items: int) -> dict[str, Any]:
+    answered = [message for _, message in view.results if message.status == RESULT]
+    solo = [1e3 * message.latency_s for message in answered if message.seq <= solo_items]
+    loaded = [1e3 * message.latency_s for message in answered if message.seq > solo_items]
+    stats = view.stats
+    dropped = dict(zip(stats.drop_reasons, stats.drop_counts, strict=True)) if stats else {}
+    return {
+        'accepted': stats.accepted if stats else 0,
+        'results': stats.results if stats else 0,
+        'in_flight': stats.in_flight if stats else 0,
+        'dropped': {reason: int(count) for reason, count in dropped.items()},
+        'mean_ms': _round(np.mean(loaded)) if loaded else None,
+        'p50_ms': _round(np.percentile(loaded, 50)) if loaded else None,
+        'p95_ms': _round(np.percentile(loaded, 95)) if loaded else None,
+        'solo_ms': _round(np.median(solo)) if solo else None,
+        'priority': stats.priority_class if stats else '',
+    }
+
+
+def _worker(view: WorkerView) -> dict[str, Any]:
+    status = view.status
+    if status is None:
+        return {'heard': False}
+    return {
+        'heard': True,
+        'busy_share': _round(np.mean(view.busy)),
+        'bytes_in': status.bytes_in,
+        'bytes_out': status.bytes_out,
+        'tasks_run': status.tasks_run,
+        'memory_mb': _round(status.memory_bytes / 1e6),
+        'units': [
+            f'{part.model}[{part.first_unit}:{part.last_unit})' for part in status.placements
+        ],
+        'dropped': {
+            reason: int(count)
+            for reason, count in zip(status.drop_reasons, status.drop_counts, strict=True)
+        },
+    }
+
+
+def source_table(sources: dict[str, dict[str, Any]]) -> Table:
+    """Table of the sources, one a row."""
+    table = Table(title='Sources', title_justify='left', header_style='bold')
+    for heading in ('source', 'class'):
+        table.add_column(heading)
+    for heading in ('items', 'results', 'mean', 'p50', 'p95', 'solo'):
+        table.add_column(heading, justify='right')
+    table.add_column('dropped')
+    for name, source in sources.items():
+        drops = ', '.join(f'{count} {reason}' for reason, count in source['dropped'].items())
+        table.add_row(
+            name,
+            source['priority'],
+            str(source['accepted']),
+            str(source['results']),
+            *(_ms(source[key]) for key in ('mean_ms', 'p50_ms', 'p95_ms', 'solo_ms')),
+            drops or '–',
+        )
+    return table
+
+
+def worker_table(workers: dict[str, dict[str, Any]], waiting: dict[str, str]) -> Table:
+    """Table of the workers, one a row.
+
+    :param waiting: why a worker does not serve, by name.
+    """
+    table = Table(title='Workers', title_justify='left', header_style='bold')
+    table.add_column('worker')
+    for heading in ('busy', 'weights', 'in', 'out', 'stays'):
+        table.add_column(heading, justify='right')
+    table.add_column('holds')
+    for name, worker in workers.items():
+        if not worker['heard']:
+            table.add_row(name, '–', '–', '–', '–', '–', waiting.get(name, 'not heard'))
+            continue
+        drops = [f'{count} {reason}' for reason, count in worker['dropped'].items()]
+        holds = ', '.join([*worker['units'], *(f'dropped {drop}' for drop in drops)])
+        table.add_row(
+            name,
+            f'{100 * worker["busy_share"]:.0f} %',
+            f'{worker["memory_mb"]:.1f} MB',
+            f'{worker["bytes_in"] / 1e6:.2f} MB',
+            f'{worker["bytes_out"] / 1e6:.2f} MB',
+            str(worker['tasks_run']),
+            waiting.get(name) or holds or 'nothing',
+        )
+    return table
+
+
+def _ms(value: float | None) -> str:
+    return '–' if value is None else f'{value:.1f} ms'
+
+
+def _round(value: Any) -> float:
+    return round(float(value), 3)
+
+
+def explain_missing(summary: dict[str, Any]) -> Sequence[str]:
+    """Say in sentences which sources got too few answers."""
+    return [
+        f'{name}: {source["results"]} of {source["accepted"]} items answered'
+        + (f'; dropped: {source["dropped"]}' if source['dropped'] else '')
+        for name, source in summary['sources'].items()
+        if source['results'] < source['accepted'] or not source['accepted']
+    ]

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""fleet.yaml as a frozen Fleet: load, check, convert to seconds and bytes."""
+
+from pamdi_ros.fleet.launch_plan import (
+    fleet_nodes,
+    fleet_prefix,
+    NodePlan,
+    resolve_topic,
+    ros_arguments,
+)
+from pamdi_ros.fleet.load import load_fleet, parse_fleet
+from pamdi_ros.fleet.memory import check_memory
+from pamdi_ros.fleet.problems import FleetError, MISSING, Problem
+from pamdi_ros.fleet.resources import config_path
+from pamdi_ros.fleet.types import (
+    CLOUD_TYPE,
+    COMPRESSED_IMAGE_TYPE,
+    Event,
+    Exit,
+    Fleet,
+    IMAGE_TYPE,
+    Link,
+    Links,
+    ModelSpec,
+    Preprocess,
+    PriorityClass,
+    Qos,
+    RangeImage,
+    Source,
+    TEXT_TYPE,
+    Worker,
+)
+
+__all__ = [
+    'CLOUD_TYPE',
+    'COMPRESSED_IMAGE_TYPE',
+    'IMAGE_TYPE',
+    'MISSING',
+    'TEXT_TYPE',
+    'Event',
+    'Exit',
+    'Fleet',
+    'FleetError',
+    'Link',
+    'Links',
+    'ModelSpec',
+    'NodePlan',
+    'Preprocess',
+    'PriorityClass',
+    'Problem',
+    'Qos',
+    'RangeImage',
+    'Source',
+    'Worker',
+    'check_memory',
+    'config_path',
+    'fleet_nodes',
+    'fleet_prefix',
+    'load_fleet',
+    'parse_fleet',
+    'resolve_topic',
+    'ros_arguments',
+]

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models as chains of units: cost tables without torch, partitions with it."""
+
+from __future__ import annotations
+
+from typing import Any, TYPE_CHECKING
+
+from pamdi_ros.models.errors import ModelError
+from pamdi_ros.models.units import UnitCost, UnitTable
+
+if TYPE_CHECKING:
+    from pamdi_ros.models.model import Model
+    from pamdi_ros.models.partition import Partition
+
+__all__ = ['Model', 'ModelError', 'Partition', 'UnitCost', 'UnitTable']
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch only when it is asked for."""
+    if name == 'Model':
+        from pamdi_ros.models.model import Model
+
+        return Model
+    if name == 'Partition':
+        from pamdi_ros.models.partition import Partition
+
+        return Partition
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build a model once, whole, in a process that ends: weights and unit table for the cache.
+
+``python -m pamdi_ros.models.build REQUEST_JSON DIRECTORY``; see :mod:`pamdi_ros.models.cache`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import pairwise
+import json
+from pathlib import Path
+import sys
+
+from safetensors.torch import save_file
+import torch
+from torch import nn, Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from pamdi_ros.models import zoo
+from pamdi_ros.models.cache import ENTRY_FILE, ERROR_MARK
+from pamdi_ros.models.capture import capture, CaptureError, TRACERS
+from pamdi_ros.models.costs import cost_table
+from pamdi_ros.models.cuts import choose_cuts
+from pamdi_ros.models.errors import ModelError
+from pamdi_ros.models.flow import Flow, read_flow
+from pamdi_ros.models.measure import tensors_of
+from pamdi_ros.models.partition import build_unit
+from pamdi_ros.models.request import ModelRequest, read_request
+from pamdi_ros.models.skeleton import traceable
+from pamdi_ros.models.weights import load_file, tied_names
+
+WEIGHTS_FILE = 'weights.safetensors'
+
+
+def build(request: ModelRequest, directory: Path) -> None:
+    """Write a model's cache entry, after a proof that its units give what the module gives.
+
+    :param directory: exists; filled with ``units.json`` and ``weights.safetensors``.
+    :raises ModelError: for weights that do not fit or a model that cannot be cut.
+    """
+    module = zoo.build_module(request)
+    found: dict[str, str] | None = None
+    if request.weights_file is not None:
+        found = load_file(module, request.weights_file)
+    inputs = zoo.input_tensors(request)
+    try:
+        with torch.inference_mode():
+            expected = tensors_of(module(*inputs))
+    except Exception as error:  # the module's own complaint about the shape
+        raise ModelError(
+            'input_shape' if request.tokens is None else 'tokens',
+            tuple(inputs[0].shape[1:]),
+            f'{request.name} refuses such an input: {type(error).__name__}: {error}',
+        ) from error
+    reasons = []
+    for tracer in TRACERS:
+        try:
+            _build_with(tracer, request, module, found, inputs, expected, directory)
+        except CaptureError as error:
+            reasons.append(f'({tracer}) {error}')
+        else:
+            return
+    raise ModelError(
+        'zoo' if request.zoo else 'factory', request.name,
+        f'cannot be cut into units: {"; ".join(reasons)}',
+        'A model must be free of control flow that depends on values; detectors are not.',
+    )  # fmt: skip
+
+
+def _build_with(
+    tracer: str,
+    request: ModelRequest,
+    module: nn.Module,
+    found: dict[str, str] | None,
+    inputs: tuple[Tensor, ...],
+    expected: tuple[Tensor, ...],
+    directory: Path,
+) -> None:
+    with traceable(request):
+        captured = capture(module, inputs, tracer)
+    mode = FakeTensorMode()
+    flow = read_flow(captured, tuple(map(mode.from_tensor, inputs)), mode)
+    tied = tied_names(module)
+    used = {name for node in captured.graph.nodes for name in captured.tensor_names(node)}
+    needed = {name for name in used if name in _read_by(flow)}
+    stored = {name: tied.get(name, name) for name in sorted(needed)}
+    tensors = {stored[name]: captured.tensor(name).detach() for name in stored}
+    places = (0, *choose_cuts(flow.positions(), flow.total_flops), len(flow.order))
+    _prove(flow, places, stored, tensors, inputs, expected)
+
+    table, narrow_at = cost_table(request, flow, places, stored, tensors, mode)
+    where = _store(request, module, found, tensors, tied, directory)
+    entry = {
+        'tracer': tracer,
+        'cuts': places[1:-1],
+        'digest': flow.digest(),
+        'narrow_at': narrow_at,
+        'categories': zoo.categories(request),
+        'stored': stored,
+        'tensors': where,
+        'table': asdict(table),
+    }
+    (directory / ENTRY_FILE).write_text(json.dumps(entry))
+
+
+def _read_by(flow: Flow) -> set[str]:
+    nodes = (*flow.cone(0, len(flow.order)), *flow.order)
+    return {name for node in nodes for name in flow.captured.tensor_names(node)}
+
+
+def _prove(
+    flow: Flow,
+    places: tuple[int, ...],
+    stored: dict[str, str],
+    tensors: dict[str, Tensor],
+    inputs: tuple[Tensor, ...],
+    expected: tuple[Tensor, ...],
+) -> None:
+    current = inputs
+    with torch.inference_mode():
+        for first, last in pairwise(places):
+            unit = build_unit(flow, first, last, tensors, stored, torch.device('cpu'))
+            current = unit(*current)
+    if len(current) != len(expected):
+        raise CaptureError(f'the units give {len(current)} tensors, the module {len(expected)}')
+    for ours, theirs in zip(current, expected, strict=True):
+        same = ours.shape == theirs.shape and ours.dtype == theirs.dtype
+        if not same or not torch.allclose(ours, theirs, rtol=0, atol=0, equal_nan=True):
+            raise CaptureError('the units do not give what the module gives')
+
+
+def _store(
+    request: ModelRequest,
+    module: nn.Module,
+    found: dict[str, str] | None,
+    tensors: dict[str, Tensor],
+    tied: dict[str, str],
+    directory: Path,
+) -> dict[str, tuple[str, str, str]]:
+    """Write the tensors that no file of the user's holds; say where each one lies."""
+    in_file = {tied.get(name, name): key for name, key in (found or {}).items()}
+    missing = [
+        name for name in tensors
+        if found is not None and name not in in_file and name in module.state_dict()
+    ]  # fmt: skip
+    if missing:
+        raise ModelError(
+            'weights', request.weights,
+            f'lacks {missing[0]}' + (f' and {len(missing) - 1} more' if missing[1:] else ''),
+            'Is it the file of this architecture?',
+        )  # fmt: skip
+    keep = request.weights.endswith('.safetensors')
+    where = {}
+    own = {}
+    for name, tensor in tensors.items():
+        dtype = str(tensor.dtype).removeprefix('torch.')
+        if keep and name in in_file:
+            where[name] = (request.weights, in_file[name], dtype)
+        else:
+            where[name] = (WEIGHTS_FILE, name, dtype)
+            own[name] = tensor.clone(memory_format=torch.contiguous_format)
+    save_file(own, directory / WEIGHTS_FILE)
+    return where
+
+
+def main() -> int:
+    """Build for another process; a ModelError goes to it as one line of JSON."""
+    try:
+        build(read_request(json.loads(sys.argv[1])), Path(sys.argv[2]))
+    except ModelError as error:
+        print(ERROR_MARK + json.dumps(error.fields()), file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

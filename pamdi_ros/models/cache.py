@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds of models on disk: found, or made once by a short-lived process. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
+from dataclasses import dataclass
+import fcntl
+import json
+import os
+from pathlib import Path
+import shutil
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from pamdi_ros.models.errors import ModelError
+from pamdi_ros.models.request import ModelRequest
+from pamdi_ros.models.units import UnitTable
+
+ENTRY_FILE = 'units.json'
+ERROR_MARK = 'pamdi-model-error: '
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """What a builder has left in the cache.
+
+    :param directory: where its files lie.
+    :param table: the units' costs.
+    :param tracer: which tracer made the graph.
+    :param cuts: operations before which units begin, first and end excluded.
+    :param digest: of the flow that the cuts belong to.
+    :param narrow_at: unit before which positions may be narrowed to one; None: nowhere.
+    :param categories: class names of torchvision's weights, where known.
+    :param stored: graph name of each tensor -> its stored name.
+    :param tensors: stored name -> [file, key, dtype]; a relative file lies in `directory`.
+    """
+
+    directory: Path
+    table: UnitTable
+    tracer: str
+    cuts: tuple[int, ...]
+    digest: str
+    narrow_at: int | None
+    categories: tuple[str, ...]
+    stored: Mapping[str, str]
+    tensors: Mapping[str, tuple[str, str, str]]
+
+
+def cache_root(cache_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Give the cache's directory: the argument, else $PAMDI_CACHE, else ~/.cache/pamdi_ros."""
+    chosen = cache_dir or os.environ.get('PAMDI_CACHE') or '~/.cache/pamdi_ros'
+    return Path(chosen).expanduser() / 'models'
+
+
+def ensure_built(request: ModelRequest, cache_dir: str | os.PathLike[str] | None = None) -> Built:
+    """Give the build of a request; where it is absent, a builder process makes it.
+
+    :raises ModelError: with the builder's own message.
+    """
+    return obtain(request, cache_dir, _build_in_subprocess)
+
+
+def obtain(
+    request: ModelRequest,
+    cache_dir: str | os.PathLike[str] | None,
+    build: Callable[[ModelRequest, Path], None],
+) -> Built:
+    """Give the build of a request; where it is absent, `build` fills a directory with it.
+
+    Of several processes one builds and the others wait; an entry appears whole or not at all.
+    """
+    root = cache_root(cache_dir)
+    entry = root / request.key()
+    if not (entry / ENTRY_FILE).is_file():
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ModelError(
+                'cache_dir', str(root), f'cannot be made: {error}', 'Set PAMDI_CACHE.'
+            ) from None
+        with _locked(root / f'{entry.name}.lock'):
+            if not (entry / ENTRY_FILE).is_file():
+                work = Path(tempfile.mkdtemp(prefix=f'{entry.name}.', dir=root))
+                try:
+                    build(request, work)
+                    shutil.rmtree(entry, ignore_errors=True)
+                    work.rename(entry)
+                finally:
+                    shutil.rmtree(work, ignore_errors=True)
+    return read_entry(entry)
+
+
+def read_entry(directory: Path) -> Built:
+    """Read what a builder has written."""
+    try:
+        plain: dict[str, Any] = json.loads((directory / ENTRY_FILE).read_text())
+        return Built(
+            directory=directory,
+            table=UnitTable.from_json(json.dumps(plain['table'])),
+            tracer=plain['tracer'],
+            cuts=tuple(plain['cuts']),
+            digest=plain['digest'],
+            narrow_at=plain['narrow_at'],
+            categories=tuple(plain['categories']),
+            stored=plain['stored'],
+            tensors={name: tuple(where) for name, where in plain['tensors'].items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            'cache', str(directory), f'is damaged: {error}', 'Delete this directory.'
+        ) from None
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open('w') as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # released by the kernel if the process dies
+        yield
+
+
+def _build_in_subprocess(request: ModelRequest, directory: Path) -> None:
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, '-m', 'pamdi_ros.models.build', request.to_json(), str(directory)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors='replace',
+        check=False,
+    )
+    if done.returncode == 0:
+        return
+    for line in reversed(done.stderr.splitlines()):
+        if line.startswith(ERROR_MARK):
+            raise ModelError.from_fields(json.loads(line[len(ERROR_MARK) :]))
+    last = done.stderr.strip().splitlines()[-1:] or ['no message']
+    cause = f'killed by signal {-done.returncode}' if done.returncode < 0 else last[0]
+    raise ModelError(
+        'zoo' if request.zoo else 'factory', request.name, f'the builder failed: {cause}',
+        'Is there memory enough to hold the whole model once?' if done.returncode == -9 else '',
+    )  # fmt: skip

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model's skeleton: all of its structure on fake tensors, none of its memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import nn, Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from pamdi_ros.models.errors import ModelError
+from pamdi_ros.models.request import ModelRequest
+from pamdi_ros.models.zoo import build_module, construct, enum_state, patching, weights_enum
+
+_HIDDEN_NAMES = ('input_embeds', 'inputs_embeds')  # transformers 4 and 5
+
+
+def build_skeleton(request: ModelRequest, mode: FakeTensorMode) -> nn.Module:
+    """Give the same module on fake tensors: shapes and structure, no memory, no values.
+
+    A constructor that cannot run on fake tensors runs for real, and is stripped at once.
+    """
+    enum = weights_enum(request)
+    try:
+        with torch.random.fork_rng(devices=[]), enum_state(None), _no_initialisers(), mode:
+            return construct(request, enum).eval().requires_grad_(False)
+    except ModelError:
+        return _strip(build_module(request), mode)
+
+
+@contextlib.contextmanager
+def traceable(request: ModelRequest) -> Iterator[None]:
+    """Replace, while a model is traced, what no tracer follows by plain operations.
+
+    GPT-2's causal mask comes from nested vmap; the same mask from a comparison gives the same.
+    """
+    if request.zoo != 'gpt2':
+        yield
+        return
+
+    def mask(config: Any, *_: Any, **arguments: Any) -> Tensor:
+        hidden = next(arguments[name] for name in _HIDDEN_NAMES if name in arguments)
+        at = torch.arange(hidden.shape[1], device=hidden.device)
+        return (at[None, :] <= at[:, None])[None, None]  # (1, 1, query, key)
+
+    target = 'transformers.models.gpt2.modeling_gpt2.create_causal_mask'
+    with patching, mock.patch(target, mask):
+        yield
+
+
+@contextlib.contextmanager
+def _no_initialisers() -> Iterator[None]:
+    """Let ``torch.nn.init`` do nothing: fake tensors have no values to set, some look at them."""
+    names = [name for name in dir(nn.init) if name.endswith('_') and not name.startswith('_')]
+    nothing: dict[str, Any] = {name: lambda tensor, *_, **__: tensor for name in names}
+    with patching, mock.patch.multiple(nn.init, **nothing):
+        yield
+
+
+def _strip(module: nn.Module, mode: FakeTensorMode) -> nn.Module:
+    for part in module.modules():
+        for store in (part._parameters, part._buffers, part.__dict__):
+            for name, value in list(store.items()):
+                if isinstance(value, Tensor):
+                    store[name] = mode.from_tensor(value)  # memoised, so ties stay ties
+    return module

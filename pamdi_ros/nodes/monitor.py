@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Listens to a fleet from outside: beacons, statistics, results. Knows public topics only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+import time
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from pamdi_ros.fleet import Fleet, fleet_prefix
+from pamdi_ros.msg import InferenceResult, SourceStats, WorkerStatus
+from pamdi_ros.nodes import qos
+
+
+@dataclass(slots=True)
+class WorkerView:
+    """What is known of one worker.
+
+    :param status: last beacon; None: not heard yet.
+    :param heard_s: when it came [s], monotonic.
+    :param busy: busy shares heard, for a mean.
+    """
+
+    status: WorkerStatus | None = None
+    heard_s: float = 0.0
+    busy: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class SourceView:
+    """What is known of one source.
+
+    :param stats: last statistics; None: none yet.
+    :param results: (time since start [s], result), as they came.
+    """
+
+    stats: SourceStats | None = None
+    results: list[tuple[float, InferenceResult]] = field(default_factory=list)
+
+
+class Monitor:
+    """Subscriptions to one fleet; :meth:`spin` serves them.
+
+    :param fleet: the fleet.
+    :param namespace: put before the fleet's.
+    :param on_result: called with every result.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        namespace: str = '',
+        on_result: Callable[[InferenceResult], None] | None = None,
+    ) -> None:
+        self.workers = {name: WorkerView() for name in fleet.workers}
+        self.sources = {name: SourceView() for name in fleet.sources}
+        self.started_s = time.monotonic()
+        self._on_result = on_result
+        prefix = fleet_prefix(fleet, namespace)
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        self._node = rclpy.create_node('pamdi_monitor', namespace=prefix)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        for name in fleet.workers:
+            self._node.create_subscription(
+                WorkerStatus, f'{prefix}/workers/{name}/status', self._status, qos.STATUS
+            )
+        for name in fleet.sources:
+            self._node.create_subscription(
+                SourceStats, f'{prefix}/sources/{name}/stats', self._stats, qos.STATISTICS
+            )
+        self._node.create_subscription(
+            InferenceResult, f'{prefix}/results', self._result, qos.RESULT
+        )
+
+    def spin(self, seconds: float) -> None:
+        """Serve callbacks for a while [s]."""
+        end_s = time.monotonic() + seconds
+        while (left_s := end_s - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left_s)
+
+    def close(self) -> None:
+        """Leave the fleet."""
+        self._executor.shutdown()
+        self._node.destroy_node()
+        rclpy.try_shutdown()
+
+    def not_serving(self) -> dict[str, str]:
+        """Workers that do not serve (yet), and why."""
+        found = {}
+        for name, view in self.workers.items():
+            if view.status is None:
+                found[name] = 'starting'
+            elif view.status.state in (
+                WorkerStatus.STATE_UNCONFIGURED,
+                WorkerStatus.STATE_LOADING,
+            ):
+                found[name] = view.status.message or 'loading'
+        return found
+
+    def in_flight(self) -> int:
+        """Items of all sources that have not ended, by the last statistics."""
+        return sum(view.stats.in_flight for view in self.sources.values() if view.stats)
+
+    def _status(self, message: WorkerStatus) -> None:
+        view = self.workers.get(message.worker)
+        if view is not None:
+            view.status = message
+            view.heard_s = time.monotonic()
+            view.busy.append(message.busy_share)
+
+    def _stats(self, message: SourceStats) -> None:
+        if message.source in self.sources:
+            self.sources[message.source].stats = message
+
+    def _result(self, message: InferenceResult) -> None:
+        if message.source in self.sources:
+            elapsed_s = time.monotonic() - self.started_s
+            self.sources[message.source].results.append((elapsed_s, message))
+            if self._on_result is not None:
+                self._on_result(message)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The end of an item as InferenceResult.msg."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pamdi_ros.fleet import Fleet
+from pamdi_ros.msg import InferenceResult
+from pamdi_ros.nodes.engine import AnswerTensors, Engine
+from pamdi_ros.nodes.task_message import SensorHeader, wire_tensors
+from pamdi_ros.nodes.wire import BadMessage, from_wire, WireTensor
+from pamdi_ros.nodes.wire.typed import hop_message, tensor_message
+from pamdi_ros.worker import End, Status
+
+
+def to_message(end: End, fleet: Fleet, engine: Engine) -> InferenceResult:
+    """Fill an InferenceResult.
+
+    :param end: what the state machine gave.
+    :param fleet: the fleet.
+    :param engine: knows labels and vocabulary.
+    """
+    task = end.task
+    message = InferenceResult(
+        source=task.key.source,
+        seq=task.key.seq,
+        model=task.model,
+        priority_class=task.priority_class,
+        status=int(end.status),
+        reason=end.reason,
+        exit_unit=max((hop.last_unit for hop in task.hops), default=0),
+        latency_s=end.latency_s,
+        emulated=any(_emulated(fleet, hop.worker) for hop in task.hops),
+        hops=[hop_message(hop) for hop in task.hops],
+    )
+    if isinstance(task.header, SensorHeader):
+        message.header.stamp.sec = task.header.stamp_sec
+        message.header.stamp.nanosec = task.header.stamp_nanosec
+        message.header.frame_id = task.header.frame_id
+    if end.status is Status.RESULT:
+        answer = read_answer_tensors(task.payload)
+        message.class_ids = answer.class_ids.tolist()
+        message.scores = answer.scores.tolist()
+        message.labels = _labels(engine.labels(task.model), message.class_ids)
+        message.outputs = [tensor_message(tensor) for tensor in wire_tensors(answer)[2:]]
+        if task.tokens:
+            passes = fleet.models[task.model].max_new_tokens - task.passes_left + 1
+            message.text = engine.text(task.tokens[-passes:])
+    return message
+
+
+def read_answer_tensors(payload: object) -> AnswerTensors:
+    """Give an answer, whether it was made here or came over the wire.
+
+    :raises BadMessage: what came is no answer.
+    """
+    if isinstance(payload, AnswerTensors):
+        return payload
+    tensors = payload if isinstance(payload, tuple) else ()
+    names = [tensor.name for tensor in tensors if isinstance(tensor, WireTensor)]
+    if names[:2] != ['class_ids', 'scores'] or tensors[0].shape != tensors[1].shape:
+        raise BadMessage('bad_answer', f'an answer holds class_ids and scores first, not {names}')
+    class_ids, scores, *outputs = map(from_wire, tensors)
+    return AnswerTensors(class_ids, scores, tuple(outputs))
+
+
+def _labels(names: Sequence[str], class_ids: Sequence[int]) -> list[str]:
+    return [names[index] for index in class_ids if 0 <= index < len(names)]
+
+
+def _emulated(fleet: Fleet, worker: str) -> bool:
+    return worker in fleet.workers and fleet.workers[worker].emulate

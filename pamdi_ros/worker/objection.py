@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a received task makes sense under this fleet and its assignments."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pamdi_ros.fleet import Fleet
+from pamdi_ros.worker.plan import Plan
+from pamdi_ros.worker.task import Task
+
+
+def misaddressed(task: Task, fleet: Fleet) -> str:
+    """Say why a task cannot belong to any item of this fleet; nobody can be told.
+
+    :returns: 'word: explanation', empty where it can.
+    """
+    source = fleet.sources.get(task.key.source)
+    if source is None:
+        return f'unknown_source: {task.key.source!r} is no source of fleet {fleet.name}'
+    if task.home != source.worker:
+        return (
+            f'wrong_home: the home of {source.name} is {source.worker}, the task says '
+            f'{task.home!r}'
+        )
+    if not task.key.incarnation or not task.key.seq:
+        return f'bad_item: {source.name} item {task.key.seq} of run {task.key.incarnation}'
+    return ''
+
+
+def objection(task: Task, fleet: Fleet, plan: Plan, known_epochs: Collection[int]) -> str:
+    """Say why a task of this fleet cannot be run; its home should be told.
+
+    :param plan: assignment in force here.
+    :param known_epochs: epochs seen here, the present one included.
+    :returns: 'word: explanation', empty where there is no objection.
+    """
+    model = fleet.sources[task.key.source].model
+    if task.model != model:
+        return f'unknown_model: source {task.key.source} uses {model!r}, not {task.model!r}'
+    if task.priority_class not in {priority.name for priority in fleet.priority_classes}:
+        return f'unknown_class: fleet {fleet.name} has no priority class {task.priority_class!r}'
+    if plan.epoch and task.epoch < plan.epoch and task.epoch not in known_epochs:
+        return f'stale_epoch: sent under assignment {task.epoch}, this is {plan.epoch}'
+    source = plan.sources.get(task.key.source)
+    if source is not None and source.unit_count and task.next_unit > source.unit_count:
+        return f'unknown_unit: {model} has {source.unit_count} units, not unit {task.next_unit}'
+    if not task.passes_left:
+        return 'bad_pass: a task with no pass left'
+    return ''

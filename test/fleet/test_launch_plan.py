@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nodes of a fleet: names, namespaces, parameters, environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pamdi_ros.fleet import Fleet, fleet_nodes, FleetError, parse_fleet, resolve_topic
+from pamdi_ros.fleet import launch_plan as module
+from pamdi_ros.fleet.launch_plan import DDS_PROFILE_VARIABLES, ros_arguments
+
+
+@pytest.fixture
+def fleet(good: dict[str, Any]) -> Fleet:
+    return parse_fleet(good)
+
+
+@pytest.fixture(autouse=True)
+def profile(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Stand-in for the shipped Fast DDS profile."""
+    monkeypatch.setattr(module, 'config_path', lambda name: Path('/share/config') / name)
+    return '/share/config/fastdds_host.xml'
+
+
+def test_an_allocator_and_an_executor_for_each_worker(fleet: Fleet) -> None:
+    nodes = fleet_nodes(fleet, fleet_file='/a/fleet.yaml', environ={})
+    assert [(node.executable, node.name, node.namespace) for node in nodes] == [
+        ('allocator_node', 'allocator', '/warehouse'),
+        ('executor_node', 'executor', '/warehouse/robot1'),
+        ('executor_node', 'executor', '/warehouse/robot2'),
+        ('executor_node', 'executor', '/warehouse/robot3'),
+    ]
+    assert nodes[2].parameters == {
+        'fleet_file': '/a/fleet.yaml',
+        'fleet_namespace': '/warehouse',
+        'autostart': True,
+        'worker': 'robot2',
+    }
+    assert 'worker' not in nodes[0].parameters
+
+
+@pytest.mark.parametrize('namespace', ['site/hall', '/site/hall', '/site/hall/'])
+def test_the_launch_namespace_comes_before_the_fleets(fleet: Fleet, namespace: str) -> None:
+    nodes = fleet_nodes(fleet, fleet_file='f', namespace=namespace, workers=['robot2'], environ={})
+    assert [node.namespace for node in nodes] == [
+        '/site/hall/warehouse',
+        '/site/hall/warehouse/robot2',
+    ]
+    assert nodes[1].parameters['fleet_namespace'] == '/site/hall/warehouse'
+    assert Path(str(nodes[1].parameters['fleet_file'])).is_absolute()
+
+
+def test_one_robot_without_the_allocator(fleet: Fleet) -> None:
+    (node,) = fleet_nodes(
+        fleet,
+        fleet_file='f',
+        workers=['robot3'],
+        allocator=False,
+        autostart=False,
+        use_respawn=True,
+        log_level='debug',
+        remappings=[('/points', '/velodyne')],
+        environ={},
+    )
+    assert node.parameters['autostart'] is False
+    assert node.respawn
+    assert node.arguments == ('--ros-args', '--log-level', 'debug')
+    assert node.remappings == (('/points', '/velodyne'),)
+
+
+def test_an_unknown_worker_is_told_with_the_closest_name(fleet: Fleet) -> None:
+    with pytest.raises(FleetError, match="did you mean 'robot1'"):
+        fleet_nodes(fleet, fleet_file='f', workers=['robo1'], environ={})
+
+
+@pytest.mark.parametrize(
+    ('environ', 'ours'),
+    [
+        ({}, True),
+        ({'RMW_IMPLEMENTATION': 'rmw_fastrtps_cpp'}, True),
+        ({'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp'}, False),
+        ({'FASTRTPS_DEFAULT_PROFILES_FILE': '/mine.xml'}, False),
+        ({'FASTDDS_DEFAULT_PROFILES_FILE': '/mine.xml'}, False),
+    ],
+)
+def test_the_dds_profile_yields_to_the_users(
+    fleet: Fleet, profile: str, environ: dict[str, str], ours: bool
+) -> None:
+    expected = dict.fromkeys(DDS_PROFILE_VARIABLES, profile) if ours else {}
+    for node in fleet_nodes(fleet, fleet_file='f', environ=environ):
+        assert node.environment == expected
+
+
+def test_topics_resolve_under_fleet_and_worker(fleet: Fleet) -> None:
+    camera, lidar = fleet.sources['camera'], fleet.sources['lidar']
+    assert resolve_topic('/hall/warehouse', camera) == '/hall/warehouse/robot1/camera/image_raw'
+    assert resolve_topic('warehouse/', camera) == '/warehouse/robot1/camera/image_raw'
+    assert resolve_topic('/hall/warehouse', lidar) == '/points'
+
+
+def test_the_command_line_quotes_texts(fleet: Fleet) -> None:
+    node = fleet_nodes(
+        fleet, fleet_file='/f', workers=['robot1'], remappings=[('a', 'b')], environ={}
+    )[1]
+    words = ros_arguments(node)
+    assert words[:3] == ('--ros-args', '--log-level', 'info')
+    for word in ('worker:="robot1"', 'autostart:=true', '__ns:=/warehouse/robot1', 'a:=b'):
+        assert word in words

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pamdi_ros.models.answers import Answer, output_kind, read_answer
+
+
+def test_classifier() -> None:
+    answer = read_answer([torch.tensor([[0.0, 2.0, 1.0]])], 2, ('a', 'b', 'c'))
+
+    assert answer.class_ids == (1, 2)
+    assert answer.labels == ('b', 'c')
+    assert answer.scores == pytest.approx((0.66524, 0.24473), abs=1e-5)
+
+
+def test_top_k_beyond_the_classes_and_no_labels() -> None:
+    answer = read_answer([torch.tensor([[0.0, 2.0]])], 5)
+
+    assert answer.class_ids == (1, 0)
+    assert answer.labels == ()
+
+
+def test_segmenter_scores_are_shares_of_the_pixels() -> None:
+    scores = torch.zeros(1, 4, 2, 2)
+    scores[0, 2] = 1.0
+    scores[0, 3, 0, 0] = 2.0
+
+    assert read_answer([scores], 3) == Answer(class_ids=(2, 3), scores=(0.75, 0.25))
+
+
+def test_others_have_no_classes() -> None:
+    assert read_answer([torch.zeros(1, 3, 5)], 5) == Answer()
+    assert read_answer([torch.zeros(1, 3, dtype=torch.int64)], 5) == Answer()
+    assert output_kind((1, 3, 5)) == 'tensors'

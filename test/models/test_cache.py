@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+import json
+from pathlib import Path
+import subprocess
+import sys
+from threading import Event
+
+import pytest
+
+from pamdi_ros.models.cache import cache_root, ENTRY_FILE, obtain
+from pamdi_ros.models.errors import ModelError
+from pamdi_ros.models.request import ModelRequest, read_request
+
+REQUEST = read_request({'zoo': 'resnet56', 'arguments': {'blocks': 1}})
+ENTRY = {
+    'tracer': 'fx', 'cuts': [1], 'digest': 'd', 'narrow_at': None, 'categories': [],
+    'stored': {}, 'tensors': {'w': ['weights.safetensors', 'w', 'float32']},
+    'table': {'model': 'm', 'units': [], 'output_bytes': 4},
+}  # fmt: skip
+
+
+def test_of_several_at_once_one_builds_and_all_get_it(tmp_path: Path) -> None:
+    built = []
+    go = Event()
+
+    def build(request: ModelRequest, directory: Path) -> None:
+        go.wait(10)
+        built.append(directory)
+        (directory / ENTRY_FILE).write_text(json.dumps(ENTRY))
+
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(obtain, REQUEST, tmp_path, build) for _ in range(4)]
+        go.set()
+        entries = [one.result() for one in waiting]
+
+    assert len(built) == 1
+    assert len({entry.directory for entry in entries}) == 1
+    assert entries[0].tensors['w'] == ('weights.safetensors', 'w', 'float32')
+
+
+def test_a_failed_build_leaves_nothing_and_may_be_tried_again(tmp_path: Path) -> None:
+    def fail(request: ModelRequest, directory: Path) -> None:
+        (directory / 'half').write_text('half')
+        raise ModelError('weights', 'x', 'broken')
+
+    for _ in range(2):
+        with pytest.raises(ModelError, match='broken'):
+            obtain(REQUEST, tmp_path, fail)
+
+    assert [path.suffix for path in cache_root(tmp_path).iterdir()] == ['.lock']
+
+
+def test_a_damaged_entry_names_what_to_delete(tmp_path: Path) -> None:
+    directory = cache_root(tmp_path) / REQUEST.key()
+    directory.mkdir(parents=True)
+    (directory / ENTRY_FILE).write_text('{"cuts": 1')
+
+    with pytest.raises(ModelError, match=r'damaged.*Delete'):
+        obtain(REQUEST, tmp_path, lambda *_: None)
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('PAMDI_CACHE', '/somewhere')
+    assert cache_root() == Path('/somewhere/models')
+    assert cache_root('/else') == Path('/else/models')
+
+
+CATALOG = """
+import json, sys
+from pamdi_ros.models.catalog import unit_table
+from pamdi_ros.models.errors import ModelError
+try:
+    print(len(unit_table(json.loads(sys.argv[1]), sys.argv[2])))
+except ModelError as error:
+    print(error)
+print('torch' in sys.modules)
+"""
+
+
+def run_catalog(spec: dict[str, object], cache: Path) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, '-c', CATALOG, json.dumps(spec), str(cache)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.splitlines()
+
+
+def test_the_catalog_builds_what_is_absent_and_never_loads_torch(tmp_path: Path) -> None:
+    spec: dict[str, object] = {'zoo': 'resnet56', 'arguments': {'blocks': 1}}
+
+    assert run_catalog(spec, tmp_path) == ['8', 'False']
+    (message, torch_loaded) = run_catalog({'zoo': 'resnet5'}, tmp_path)
+    assert "zoo = 'resnet5'" in message and 'resnet50' in message
+    assert torch_loaded == 'False'
