@@ -15,7 +15,9 @@ from pathlib import Path
 
 import numpy
 
-STALE_NUMPY = re.compile(r'/opt/python/cp3\d+-cp3\d+/lib/python3\.\d+/site-packages/numpy/[\w/]*include')
+STALE_NUMPY = re.compile(
+    r'/opt/python/cp3\d+-cp3\d+/lib/python3\.\d+/site-packages/numpy/[\w/]*include'
+)
 STALE_PYTHON = re.compile(r'/opt/python/cp3\d+-cp3\d+/include/python3\.\d+')
 
 

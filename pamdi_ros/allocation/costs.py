@@ -64,9 +64,7 @@ class Costs:
         """
         key = (origin, target)
         if key not in self._hops:
-            self._hops.update(
-                {(origin, end): way for end, way in self._ways_from(origin).items()}
-            )
+            self._hops.update({(origin, end): way for end, way in self._ways_from(origin).items()})
             self._hops.setdefault(key, None)
         return self._hops[key]
 

@@ -109,6 +109,8 @@ def _waterfall(axes: Axes, item: InferenceResult) -> None:
             axes.barh(row, length_ms, left=at_ms, color=colour, edgecolor='black', lw=0.4)
             at_ms += length_ms
         units = f'units {hop.first_unit}–{hop.last_unit - 1}'
+        if hop.last_unit == hop.first_unit + 1:
+            units = f'unit {hop.first_unit}'
         if hop.first_unit == hop.last_unit:
             units = 'prepare' if row == 0 else 'result home'
         size = f', {hop.bytes_in / 1e3:.3g} KB in' if hop.bytes_in else ''
