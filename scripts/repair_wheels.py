@@ -8,10 +8,10 @@ that do not exist. Usage: ``python repair_wheels.py PREFIX`` with that prefix's 
 
 from __future__ import annotations
 
+from pathlib import Path
 import re
 import sys
 import sysconfig
-from pathlib import Path
 
 import numpy
 
@@ -30,8 +30,8 @@ def repair(prefix: Path) -> int:
     changed = 0
     for path in (prefix / 'share').rglob('*.cmake'):
         text = path.read_text(encoding='utf-8')
-        fixed = STALE_NUMPY.sub(numpy.get_include(), text)
-        fixed = STALE_PYTHON.sub(sysconfig.get_path('include'), fixed)
+        fixed = STALE_NUMPY.sub(lambda _: numpy.get_include(), text)
+        fixed = STALE_PYTHON.sub(lambda _: sysconfig.get_path('include'), fixed)
         if fixed != text:
             path.write_text(fixed, encoding='utf-8')
             changed += 1

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from typing import Any, TYPE_CHECKING
 
@@ -62,6 +63,9 @@ def _unit_tables(fleet: Fleet, source: str) -> dict[str, UnitTable]:
     """
     from pamdi_ros.models.catalog import unit_table
 
+    for needed in ('torch', 'torchvision', 'safetensors'):  # or every model would be blamed
+        if importlib.util.find_spec(needed) is None:
+            raise ModuleNotFoundError(f'no module named {needed}', name=needed)
     tables, problems = {}, []
     for name, model in fleet.models.items():
         print(f'building {name} …', file=sys.stderr)

@@ -13,7 +13,7 @@ from pamdi_ros.fleet import load_fleet
 from pamdi_ros.fleet.resources import config_path
 
 #: Items of each source sent while nothing else runs: they give its solo latency.
-SOLO_ITEMS = 5
+SOLO_ITEMS = 10
 #: Share of the accepted items that must be answered for the demo to count as well.
 WANTED_SHARE = 0.95
 
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
     write_json(str(out / 'report.json'), summary)
     draw_report(fleet, monitor, summary, SOLO_ITEMS, out / 'report.png')
-    console.print(source_table(summary['sources']), worker_table(summary['workers'], {}))
+    console.print(source_table(summary), worker_table(summary['workers'], {}))
     share = answered_share(summary)
     console.print(
         f'{100 * share:.1f} % of the items answered; report: {out / "report.json"}, '

@@ -18,6 +18,13 @@ from pamdi_ros.fleet import FleetError
 # In the order of --help; a new command is one more name.
 COMMANDS = ('check', 'up', 'demo')
 
+_ROS = 'this command needs ROS 2: source its setup.bash (or env.sh of the source tree) first'
+_TORCH = 'this command needs torch, torchvision and safetensors: pip install pamdi_ros[models]'
+MISSING_MODULES = {
+    **dict.fromkeys(('rclpy', 'rcl_interfaces', 'std_msgs', 'sensor_msgs'), _ROS),
+    **dict.fromkeys(('torch', 'torchvision', 'safetensors', 'transformers'), _TORCH),
+}
+
 EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_BAD_INPUT = 2
@@ -61,5 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f'pamdi: {error}', file=sys.stderr)
         return EXIT_FAILURE
+    except ModuleNotFoundError as error:
+        if (remedy := MISSING_MODULES.get((error.name or '').split('.')[0])) is None:
+            raise
+        print(f'pamdi: {error}; {remedy}', file=sys.stderr)
+        return EXIT_FAILURE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+if __name__ == '__main__':
+    sys.exit(main())

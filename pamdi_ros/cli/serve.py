@@ -13,13 +13,12 @@ import sys
 import time
 from typing import Any, TYPE_CHECKING
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.text import Text
-
 from pamdi_ros.cli.summary import source_table, summarise, worker_table
 from pamdi_ros.cli.supervisor import Child, node_child, Supervisor
 from pamdi_ros.fleet import Fleet, fleet_nodes
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
 
 if TYPE_CHECKING:
     from pamdi_ros.nodes.monitor import Monitor
@@ -69,7 +68,9 @@ class Run:
         :raises CannotStart: the fleet did not come up.
         """
         from pamdi_ros.nodes.monitor import Monitor
+        from pamdi_ros.nodes.shared_memory import remove_stale_segments
 
+        remove_stale_segments()
         nodes = fleet_nodes(self.fleet, fleet_file=self.fleet_file, use_respawn=self.respawn)
         os.environ.update(nodes[0].environment)  # the monitor speaks through the same profile
         monitor = Monitor(self.fleet)
@@ -136,7 +137,7 @@ class Run:
         monitor.spin(REFRESH_S)
         self.gone = processes.watch()
         if self.console.is_terminal:
-            live.update(self._picture(monitor, phase))
+            live.update(self._picture(monitor, phase), refresh=True)
         elif time.monotonic() - self._last_line_s > LINE_PERIOD_S:
             self._last_line_s = time.monotonic()
             self.console.print(_line(monitor, phase))
@@ -154,7 +155,7 @@ class Run:
         title = Text(f'{self.fleet.name}: {phase}, {elapsed_s:.0f} s', style='bold')
         return Group(
             title,
-            source_table(summary['sources']),
+            source_table(summary),
             worker_table(summary['workers'], monitor.not_serving()),
         )
 

@@ -77,15 +77,16 @@ def _worker(view: WorkerView) -> dict[str, Any]:
     }
 
 
-def source_table(sources: dict[str, dict[str, Any]]) -> Table:
-    """Table of the sources, one a row."""
-    table = Table(title='Sources', title_justify='left', header_style='bold')
+def source_table(summary: dict[str, Any]) -> Table:
+    """Table of a summary's sources, one a row."""
+    emulated = ' (devices emulated)' if summary['emulated'] else ''
+    table = Table(title=f'Sources{emulated}', title_justify='left', header_style='bold')
     for heading in ('source', 'class'):
         table.add_column(heading)
     for heading in ('items', 'results', 'mean', 'p50', 'p95', 'solo'):
         table.add_column(heading, justify='right')
     table.add_column('dropped')
-    for name, source in sources.items():
+    for name, source in summary['sources'].items():
         drops = ', '.join(f'{count} {reason}' for reason, count in source['dropped'].items())
         table.add_row(
             name,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+import contextlib
 from dataclasses import dataclass, field
 import os
 from pathlib import Path
@@ -95,10 +96,12 @@ class Supervisor:
                 elif child.restart_at_s is None:
                     gone.append(child.name)
                 continue
-            code = child.process.poll()
+            process = child.process
+            code = process.poll()
             if code is None:
                 continue
             child.process = None
+            _end_group(process, signal.SIGTERM)  # what it had started, such as a model's builder
             how = f'was killed by {signal.Signals(-code).name}' if code < 0 else f'exited: {code}'
             if child.respawn:
                 child.restart_at_s = time.monotonic() + RESPAWN_DELAY_S
@@ -112,6 +115,7 @@ class Supervisor:
     def stop(self, children: Iterable[Child]) -> None:
         """Ask processes to end, then make them; returns when none is left."""
         chosen = list(children)
+        self.children = [child for child in self.children if all(child is not c for c in chosen)]
         running = [child.process for child in chosen if child.process is not None]
         for child in chosen:
             child.restart_at_s = child.process = None
@@ -122,7 +126,7 @@ class Supervisor:
             try:
                 process.wait(max(0.0, deadline_s - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.kill()
+                _end_group(process, signal.SIGKILL)
                 process.wait()
 
     def _start(self, child: Child) -> None:
@@ -157,6 +161,12 @@ class Supervisor:
                 log.flush()
                 if any(mark in line for mark in ('[WARN]', '[ERROR]', '[FATAL]', 'Error: ')):
                     self._tell(f'{child.name}: {_plain(line)}')
+
+
+def _end_group(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Signal a child and whatever it has started; each child leads a group of its own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def _plain(line: str) -> str:

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     except CannotStart as error:
         console.print(f'pamdi up: {error}; see the logs in {logs}', markup=False, style='red')
         return 1
-    console.print(source_table(summary['sources']), worker_table(summary['workers'], {}))
+    console.print(source_table(summary), worker_table(summary['workers'], {}))
     write_json(args.json, summary)
     return 1 if job.gone else 0
 

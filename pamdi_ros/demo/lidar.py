@@ -8,7 +8,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-
 from pamdi_ros.demo.warehouse import cast
 
 #: The vehicle's circle in the warehouse: radius [m], speed [m/s].

@@ -13,13 +13,6 @@ import sys
 import time
 from typing import Any
 
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data, QoSProfile
-from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
-
 from pamdi_ros.demo.arrivals import gaps
 from pamdi_ros.demo.streams import stream
 from pamdi_ros.fleet import (
@@ -32,6 +25,13 @@ from pamdi_ros.fleet import (
     TEXT_TYPE,
 )
 from pamdi_ros.fleet.launch_plan import fleet_prefix
+from pamdi_ros.nodes.fleet_node import die_with_parent
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data, QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
 
 #: Rate of a source whose fleet file gives a load_share instead [1/s].
 DEFAULT_RATE_HZ = 1.0
@@ -108,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv if argv is None else ['demo_sensors', *argv]
     options = _parser().parse_args(remove_ros_args(words)[1:])
+    die_with_parent()
     try:
         fleet = load_fleet(options.fleet)
     except FleetError as error:

@@ -8,10 +8,9 @@ from collections.abc import Callable
 import time
 from typing import TYPE_CHECKING
 
+from pamdi_ros.msg import InferenceResult
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-
-from pamdi_ros.msg import InferenceResult
 
 if TYPE_CHECKING:
     from pamdi_ros.demo.sensor_node import Sensor

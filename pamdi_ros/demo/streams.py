@@ -10,13 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
-from std_msgs.msg import Header, String
-
 from pamdi_ros.demo.lidar import Lidar, scans
 from pamdi_ros.demo.photos import photographs
 from pamdi_ros.demo.sentences import SENTENCES
 from pamdi_ros.fleet import CLOUD_TYPE, COMPRESSED_IMAGE_TYPE, IMAGE_TYPE, RangeImage, Source
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
+from std_msgs.msg import Header, String
 
 #: A spinning sensor has few beams; a taller range image keeps rows empty, as with a real one.
 MOST_BEAMS = 32

@@ -15,7 +15,9 @@ def _config_directories() -> Iterator[Path]:
     for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep):
         if prefix:
             yield Path(prefix) / 'share' / 'pamdi_ros' / 'config'
-    yield Path(sys.prefix) / 'share' / 'pamdi_ros' / 'config'
+    # pip puts data files below a prefix: this interpreter's, the user's or /usr/local.
+    for root in (Path(sys.prefix), *Path(__file__).resolve().parents):
+        yield root / 'share' / 'pamdi_ros' / 'config'
 
 
 def config_path(name: str) -> Path:
@@ -26,7 +28,7 @@ def config_path(name: str) -> Path:
     :raises FileNotFoundError: it is in none of the places; the message lists them
     """
     tried = []
-    for directory in _config_directories():
+    for directory in dict.fromkeys(_config_directories()):
         path = directory / name
         if path.is_file():
             return path

@@ -10,7 +10,6 @@ import json
 from typing import Any
 
 import jsonschema
-
 from pamdi_ros.fleet.problems import join, MISSING, Problem, shown, suggestion
 from pamdi_ros.fleet.resources import config_path
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 import re
 
-import yaml
-
 from pamdi_ros.fleet.problems import FleetError, join, MISSING, Problem, shown
+import yaml
 
 MAX_BYTES = 4_000_000
 

@@ -12,11 +12,6 @@ import json
 from pathlib import Path
 import sys
 
-from safetensors.torch import save_file
-import torch
-from torch import nn, Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
-
 from pamdi_ros.models import zoo
 from pamdi_ros.models.cache import ENTRY_FILE, ERROR_MARK
 from pamdi_ros.models.capture import capture, CaptureError, TRACERS
@@ -29,6 +24,10 @@ from pamdi_ros.models.partition import build_unit
 from pamdi_ros.models.request import ModelRequest, read_request
 from pamdi_ros.models.skeleton import traceable
 from pamdi_ros.models.weights import load_file, tied_names
+from safetensors.torch import save_file
+import torch
+from torch import nn, Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 WEIGHTS_FILE = 'weights.safetensors'
 

@@ -84,6 +84,8 @@ def obtain(
             ) from None
         with _locked(root / f'{entry.name}.lock'):
             if not (entry / ENTRY_FILE).is_file():
+                for left in root.glob(f'{entry.name}.*/'):  # by a builder that was killed
+                    shutil.rmtree(left, ignore_errors=True)
                 work = Path(tempfile.mkdtemp(prefix=f'{entry.name}.', dir=root))
                 try:
                     build(request, work)

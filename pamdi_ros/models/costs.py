@@ -5,15 +5,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
-from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
-
 from pamdi_ros.models.flow import Flow
 from pamdi_ros.models.measure import fake_costs, tensor_bytes
 from pamdi_ros.models.partition import build_unit, unit_tensor_names
 from pamdi_ros.models.request import ModelRequest
 from pamdi_ros.models.units import UnitCost, UnitTable
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 
 def cost_table(

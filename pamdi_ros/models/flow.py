@@ -9,14 +9,13 @@ from functools import cached_property
 import hashlib
 from typing import Any
 
-from torch import fx, Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._pytree import tree_leaves
-
 from pamdi_ros.models.capture import Captured, CaptureError
 from pamdi_ros.models.cuts import Position
 from pamdi_ros.models.functional import drop_identities, make_functional
 from pamdi_ros.models.measure import Fact, measure, storage_key, tensor_bytes, tensors_of
+from torch import fx, Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_leaves
 
 Signature = tuple[tuple[tuple[int, ...], str], ...]
 

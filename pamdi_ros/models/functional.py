@@ -8,11 +8,10 @@ import inspect
 import operator
 from typing import Any
 
-import torch
-from torch import fx, nn, Tensor
-
 from pamdi_ros.models.capture import Captured, CaptureError
 from pamdi_ros.models.measure import Fact, storage_key, tensors_of
+import torch
+from torch import fx, nn, Tensor
 
 _OPERATORS = {
     getattr(operator, f'i{name}'): getattr(operator, name)

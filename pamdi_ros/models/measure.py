@@ -8,6 +8,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any
 
+from pamdi_ros.models.capture import Captured, CaptureError, first_line, leaf_tensors, with_tensors
 import torch
 from torch import fx, Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
@@ -15,8 +16,6 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
-
-from pamdi_ros.models.capture import Captured, CaptureError, first_line, leaf_tensors, with_tensors
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,10 +9,6 @@ from itertools import pairwise
 import os
 from pathlib import Path
 
-import torch
-from torch import nn, Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
-
 from pamdi_ros.models import zoo
 from pamdi_ros.models.cache import Built, ensure_built
 from pamdi_ros.models.capture import capture, CaptureError
@@ -24,6 +20,9 @@ from pamdi_ros.models.request import ModelRequest, read_request
 from pamdi_ros.models.skeleton import build_skeleton, traceable
 from pamdi_ros.models.units import UnitTable
 from pamdi_ros.models.weights import load_file, load_tensors, StoredTensor
+import torch
+from torch import nn, Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 
 class Model:

@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import fx, Tensor
-
 from pamdi_ros.models.capture import leaf_tensors, with_tensors
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.flow import Flow, Signature, signature_of
+import torch
+from torch import fx, Tensor
 
 Tensors = tuple[Tensor, ...]
 _ALIGNMENT = 64  # [byte] of torch's own allocations

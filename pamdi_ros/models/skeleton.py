@@ -8,13 +8,12 @@ import contextlib
 from typing import Any
 from unittest import mock
 
-import torch
-from torch import nn, Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
-
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.request import ModelRequest
 from pamdi_ros.models.zoo import build_module, construct, enum_state, patching, weights_enum
+import torch
+from torch import nn, Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 _HIDDEN_NAMES = ('input_embeds', 'inputs_embeds')  # transformers 4 and 5
 

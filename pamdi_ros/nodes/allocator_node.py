@@ -21,6 +21,10 @@ from pamdi_ros.nodes.fleet_node import FleetNode, run
 from pamdi_ros.worker import Plan
 
 POLL_PERIOD_S = 0.05
+#: Without a remembered epoch, workers that run already are given this time to tell theirs [s].
+LISTEN_S = 2.0
+#: Epochs are 64 bits on the wire; a true one is nowhere near.
+LARGEST_EPOCH = 2**62
 
 
 class AllocatorNode(FleetNode):
@@ -35,6 +39,7 @@ class AllocatorNode(FleetNode):
         self._timer = None
         self._subscriptions_made: list[object] = []
         self._newest_epoch = 0
+        self._listen_until_s = 0.0
         self._epoch_file = Path()
 
     def set_up(self, fleet: Fleet) -> None:
@@ -56,6 +61,7 @@ class AllocatorNode(FleetNode):
         assert self.fleet is not None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix='plan')
         self._planning = self._thread.submit(fetch_tables, self.fleet)
+        self._listen_until_s = time.monotonic() + LISTEN_S
         self._timer = self.create_timer(POLL_PERIOD_S, self._publish_when_ready)
 
     def stop(self) -> None:
@@ -79,7 +85,8 @@ class AllocatorNode(FleetNode):
         self._plan = None
 
     def _publish_when_ready(self) -> None:
-        if self._planning is not None and self._planning.done():
+        listening = not self._newest_epoch and time.monotonic() < self._listen_until_s
+        if self._planning is not None and self._planning.done() and not listening:
             try:
                 tables, unusable = self._planning.result()
             except Exception as error:  # it must be told, and beacons must go on being heard
@@ -133,7 +140,8 @@ class AllocatorNode(FleetNode):
             self.get_logger().warning(f'cannot remember epoch {epoch}: {error}')
 
     def _heard(self, status: WorkerStatus) -> None:
-        self._newest_epoch = max(self._newest_epoch, status.epoch)
+        if status.epoch <= LARGEST_EPOCH:  # a beacon that lies must not use up all numbers
+            self._newest_epoch = max(self._newest_epoch, status.epoch)
 
 
 def epoch_file(prefix: str) -> Path:

@@ -9,16 +9,16 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-import torch
-
 from pamdi_ros.fleet import Fleet, Source
 from pamdi_ros.models import Model, ModelError
 from pamdi_ros.models.answers import read_answer
 from pamdi_ros.models.text import TextModel, Vocabulary
+from pamdi_ros.nodes.emulation import Pace, SizesOnly
 from pamdi_ros.nodes.sensors import BadInput, decode, prepare
 from pamdi_ros.nodes.wire import from_wire, WireTensor
 from pamdi_ros.worker import Outcome, Task, Work
 from pamdi_ros.worker import Partition as Range
+import torch
 
 if TYPE_CHECKING:
     from pamdi_ros.models.partition import Partition
@@ -78,11 +78,14 @@ class Engine:
 
     def __init__(self, fleet: Fleet, worker: str) -> None:
         self._fleet = fleet
-        self.device = choose_device(fleet.workers[worker].device)
+        self._worker = fleet.workers[worker]
+        self._pace = Pace(self._worker)
+        self.device = choose_device(self._worker.device)
         self._models: dict[str, Model] = {}
         self._texts: dict[str, TextModel] = {}
         self._vocabulary: Vocabulary | None = None
-        self._partitions: dict[Range, Partition] = {}
+        self._labels: dict[str, tuple[str, ...]] = {}
+        self._partitions: dict[Range, Partition | SizesOnly] = {}
 
     # --- loading --------------------------------------------------------------------------------
 
@@ -99,14 +102,17 @@ class Engine:
     def learn(self, sources: Iterable[Source]) -> None:
         """Learn the models of the sources whose home is here: input shape, labels, tokens.
 
-        :raises ModelError: a model cannot be built.
+        Their graphs are traced here, so that the first item is not the slow one.
+
+        :raises ModelError: a model cannot be built, or its labels do not fit.
         """
         for source in sources:
             model = self._model(source.model)
             if model.request.tokens is not None and self._vocabulary is None:
                 self._vocabulary = Vocabulary()
+            self._labels[source.model] = model.labels()
 
-    def load(self, wanted: Range) -> Partition:
+    def load(self, wanted: Range) -> Partition | SizesOnly:
         """Load one partition and run it once, so that its first task is not the slow one.
 
         :returns: the partition, for :meth:`hold`.
@@ -115,6 +121,8 @@ class Engine:
         if wanted in self._partitions:
             return self._partitions[wanted]
         model = self._model(wanted.model)
+        if self._worker.compute == 'none':
+            return SizesOnly(model, wanted.first, wanted.last)
         partition = model.partition(wanted.first, wanted.last, device=self.device)
         zeros = tuple(
             torch.zeros(shape, dtype=getattr(torch, dtype))
@@ -123,13 +131,13 @@ class Engine:
         partition(*zeros)
         return partition
 
-    def hold(self, partitions: dict[Range, Partition]) -> None:
+    def hold(self, partitions: dict[Range, Partition | SizesOnly]) -> None:
         """Replace the partitions held."""
         self._partitions = dict(partitions)
 
     def labels(self, model: str) -> tuple[str, ...]:
-        """Names of a model's classes; () where they are not known."""
-        return self._model(model).labels()
+        """Names of a learnt model's classes; () where they are not known."""
+        return self._labels.get(model, ())
 
     def text(self, tokens: Sequence[int]) -> str:
         """Text of token ids."""
@@ -174,7 +182,8 @@ class Engine:
         if not isinstance(prepared, str):
             return prepared, ()
         text = self._text(source.model)
-        assert self._vocabulary is not None  # learn() made it: this is the source's home
+        if self._vocabulary is None:  # learn() could not make it: say why once more
+            self._vocabulary = Vocabulary()
         tokens = tuple(self._vocabulary.encode(prepared))
         return text.inputs(tokens), tokens
 
@@ -186,13 +195,15 @@ class Engine:
         check_signature(signature, tensors, name, work.first, narrow=text is not None)
         with torch.inference_mode():
             tensors = tuple(map(partition.place, tensors))
+            self._pace.begin_stay()
             for unit in range(work.first, work.last):
                 if text is not None:
                     tensors = text.narrow(unit, tensors, len(tokens))
                 tensors = partition.units[unit - first](*tensors)
+                self._pace.end_unit(self._model(name).table.units[unit].flops)
         return tensors
 
-    def _covering(self, model: str, first: int, last: int) -> tuple[Partition, int]:
+    def _covering(self, model: str, first: int, last: int) -> tuple[Partition | SizesOnly, int]:
         for held, partition in self._partitions.items():
             if held.covers(model, first, last):
                 return partition, held.first

@@ -6,10 +6,10 @@ from __future__ import annotations
 from functools import partial
 import struct
 import time
+import traceback
 from typing import NoReturn
 
 from diagnostic_msgs.msg import DiagnosticArray
-
 from pamdi_ros.fleet import Fleet, resolve_topic, Source
 from pamdi_ros.msg import Assignment, InferenceResult, SourceStats, WorkerStatus
 from pamdi_ros.msg import Task as TaskMsg
@@ -20,12 +20,17 @@ from pamdi_ros.nodes.intake import Intake
 from pamdi_ros.nodes.loader import Loader
 from pamdi_ros.nodes.peers import Peers
 from pamdi_ros.nodes.runtime import Runtime
+from pamdi_ros.nodes.sensors import BadInput, check_size
 from pamdi_ros.nodes.task_message import SensorHeader
 from pamdi_ros.nodes.wire import BadMessage
+from pamdi_ros.nodes.wire.tensors import total_bytes
 from pamdi_ros.nodes.wire.typed import fastest_codec
-from pamdi_ros.worker import Command, End, Partition, Plan, Send, Status, Task, Worker
+from pamdi_ros.worker import Command, End, Partition, Plan, Send, Task, Worker
 
 REPORT_PERIOD_S = 1.0
+INACTIVE = report.Health(state=WorkerStatus.STATE_UNCONFIGURED, message='the node is not active')
+#: Refused messages that are logged one by one, in each period.
+LOGGED_COMPLAINTS = 10
 
 
 class ExecutorNode(FleetNode):
@@ -34,12 +39,16 @@ class ExecutorNode(FleetNode):
     def __init__(self) -> None:
         super().__init__('executor')
         self.parameter('worker', '', 'name of this worker in fleet.yaml; required')
-        self.parameter('torch_threads', 0, "threads of one torch operation; 0: torch's own choice")
-        self.parameter('status_period_s', 0.1, 'time between two beacons [s]')
-        self.parameter('peer_timeout_s', 2.0, 'a peer silent for longer is taken for lost [s]')
+        self.parameter(
+            'torch_threads', 0, "threads of one torch operation; 0: torch's own choice", (0, 1024)
+        )
+        self.parameter('status_period_s', 0.1, 'time between two beacons [s]', (0.01, 10.0))
+        self.parameter(
+            'peer_timeout_s', 2.0, 'a peer silent for longer is taken for lost [s]', (0.1, 3600.0)
+        )
         self.worker = ''
         self._active = False
-        self._health = report.Health(state=WorkerStatus.STATE_UNCONFIGURED)
+        self._health = INACTIVE
         self._entities: list[tuple[str, object]] = []
         self._intakes: dict[str, Intake] = {}
         self._bytes_in = self._bytes_out = 0
@@ -75,9 +84,6 @@ class ExecutorNode(FleetNode):
         self._stats: list[SourceStats] = []
         self._peers = Peers(self, fleet, self.topic, self._peer_heard)
         self._make_topics(fleet)
-        self._health = report.Health(
-            state=WorkerStatus.STATE_LOADING, message='waiting for an assignment'
-        )
 
     def start(self) -> None:
         """Begin to compute, load and beacon."""
@@ -86,11 +92,14 @@ class ExecutorNode(FleetNode):
             self._runtime.engine, self.worker, self._own_sources(), self._switched
         )
         self._runtime.start()
+        self._health = report.Health(
+            state=WorkerStatus.STATE_LOADING, message='waiting for an assignment'
+        )
         if self._plan.epoch:
             self._loader.load(self._plan)
 
     def stop(self) -> None:
-        """Unsubscribe the sensors and cease to compute."""
+        """Unsubscribe the sensors, cease to compute, and end what is under way here."""
         self._active = False
         for intake in self._intakes.values():
             intake.close()
@@ -98,12 +107,14 @@ class ExecutorNode(FleetNode):
             self._loader.close()
             self._loader = None
         if self._runtime is not None:
+            self._health = INACTIVE
             self._runtime.stop()
+            self._runtime.tell(lambda machine, now: machine.closed(now))
 
     def tear_down(self) -> None:
         """Withdraw all topics."""
         if self._runtime is not None:
-            self._peers.keep(())
+            self._peers.close()
         for kind, entity in self._entities:
             getattr(self, f'destroy_{kind}')(entity)
         self._entities.clear()
@@ -167,6 +178,11 @@ class ExecutorNode(FleetNode):
         plan = self._plan.sources.get(source.name)
         name = plan.priority_class if plan else source.priority
         priority = self.fleet.priority_class(name)
+        problem = ''
+        try:
+            check_size(source.type, len(data))
+        except BadInput as error:  # not even to be kept until its turn comes
+            problem, data = f'{error.reason}: {error}', b''
 
         def arrived(machine: Worker, now: float) -> list[Command]:
             task = Task(
@@ -184,6 +200,8 @@ class ExecutorNode(FleetNode):
                 payload=data,
                 header=header,
             )
+            if problem:
+                return machine.item_unusable(task, problem, now)
             return machine.item_arrived(task, now)
 
         self._runtime.tell(arrived)
@@ -195,12 +213,15 @@ class ExecutorNode(FleetNode):
             reason = str(error)
             self._runtime.tell(lambda machine, now: machine.rejected(reason))
             return
-        self._bytes_in += sum(int(tensor.data.size) for tensor in message.tensors)
-        self._runtime.tell(
-            lambda machine, now: machine.task_received(
-                task_message.from_message(message, self.fleet, now), now
-            )
-        )
+        self._bytes_in += total_bytes(message.tensors)
+        task = task_message.from_message(message, self.fleet, self._runtime.now())
+        if not self._active and task.home != self.worker:
+            reason = f'worker_stopped: {self.worker} was deactivated'
+            self._runtime.tell(lambda machine, now: machine.given_up(task, reason, now))
+            return
+        if task.home == self.worker:
+            task = result_message.with_answer(task, self._plan)
+        self._runtime.tell(lambda machine, now: machine.task_received(task, now))
 
     def _assigned(self, message: Assignment) -> None:
         try:
@@ -221,6 +242,8 @@ class ExecutorNode(FleetNode):
         self._runtime.tell(lambda machine, now: machine.assigned(plan, now))
 
     def _switched(self, held: tuple[Partition, ...], problem: str) -> None:
+        if not self._active:
+            return  # deactivated at this moment; start() loads anew
         state = WorkerStatus.STATE_DEGRADED if problem else WorkerStatus.STATE_SERVING
         self._health = report.Health(state=state, message=problem)
         if problem:
@@ -233,29 +256,44 @@ class ExecutorNode(FleetNode):
     # --- what goes out --------------------------------------------------------------------------
 
     def _execute(self, commands: list[Command]) -> None:
+        if not self.context.ok():
+            return  # the process ends, and nothing can be published
         for command in commands:
-            if isinstance(command, Send):
-                self._send(command)
-            else:
-                self._publish_end(command)
+            try:
+                if isinstance(command, Send):
+                    self._send(command)
+                else:
+                    self._publish_end(command)
+            except Exception:  # one item must not cost the others, nor the thread at work
+                if self.context.ok():
+                    self.get_logger().error(
+                        f'item {command.task.key}: {traceback.format_exc()}',
+                        throttle_duration_sec=1.0,
+                    )
 
     def _send(self, command: Send) -> None:
         task = command.task
-        message = task_message.to_message(task, self.worker, self._runtime.now())
-        if self._peers.send(command.worker, task.priority_class, self._encode(message)):
-            self._bytes_out += sum(int(tensor.data.size) for tensor in message.tensors)
+        try:
+            message = task_message.to_message(task, self.worker, self._runtime.now())
+            data = self._encode(message)
+        except BadMessage as error:
+            reason = str(error)
+        except (struct.error, OverflowError) as error:
+            reason = f'cannot_send: a number of the task fits no field: {error}'
         else:
+            if self._peers.send(command.worker, task.priority_class, data):
+                self._bytes_out += total_bytes(message.tensors)
+                return
             reason = f'no_contact: {self.worker} has no way to {command.worker} in this assignment'
-            self._runtime.tell(lambda machine, now: machine.rejected(reason))
+        self._runtime.tell(lambda machine, now: machine.given_up(task, reason, now))
 
     def _publish_end(self, end: End) -> None:
-        try:
-            message = result_message.to_message(end, self.fleet, self._runtime.engine)
-        except BadMessage as error:
-            failed = End(end.task, Status.FAILED, str(error), end.latency_s)
-            message = result_message.to_message(failed, self.fleet, self._runtime.engine)
+        message = result_message.to_message(end, self.fleet, self._runtime.engine)
         if message.status == InferenceResult.RESULT:
-            self._meters[message.source].result(self._runtime.now(), end.latency_s)
+            meter = self._meters[message.source]
+            now = self._runtime.now()
+            # Under the lock: the spin thread reads the meter meanwhile.
+            self._runtime.ask(lambda _: meter.result(now, end.latency_s))
         elif message.status == InferenceResult.FAILED:
             self.get_logger().warning(
                 f'{message.source} item {message.seq} failed: {message.reason}',
@@ -282,7 +320,7 @@ class ExecutorNode(FleetNode):
                 state=WorkerStatus.STATE_LOADING,
                 message=f'waiting for the inbox of {", ".join(unreached)}',
             )
-        self._runtime.ask(partial(_fill, message=message, fleet=self.fleet, health=health))
+        self._runtime.ask(lambda machine: report.fill_status(message, machine, self.fleet, health))
         message.device = str(self._runtime.engine.device)
         message.memory_bytes = self._runtime.engine.memory_bytes
         message.busy_share = self._busy.share(now, self._runtime.busy_s())
@@ -321,9 +359,7 @@ class ExecutorNode(FleetNode):
             message.header.stamp = stamp
             plan = self._plan.sources.get(source.name)
             message.priority_class = plan.priority_class if plan else source.priority
-            self._runtime.ask(
-                partial(_fill_stats, message=message, now=now, meter=self._meters[source.name])
-            )
+            self._runtime.ask(partial(self._meters[source.name].read, message=message, now=now))
             self._stats_out[source.name].publish(message)
             self._stats.append(message)
         for intake in self._intakes.values():
@@ -332,26 +368,11 @@ class ExecutorNode(FleetNode):
         self._diagnostics_out.publish(
             report.diagnostics(stamp, self.prefix, self._status(), self._stats, problems)
         )
-        for complaint in self._runtime.ask(_take_complaints):
-            self.get_logger().warning(complaint, throttle_duration_sec=0.2)
-
-
-def _fill(machine: Worker, message: WorkerStatus, fleet: Fleet, health: report.Health) -> None:
-    report.fill_status(message, machine, fleet, health)
-
-
-def _fill_stats(
-    machine: Worker, message: SourceStats, now: float, meter: report.SourceMeter
-) -> None:
-    counts = machine.ledger.counts.get(message.source)
-    if counts is not None:
-        meter.fill(message, now, counts)
-
-
-def _take_complaints(machine: Worker) -> list[str]:
-    complaints = list(machine.complaints)
-    machine.complaints.clear()
-    return complaints
+        complaints = self._runtime.ask(Worker.take_complaints)
+        for complaint in complaints[:LOGGED_COMPLAINTS]:
+            self.get_logger().warning(f'refused a message: {complaint}')
+        if more := len(complaints[LOGGED_COMPLAINTS:]):
+            self.get_logger().warning(f'refused {more} messages more in this second')
 
 
 def main() -> NoReturn:

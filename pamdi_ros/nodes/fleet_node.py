@@ -11,12 +11,12 @@ import sys
 import traceback
 from typing import NoReturn
 
-from rcl_interfaces.msg import ParameterDescriptor
+from pamdi_ros.fleet import Fleet, fleet_prefix, FleetError, load_fleet
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 import rclpy
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-
-from pamdi_ros.fleet import Fleet, fleet_prefix, FleetError, load_fleet
 
 #: Set by `pamdi up` to its own process id: the node ends when that process does.
 PARENT_VARIABLE = 'PAMDI_PARENT'
@@ -45,9 +45,34 @@ class FleetNode(LifecycleNode):
         self.fleet: Fleet | None = None
         self.prefix = ''
 
-    def parameter(self, name: str, default: object, description: str) -> None:
-        """Declare a parameter that is read when the node is configured."""
-        self.declare_parameter(name, default, ParameterDescriptor(description=description))
+    def destroy_node(self) -> None:
+        """Destroy the node and, with it, its DDS participant.
+
+        rclpy's state machine keeps the node alive otherwise, and Fast DDS leaves the participant's
+        shared memory (35 MB) behind at every exit.
+        """
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()
+
+    def parameter(
+        self,
+        name: str,
+        default: object,
+        description: str,
+        bounds: tuple[float, float] | None = None,
+    ) -> None:
+        """Declare a parameter that is read when the node is configured.
+
+        :param bounds: least and greatest value; rclpy refuses any other.
+        """
+        descriptor = ParameterDescriptor(description=f'{description} (read at configure)')
+        if bounds is not None and isinstance(default, int):
+            low, high = map(int, bounds)
+            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high)]
+        elif bounds is not None:
+            low, high = bounds
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        self.declare_parameter(name, default, descriptor)
 
     def topic(self, name: str) -> str:
         """Absolute name of a fleet topic."""
@@ -151,22 +176,30 @@ def run(make_node: Callable[[], FleetNode], args: list[str] | None = None) -> No
 
     :param make_node: makes the node, after rclpy.init.
     :param args: command line; None: this process's.
-    :returns: never; the process ends with exit code 0.
+    :returns: never; the process ends, with exit code 0 where it was told to.
     """
+    code = 0
     die_with_parent()
     rclpy.init(args=args)
-    node = make_node()
+    try:
+        node = make_node()
+    except (InvalidParameterValueException, InvalidParameterTypeException) as error:
+        print(f'cannot start: {error}', file=sys.stderr)
+        os._exit(2)
     # One thread: MultiThreadedExecutor cost 46-51 ms a round trip here, EventsExecutor delivered
     # nothing (Jazzy wheels, measured).
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        autostart = node.get_parameter('autostart').value
-        if autostart and node.trigger_configure() is TransitionCallbackReturn.SUCCESS:
-            node.trigger_activate()
-        executor.spin()
+        if not node.get_parameter('autostart').value or _autostart(node):
+            _spin(executor, node)
+        else:
+            code = 1
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except BaseException:
+        traceback.print_exc()
+        code = 1
     finally:
         node._guarded('stop', node.stop)
         node._guarded('shut down', node.tear_down)
@@ -175,4 +208,37 @@ def run(make_node: Callable[[], FleetNode], args: list[str] | None = None) -> No
         rclpy.try_shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)  # all is closed; unloading torch's libraries would take seconds more
+        _end_own_group()
+        os._exit(code)  # all is closed; unloading torch's libraries would take seconds more
+
+
+def _autostart(node: FleetNode) -> bool:
+    """Configure and activate.
+
+    :returns: False where that failed and nobody but `pamdi up` could try again.
+    """
+    if node.trigger_configure() is TransitionCallbackReturn.SUCCESS:
+        node.trigger_activate()
+        return True
+    return PARENT_VARIABLE not in os.environ
+
+
+def _spin(executor: SingleThreadedExecutor, node: FleetNode) -> None:
+    """Serve callbacks; one that fails is logged and costs its own message, not the node."""
+    while node.context.ok():
+        try:
+            executor.spin()
+        except (KeyboardInterrupt, ExternalShutdownException):
+            return
+        except Exception:
+            if node.context.ok():
+                node.get_logger().error(
+                    f'a callback failed: {traceback.format_exc()}', throttle_duration_sec=1.0
+                )
+
+
+def _end_own_group() -> None:
+    """End what this process has started, such as the builder of a model's weights."""
+    if os.getpgrp() == os.getpid():  # `pamdi up` gives every node a group of its own
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(0, signal.SIGTERM)

@@ -6,17 +6,20 @@ from __future__ import annotations
 from collections.abc import Callable
 import struct
 
-from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.node import Node
-from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.subscription import Subscription
-
 from pamdi_ros.fleet import Source, TEXT_TYPE
 from pamdi_ros.nodes import qos
 from pamdi_ros.nodes.sensors import message_class
 from pamdi_ros.nodes.task_message import SensorHeader
 from pamdi_ros.nodes.wire.cdr import BadMessage, CdrReader
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # ROS 2 Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
 
 OVERRIDABLE = QoSOverridingOptions.with_default_policies()
 

@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 import time
 
+from pamdi_ros.fleet import Fleet, fleet_prefix
+from pamdi_ros.msg import InferenceResult, SourceStats, WorkerStatus
+from pamdi_ros.nodes import qos
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from pamdi_ros.fleet import Fleet, fleet_prefix
-from pamdi_ros.msg import InferenceResult, SourceStats, WorkerStatus
-from pamdi_ros.nodes import qos
+#: `pamdi up` may run for days: what it keeps of a source and of a worker is bounded.
+KEPT_RESULTS = 20_000
+KEPT_BEACONS = 6_000
 
 
 @dataclass(slots=True)
@@ -22,12 +26,12 @@ class WorkerView:
 
     :param status: last beacon; None: not heard yet.
     :param heard_s: when it came [s], monotonic.
-    :param busy: busy shares heard, for a mean.
+    :param busy: busy shares heard last, for a mean.
     """
 
     status: WorkerStatus | None = None
     heard_s: float = 0.0
-    busy: list[float] = field(default_factory=list)
+    busy: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_BEACONS))
 
 
 @dataclass(slots=True)
@@ -35,11 +39,13 @@ class SourceView:
     """What is known of one source.
 
     :param stats: last statistics; None: none yet.
-    :param results: (time since start [s], result), as they came.
+    :param results: (time since start [s], result without outputs), the last ones as they came.
     """
 
     stats: SourceStats | None = None
-    results: list[tuple[float, InferenceResult]] = field(default_factory=list)
+    results: deque[tuple[float, InferenceResult]] = field(
+        default_factory=lambda: deque(maxlen=KEPT_RESULTS)
+    )
 
 
 class Monitor:
@@ -120,6 +126,7 @@ class Monitor:
     def _result(self, message: InferenceResult) -> None:
         if message.source in self.sources:
             elapsed_s = time.monotonic() - self.started_s
-            self.sources[message.source].results.append((elapsed_s, message))
             if self._on_result is not None:
                 self._on_result(message)
+            message.outputs = []  # a night's tensors would fill the memory
+            self.sources[message.source].results.append((elapsed_s, message))

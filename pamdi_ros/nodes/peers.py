@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rclpy.node import Node
-from rclpy.publisher import Publisher
-from rclpy.subscription import Subscription
-
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.msg import Task, WorkerStatus
 from pamdi_ros.nodes import qos
 from pamdi_ros.worker import Leg
+from rclpy.exceptions import InvalidHandle
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
 
 
 class Peers:
@@ -37,10 +37,14 @@ class Peers:
         self._heard = heard
         self._inboxes: dict[tuple[str, str], Publisher] = {}
         self._beacons: dict[str, Subscription] = {}
+        self._wanted: set[str] = set()
         self.status: dict[str, WorkerStatus] = {}
 
     def keep(self, workers: Iterable[str]) -> None:
-        """Keep contact with these workers and no others."""
+        """Keep contact with these workers, and for once more with those kept until now.
+
+        What was routed under the last assignment still has to reach them.
+        """
         wanted = set(workers)
         for worker in sorted(wanted - set(self._beacons)):
             self._beacons[worker] = self._node.create_subscription(
@@ -55,11 +59,17 @@ class Peers:
                     self._topic(f'workers/{worker}/inbox/{priority.name}'),
                     qos.inbox(priority, len(self._fleet.workers)),
                 )
-        for worker in set(self._beacons) - wanted:
+        for worker in set(self._beacons) - wanted - self._wanted:
             self._node.destroy_subscription(self._beacons.pop(worker))
             self.status.pop(worker, None)
             for priority in self._fleet.priority_classes:
                 self._node.destroy_publisher(self._inboxes.pop((worker, priority.name)))
+        self._wanted = wanted
+
+    def close(self) -> None:
+        """Give up all contacts."""
+        self.keep(())
+        self.keep(())
 
     def send(self, worker: str, priority_class: str, data: bytes) -> bool:
         """Publish a serialized task to a peer's inbox.
@@ -69,16 +79,19 @@ class Peers:
         publisher = self._inboxes.get((worker, priority_class))
         if publisher is None:
             return False
-        publisher.publish(data)
+        try:
+            publisher.publish(data)
+        except InvalidHandle:  # the spin thread withdrew it at this moment
+            return False
         return True
 
     def out_of_reach(self) -> list[str]:
-        """Peers whose inboxes have not been found yet."""
+        """Peers of the present assignment whose inboxes have not been found yet."""
         return sorted(
             {
                 worker
                 for (worker, _), publisher in self._inboxes.items()
-                if not publisher.get_subscription_count()
+                if worker in self._wanted and not publisher.get_subscription_count()
             }
         )
 
@@ -94,7 +107,8 @@ class Peers:
                 part.model == model and part.first_unit <= leg.first and leg.last <= part.last_unit
                 for part in status.placements
             )
-            if not ready or status.state == WorkerStatus.STATE_LOADING:
+            serves = status.state in (WorkerStatus.STATE_SERVING, WorkerStatus.STATE_DEGRADED)
+            if not ready or not serves:
                 why = status.message or 'loading'
                 return f'waiting for {leg.worker}: {why}'
         return ''

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pamdi_ros.fleet import PriorityClass
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -14,8 +15,6 @@ from rclpy.qos import (
     QoSProfile,
     ReliabilityPolicy,
 )
-
-from pamdi_ros.fleet import PriorityClass
 
 #: Assignment: whoever starts late still gets the last one.
 ASSIGNMENT = QoSProfile(

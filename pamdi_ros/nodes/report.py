@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 import numpy as np
-
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.msg import SourceStats, WorkerStatus
 from pamdi_ros.nodes.assignment_message import placement
@@ -53,7 +52,13 @@ class SourceMeter:
         """Add one result."""
         self._latencies.append((now, latency_s))
 
-    def fill(self, message: SourceStats, now: float, counts: SourceCounts) -> None:
+    def read(self, machine: Worker, message: SourceStats, now: float) -> None:
+        """Write what the state machine knows of a source into its message."""
+        counts = machine.ledger.counts.get(message.source)
+        if counts is not None:
+            self.fill(message, now, counts, machine.ledger.in_flight(message.source))
+
+    def fill(self, message: SourceStats, now: float, counts: SourceCounts, in_flight: int) -> None:
         """Write rates, latencies and counts into a message."""
         while self._latencies and now - self._latencies[0][0] > LATENCY_WINDOW_S:
             self._latencies.popleft()
@@ -69,7 +74,7 @@ class SourceMeter:
         self._last = (now, counts.accepted, counts.results)
         message.accepted = counts.accepted
         message.results = counts.results
-        message.in_flight = counts.accepted - counts.results - counts.dropped.total()
+        message.in_flight = in_flight
         message.drop_reasons, message.drop_counts = split(counts.dropped)
 
 

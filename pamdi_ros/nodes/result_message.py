@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.msg import InferenceResult
@@ -11,7 +12,8 @@ from pamdi_ros.nodes.engine import AnswerTensors, Engine
 from pamdi_ros.nodes.task_message import SensorHeader, wire_tensors
 from pamdi_ros.nodes.wire import BadMessage, from_wire, WireTensor
 from pamdi_ros.nodes.wire.typed import hop_message, tensor_message
-from pamdi_ros.worker import End, Status
+from pamdi_ros.worker import End, Plan, Status, Task
+import torch
 
 
 def to_message(end: End, fleet: Fleet, engine: Engine) -> InferenceResult:
@@ -38,7 +40,7 @@ def to_message(end: End, fleet: Fleet, engine: Engine) -> InferenceResult:
         message.header.stamp.sec = task.header.stamp_sec
         message.header.stamp.nanosec = task.header.stamp_nanosec
         message.header.frame_id = task.header.frame_id
-    if end.status is Status.RESULT:
+    if end.status is Status.RESULT and all(_computes(fleet, hop.worker) for hop in task.hops):
         answer = read_answer_tensors(task.payload)
         message.class_ids = answer.class_ids.tolist()
         message.scores = answer.scores.tolist()
@@ -59,14 +61,46 @@ def read_answer_tensors(payload: object) -> AnswerTensors:
         return payload
     tensors = payload if isinstance(payload, tuple) else ()
     names = [tensor.name for tensor in tensors if isinstance(tensor, WireTensor)]
-    if names[:2] != ['class_ids', 'scores'] or tensors[0].shape != tensors[1].shape:
+    if names[:2] != ['class_ids', 'scores']:
         raise BadMessage('bad_answer', f'an answer holds class_ids and scores first, not {names}')
     class_ids, scores, *outputs = map(from_wire, tensors)
+    if (class_ids.dtype, scores.dtype) != (torch.int32, torch.float32):
+        raise BadMessage(
+            'bad_answer',
+            f'class_ids are {class_ids.dtype}, scores {scores.dtype}, not int32 and float32',
+        )
+    if class_ids.dim() != 1 or class_ids.shape != scores.shape:
+        raise BadMessage(
+            'bad_answer',
+            f'class_ids of shape {list(class_ids.shape)}, scores of {list(scores.shape)}: not one '
+            'score for each class',
+        )
     return AnswerTensors(class_ids, scores, tuple(outputs))
+
+
+def with_answer(task: Task, plan: Plan) -> Task:
+    """Read the answer that a task brings home, before it counts as one.
+
+    :param plan: assignment in force.
+    :returns: the task with AnswerTensors, or failed where what came is no answer; a task that
+        brings none as it is.
+    """
+    source = plan.sources.get(task.key.source)
+    if source is None or task.next_unit < source.unit_count or task.status is not Status.RESULT:
+        return task
+    try:
+        return replace(task, payload=read_answer_tensors(task.payload))
+    except BadMessage as error:
+        return replace(task, status=Status.FAILED, reason=str(error), payload=None)
 
 
 def _labels(names: Sequence[str], class_ids: Sequence[int]) -> list[str]:
     return [names[index] for index in class_ids if 0 <= index < len(names)]
+
+
+def _computes(fleet: Fleet, worker: str) -> bool:
+    """Tell whether a worker does the arithmetic; an answer without it is empty."""
+    return worker not in fleet.workers or fleet.workers[worker].compute == 'real'
 
 
 def _emulated(fleet: Fleet, worker: str) -> bool:

@@ -8,10 +8,9 @@ import logging
 import threading
 import time
 
-import torch
-
 from pamdi_ros.nodes.engine import CannotCompute, Engine
 from pamdi_ros.worker import Command, Work, Worker
+import torch
 
 #: Longest nap of the compute thread: it then ends items whose lifespan has passed [s].
 TICK_S = 0.05
@@ -38,7 +37,7 @@ class Runtime:
         self._execute = execute
         self._threads = threads
         self._changed = threading.Condition()
-        self._running = False
+        self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._busy_s = 0.0
         self._busy_since: float | None = None
@@ -62,8 +61,11 @@ class Runtime:
 
     def start(self) -> None:
         """Begin to compute."""
-        self._running = True
-        self._thread = threading.Thread(target=self._compute, name='compute', daemon=True)
+        # An event for each thread: one that outlived stop()'s patience must not come back to life.
+        self._ending = threading.Event()
+        self._thread = threading.Thread(
+            target=self._compute, args=(self._ending, self._thread), name='compute', daemon=True
+        )
         self._thread.start()
 
     def stop(self, patience_s: float = 2.0) -> None:
@@ -73,23 +75,24 @@ class Runtime:
             end without it.
         """
         with self._changed:
-            self._running = False
-            self._changed.notify()
+            self._ending.set()
+            self._changed.notify_all()
         if self._thread is not None:
             self._thread.join(patience_s)
-            self._thread = None
 
     def busy_s(self) -> float:
         """Time spent computing since the start, the work in hand included [s]."""
         since = self._busy_since
         return self._busy_s + (self.now() - since if since is not None else 0.0)
 
-    def _compute(self) -> None:
+    def _compute(self, ending: threading.Event, previous: threading.Thread | None) -> None:
+        if previous is not None:
+            previous.join()  # the engine is for one thread at a time
         if self._threads:
             torch.set_num_threads(self._threads)
         while True:
             with self._changed:
-                if not self._running:
+                if ending.is_set():
                     return
                 now = self.now()
                 commands = self._machine.tick(now)

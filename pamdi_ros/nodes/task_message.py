@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
-
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.nodes.engine import AnswerTensors
 from pamdi_ros.nodes.wire import TaskMessage, to_wire, WireTensor
 from pamdi_ros.nodes.wire.tensors import total_bytes
 from pamdi_ros.worker import ItemKey, Status, Task
+import torch
+
+#: Reason of an item that a peer ended without giving one.
+UNEXPLAINED = 'unexplained: a peer ended the item and gave no reason'
 
 
 class SensorHeader(NamedTuple):
@@ -93,6 +95,6 @@ def from_message(message: TaskMessage, fleet: Fleet, now: float) -> Task:
         hops=message.hops,
         epoch=message.epoch,
         header=SensorHeader(message.stamp_sec, message.stamp_nanosec, message.frame_id),
-        status=Status(min(message.status, Status.FAILED)),
-        reason=message.reason,
+        status=Status(message.status),
+        reason=message.reason or ('' if message.status == Status.RESULT else UNEXPLAINED),
     )

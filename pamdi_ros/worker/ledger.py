@@ -73,9 +73,17 @@ class Ledger:
                 keys.append(key)
         return keys
 
+    def items(self) -> tuple[Task, ...]:
+        """Open items as they were accepted."""
+        return tuple(self._open.values())
+
     def in_flight(self, source: str) -> int:
         """Open items of a source."""
         return sum(1 for key in self._open if key.source == source)
+
+    def __contains__(self, key: ItemKey) -> bool:
+        """Tell whether an item is open."""
+        return key in self._open
 
     def __len__(self) -> int:
         """Give the number of open items."""

@@ -62,7 +62,7 @@ class Worker:
     classes: Sequence[PriorityClass] = field(init=False)
     ledger: Ledger = field(init=False)
     queue: TaskQueue = field(init=False)
-    _parked: list[Task] = field(default_factory=list)
+    _parked: TaskQueue = field(init=False)
     _heard: dict[str, float] = field(default_factory=dict)
     _mean_s: dict[tuple[str, int], float] = field(default_factory=dict)
     _epochs: deque[int] = field(default_factory=lambda: deque(maxlen=KNOWN_EPOCHS))
@@ -71,7 +71,9 @@ class Worker:
         """Build what depends on the arguments."""
         self.ledger = Ledger(self.incarnation)
         self.classes = self.fleet.priority_classes
-        self.queue = TaskQueue([priority.qos.depth for priority in self.classes])
+        depths = [priority.qos.depth for priority in self.classes]
+        self.queue = TaskQueue(depths)
+        self._parked = TaskQueue(depths)
 
     # --- events ---------------------------------------------------------------------------------
 
@@ -110,6 +112,8 @@ class Worker:
         """
         if reason := misaddressed(task, self.fleet):
             return self.rejected(reason)
+        if task.home == self.name and task.key not in self.ledger:
+            return self._unexpected(task)
         if reason := objection(task, self.fleet, self.plan, self._epochs):
             self.complaints.append(reason)
             return self._drop(task, Status.FAILED, reason, now)
@@ -124,17 +128,41 @@ class Worker:
         self.complaints.append(reason)
         return []
 
+    def given_up(self, task: Task, reason: str, now: float) -> list[Command]:
+        """Note that the driver can do nothing with a task, such as send it: its item fails."""
+        if task.home == self.name or task.status is Status.RESULT:
+            return self._drop(task, Status.FAILED, reason, now)
+        return self.rejected(reason)  # it was on its way to tell its home just that
+
+    def closed(self, now: float) -> list[Command]:
+        """End everything that waits here: this worker ceases to serve."""
+        reason = f'worker_stopped: {self.name} was deactivated'
+        waiting = [*self.queue.drain(), *self._parked.drain()]
+        commands = [
+            command
+            for task in waiting
+            if task.home != self.name
+            for command in self._drop(task, Status.FAILED, reason, now)
+        ]
+        for task in self.ledger.items():
+            commands += self._end(task, Status.FAILED, reason, now)
+        return commands
+
     def peer_heard(self, peer: str, now: float) -> None:
         """Note a sign of life of a peer."""
         self._heard[peer] = now
 
     def tick(self, now: float) -> list[Command]:
-        """End the items of this home whose lifespan has passed."""
+        """End the items of this home, and the tasks that wait here, whose lifespan has passed."""
         commands: list[Command] = []
+        for task in (*self.queue.remove_expired(now), *self._parked.remove_expired(now)):
+            if task.home != self.name:  # the ledger below knows those of this home
+                commands += self._drop(task, Status.EXPIRED, self._expiry(task), now)
         for key in self.ledger.expired(now):
-            task = self.ledger.end(key, Status.EXPIRED, 'expired')
-            if task is not None:
-                commands.append(End(task, Status.EXPIRED, self._expiry(task), task.age_s(now)))
+            ended = self.ledger.end(key, Status.EXPIRED, 'expired')
+            if ended is not None:
+                reason = self._expiry(ended)
+                commands.append(End(ended, Status.EXPIRED, reason, ended.age_s(now)))
         return commands
 
     def next_work(self, now: float) -> tuple[Work | None, list[Command]]:
@@ -191,6 +219,12 @@ class Worker:
             totals[task.rank] += self._mean_s.get((task.model, task.next_unit), 0.0)
         return tuple(totals)
 
+    def take_complaints(self) -> list[str]:
+        """Give what was wrong with messages received since the last call."""
+        complaints = list(self.complaints)
+        self.complaints.clear()
+        return complaints
+
     # --- decisions ------------------------------------------------------------------------------
 
     def holds(self, model: str, first: int, last: int) -> bool:
@@ -206,15 +240,13 @@ class Worker:
         """Decide where a task goes: queue it here, send it on, park it, or end it."""
         source = self.plan.sources.get(task.key.source)
         if source is None or task.epoch > self.plan.epoch:
-            self._parked.append(task)  # the assignment that says where is on its way
-            return []
+            return self._park(task, now)  # the assignment that says where is on its way
         leg = source.leg(task.next_unit)
         if leg is None:
             return self._drop(task, Status.FAILED, f'no_route: {source.reason}', now)
         if leg.worker == self.name:
             if not self.holds(task.model, task.next_unit, leg.last):
-                self._parked.append(task)  # its partition is being loaded
-                return []
+                return self._park(task, now)  # its partition is being loaded
             return self._enqueue(task, now)
         if self.lost_peer(leg.worker, now):
             silence = now - self._heard[leg.worker]
@@ -225,15 +257,20 @@ class Worker:
         return [Send(replace(task, epoch=self.plan.epoch), leg.worker)]
 
     def _route_again(self, now: float) -> list[Command]:
-        waiting = [*self.queue.drain(), *self._parked]
-        self._parked = []
+        waiting = [*self.queue.drain(), *self._parked.drain()]
         return [command for task in waiting for command in self._route(task, now)]
 
     def _enqueue(self, task: Task, now: float) -> list[Command]:
-        evicted = self.queue.push(task)
+        return self._evict(self.queue.push(task), now)
+
+    def _park(self, task: Task, now: float) -> list[Command]:
+        """Keep a task until it can be routed; as many of a source as would wait in the queue."""
+        return self._evict(self._parked.push(task), now)
+
+    def _evict(self, evicted: Task | None, now: float) -> list[Command]:
         if evicted is None:
             return []
-        depth = self.classes[task.rank].qos.depth
+        depth = self.classes[evicted.rank].qos.depth
         reason = f'queue_full: a newer item came while {depth} waited at {self.name}'
         return self._drop(evicted, Status.REFUSED, reason, now)
 
@@ -244,10 +281,15 @@ class Worker:
             return [Send(task, task.home)]
         return self._end(task, task.status, task.reason, now)
 
+    def _unexpected(self, task: Task) -> list[Command]:
+        """Count a task of an item that ended before, or never was an item of this home."""
+        mine = task.home == self.name and task.key.incarnation == self.incarnation
+        self.drops['late_answer' if mine else 'not_my_item'] += 1
+        return []
+
     def _came_home(self, task: Task, now: float) -> list[Command]:
-        if task.home != self.name or task.key.incarnation != self.incarnation:
-            self.drops['not_my_item'] += 1
-            return []
+        if task.home != self.name:
+            return self._unexpected(task)
         if task.status is Status.RESULT:
             end = task.next_unit
             stay = Hop(self.name, end, end, bytes_in=task.received_bytes)

@@ -7,7 +7,10 @@ from collections.abc import Collection
 
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.worker.plan import Plan
-from pamdi_ros.worker.task import Task
+from pamdi_ros.worker.task import Status, Task
+
+#: Tokenizers count in 32 bits.
+LARGEST_TOKEN = 2**31 - 1
 
 
 def misaddressed(task: Task, fleet: Fleet) -> str:
@@ -47,4 +50,14 @@ def objection(task: Task, fleet: Fleet, plan: Plan, known_epochs: Collection[int
         return f'unknown_unit: {model} has {source.unit_count} units, not unit {task.next_unit}'
     if not task.passes_left:
         return 'bad_pass: a task with no pass left'
+    if task.status is Status.RESULT:
+        return _bad_tokens(task, is_text=fleet.models[model].tokens is not None)
     return ''
+
+
+def _bad_tokens(task: Task, is_text: bool) -> str:
+    if bool(task.tokens) != is_text:
+        kind = 'a text model' if is_text else 'no text model'
+        return f'bad_tokens: {len(task.tokens)} tokens for {task.model}, which is {kind}'
+    strange = [token for token in task.tokens if not 0 <= token <= LARGEST_TOKEN]
+    return f'bad_tokens: {strange[0]} is no token' if strange else ''

@@ -60,6 +60,13 @@ class TaskQueue:
                 return tasks.popleft()
         return None
 
+    def remove_expired(self, now: float) -> list[Task]:
+        """Take out the tasks whose lifespan has passed, so that they hold no memory."""
+        late = [task for task in self if task.expired(now)]
+        for task in late:
+            self._waiting[task.rank].remove(task)
+        return late
+
     def drain(self) -> Iterable[Task]:
         """Take everything, in serving order."""
         tasks = list(self)

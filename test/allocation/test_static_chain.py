@@ -7,13 +7,12 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-import pytest
-
 from pamdi_ros.allocation import Costs, plan_static_chain
 from pamdi_ros.allocation.memory import MemoryNeed
 from pamdi_ros.fleet import parse_fleet
 from pamdi_ros.models.units import UnitCost, UnitTable
 from pamdi_ros.worker import Leg, Plan
+import pytest
 
 MB = 10**6
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import sys
 import types
 
-import pytest
-
 from pamdi_ros.cli.main import COMMANDS, main
 from pamdi_ros.fleet import config_path
+import pytest
 
 DEMO = str(config_path('demo.yaml'))
 

@@ -3,9 +3,8 @@ from __future__ import annotations
 
 import itertools
 
-import pytest
-
 from pamdi_ros.demo import gaps
+import pytest
 
 
 def first(count: int, arrival: str, rate_hz: float = 5.0, seed: int = 3) -> list[float]:

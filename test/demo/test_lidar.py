@@ -4,7 +4,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-
 from pamdi_ros.demo import Lidar, scans
 
 LIDAR = Lidar(beams=16, columns=256)

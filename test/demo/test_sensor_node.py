@@ -11,15 +11,14 @@ import sys
 import time
 from typing import Any
 
+from pamdi_ros.demo.sensor_node import Sensor, SETTLE_S
+from pamdi_ros.fleet import Source, TEXT_TYPE
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data, QoSProfile
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import String
-
-from pamdi_ros.demo.sensor_node import Sensor, SETTLE_S
-from pamdi_ros.fleet import Source, TEXT_TYPE
 
 DOMAIN = '83'
 FLEET = """

@@ -4,10 +4,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
-from std_msgs.msg import Header
-import torch
-
 from pamdi_ros.demo.sentences import SENTENCES
 from pamdi_ros.demo.streams import cloud, stream
 from pamdi_ros.fleet import (
@@ -20,6 +16,9 @@ from pamdi_ros.fleet import (
 )
 from pamdi_ros.nodes.sensors import prepare, range_image, read_cloud
 from pamdi_ros.nodes.sensors.message import MESSAGE_CLASSES
+import pytest
+from std_msgs.msg import Header
+import torch
 
 GEOMETRY = RangeImage(rows=16, columns=64)
 

@@ -2,9 +2,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-
 from pamdi_ros.demo.warehouse import BOXES, cast, CYLINDERS
+import pytest
 
 EYE = np.array([5.0, 0.0, 1.2])
 

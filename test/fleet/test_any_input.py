@@ -9,10 +9,9 @@ from typing import Any
 
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
+from pamdi_ros.fleet import config_path, Fleet, FleetError, load_fleet, parse_fleet
 import pytest
 import yaml
-
-from pamdi_ros.fleet import config_path, Fleet, FleetError, load_fleet, parse_fleet
 
 GOOD: dict[str, Any] = yaml.safe_load(
     config_path('examples/jetson_warehouse.yaml').read_text(encoding='utf-8')

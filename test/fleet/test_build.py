@@ -7,9 +7,8 @@ import math
 import pickle
 from typing import Any
 
-import pytest
-
 from pamdi_ros.fleet import Exit, Fleet, Link, parse_fleet
+import pytest
 
 
 @pytest.fixture

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from pamdi_ros.fleet import FleetError, MISSING, parse_fleet
+import pytest
 
 GONE = object()
 

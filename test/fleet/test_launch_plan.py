@@ -6,11 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from pamdi_ros.fleet import Fleet, fleet_nodes, FleetError, parse_fleet, resolve_topic
 from pamdi_ros.fleet import launch_plan as module
 from pamdi_ros.fleet.launch_plan import DDS_PROFILE_VARIABLES, ros_arguments
+import pytest
 
 
 @pytest.fixture
@@ -25,7 +24,10 @@ def profile(monkeypatch: pytest.MonkeyPatch) -> str:
     return '/share/config/fastdds_host.xml'
 
 
-def test_an_allocator_and_an_executor_for_each_worker(fleet: Fleet) -> None:
+def test_an_allocator_and_an_executor_for_each_worker(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.os, 'cpu_count', lambda: 4)
     nodes = fleet_nodes(fleet, fleet_file='/a/fleet.yaml', environ={})
     assert [(node.executable, node.name, node.namespace) for node in nodes] == [
         ('allocator_node', 'allocator', '/warehouse'),
@@ -38,8 +40,19 @@ def test_an_allocator_and_an_executor_for_each_worker(fleet: Fleet) -> None:
         'fleet_namespace': '/warehouse',
         'autostart': True,
         'worker': 'robot2',
+        'torch_threads': 1,
     }
     assert 'worker' not in nodes[0].parameters
+
+
+@pytest.mark.parametrize(('workers', 'cores', 'threads'), [(1, 8, 0), (2, 8, 4), (3, 2, 1)])
+def test_workers_of_one_machine_share_its_cores(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, workers: int, cores: int, threads: int
+) -> None:
+    monkeypatch.setattr(module.os, 'cpu_count', lambda: cores)
+    chosen = list(fleet.workers)[:workers]
+    nodes = fleet_nodes(fleet, fleet_file='f', workers=chosen, environ={})
+    assert {node.parameters.get('torch_threads') for node in nodes[1:]} == {threads}
 
 
 @pytest.mark.parametrize('namespace', ['site/hall', '/site/hall', '/site/hall/'])

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from pamdi_ros.fleet import FleetError, load_fleet, parse_fleet
+import pytest
 
 BAD = """\
 fleet: my fleet

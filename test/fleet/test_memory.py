@@ -6,9 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
-
 from pamdi_ros.fleet import check_memory, Fleet, parse_fleet
+import pytest
 
 MB = 1_000_000
 

@@ -6,9 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 import sys
 
-import pytest
-
 from pamdi_ros.fleet import config_path
+import pytest
 
 
 def shipped(prefix: Path, name: str) -> Path:

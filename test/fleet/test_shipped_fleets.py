@@ -10,9 +10,8 @@ import sys
 from typing import Any
 
 import jsonschema
-import pytest
-
 from pamdi_ros.fleet import config_path, load_fleet
+import pytest
 
 CONFIG = config_path('fleet.schema.json').parent
 FILES = [CONFIG / 'demo.yaml', *sorted((CONFIG / 'examples').glob('*.yaml'))]

@@ -6,13 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import pytest
-import torch
-
 from pamdi_ros.models import Model
 from pamdi_ros.models.build import build
 from pamdi_ros.models.cache import obtain
 from pamdi_ros.models.request import read_request
+import pytest
+import torch
 
 GetModel = Callable[[Mapping[str, object]], Model]
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from pamdi_ros.models.answers import Answer, output_kind, read_answer
 import pytest
 import torch
-
-from pamdi_ros.models.answers import Answer, output_kind, read_answer
 
 
 def test_classifier() -> None:

@@ -8,11 +8,10 @@ import subprocess
 import sys
 from threading import Event
 
-import pytest
-
 from pamdi_ros.models.cache import cache_root, ENTRY_FILE, obtain
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.request import ModelRequest, read_request
+import pytest
 
 REQUEST = read_request({'zoo': 'resnet56', 'arguments': {'blocks': 1}})
 ENTRY = {

@@ -5,7 +5,6 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-
 from pamdi_ros.models.cuts import choose_cuts, LARGEST_SHARE, Position
 
 

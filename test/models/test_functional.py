@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import pytest
-import torch
-
 from pamdi_ros.models import Model, ModelError
 from pamdi_ros.models.measure import tensors_of
+import pytest
+import torch
 
 SOURCE = """
 class Net(nn.Module):

@@ -3,10 +3,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.labels import read_labels
+import pytest
 
 TWO = (((1, 2), 'float32'),)
 

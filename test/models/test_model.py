@@ -7,12 +7,11 @@ from pathlib import Path
 import subprocess
 import sys
 
+from pamdi_ros.models import Model, ModelError
+from pamdi_ros.models.cache import ENTRY_FILE
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-
-from pamdi_ros.models import Model, ModelError
-from pamdi_ros.models.cache import ENTRY_FILE
 
 GetModel = Callable[[Mapping[str, object]], Model]
 

@@ -8,12 +8,11 @@ import warnings
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 import numpy as np
+from pamdi_ros.models import Model, ModelError
+from pamdi_ros.models.measure import tensors_of
 import pytest
 import torch
 from torch import Tensor
-
-from pamdi_ros.models import Model, ModelError
-from pamdi_ros.models.measure import tensors_of
 
 GetModel = Callable[[Mapping[str, object]], Model]
 SMALL_GPT2 = {'n_layer': 2, 'n_embd': 32, 'n_head': 2, 'vocab_size': 300, 'n_positions': 32}

@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping
 
 from hypothesis import given
 from hypothesis import strategies as st
-import pytest
-import torch
-
 from pamdi_ros.models import Model, ModelError
 from pamdi_ros.models.text import TextModel, Vocabulary
+import pytest
+import torch
 
 SMALL = {'n_layer': 2, 'n_embd': 32, 'n_head': 2, 'vocab_size': 400, 'n_positions': 24}
 VOCABULARY = Vocabulary()

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import pytest
-import torch
-
 from pamdi_ros.models import Model
 from pamdi_ros.models.measure import tensors_of
+import pytest
+import torch
 
 MODELS: dict[str, dict[str, object]] = {
     'alexnet': {},

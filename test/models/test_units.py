@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-
 from pamdi_ros.models.units import UnitCost, UnitTable
 
 sizes = st.integers(0, 10**12)

@@ -4,13 +4,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pamdi_ros.models import Model, ModelError
+from pamdi_ros.models.resnet56 import ResNet56
 import pytest
 from safetensors.torch import save_file
 import torch
 from torch import nn
-
-from pamdi_ros.models import Model, ModelError
-from pamdi_ros.models.resnet56 import ResNet56
 
 GetModel = Callable[[Mapping[str, object]], Model]
 SPEC: dict[str, object] = {'zoo': 'resnet56', 'arguments': {'blocks': 1}}

@@ -4,14 +4,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pamdi_ros.models import Model, ModelError, zoo
+from pamdi_ros.models.request import read_request
+from pamdi_ros.models.skeleton import build_skeleton
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 import torchvision
-
-from pamdi_ros.models import Model, ModelError, zoo
-from pamdi_ros.models.request import read_request
-from pamdi_ros.models.skeleton import build_skeleton
 
 GetModel = Callable[[Mapping[str, object]], Model]
 

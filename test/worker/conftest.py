@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-from worker.cases import FLEET, make_plan
-
 from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.worker import Plan, Worker
+import pytest
+from worker.cases import FLEET, make_plan
 
 
 @pytest.fixture(scope='session')

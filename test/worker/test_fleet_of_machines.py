@@ -11,10 +11,9 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worker.cases import FLEET, item, make_plan, UNITS
-
 from pamdi_ros.fleet import parse_fleet
 from pamdi_ros.worker import Command, End, Outcome, Plan, Send, Work, Worker
+from worker.cases import FLEET, item, make_plan, UNITS
 
 PLANS = (
     (('a', 0, 1), ('b', 1, 3), ('c', 3, 4)),

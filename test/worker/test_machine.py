@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import pytest
-from worker.cases import foreign, item, make_plan
-
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.worker import End, Outcome, Plan, Send, Status, Worker
+import pytest
+from worker.cases import foreign, item, make_plan
 
 Make = Callable[..., Worker]
 ANSWER = Outcome(payload='answer', compute_s=0.01)

@@ -7,9 +7,8 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from worker.cases import foreign
-
 from pamdi_ros.worker import ItemKey, Task, TaskQueue
+from worker.cases import foreign
 
 TASKS = st.builds(
     lambda source, seq, rank, arrived_s: replace(

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-import pytest
-
 from pamdi_ros.worker import Hop
 from pamdi_ros.worker.task import share_out_transfers
+import pytest
 
 
 def test_transfers_share_what_is_not_queueing_or_computing() -> None:

@@ -4,7 +4,7 @@
 from pamdi_ros.nodes.sensors.bad_input import BadInput, DEFAULT_LIMITS, Limits
 from pamdi_ros.nodes.sensors.cloud import Cloud, read_cloud
 from pamdi_ros.nodes.sensors.image import compressed_to_rgb, image_to_rgb
-from pamdi_ros.nodes.sensors.message import decode, header_of, message_class
+from pamdi_ros.nodes.sensors.message import check_size, decode, header_of, message_class
 from pamdi_ros.nodes.sensors.prepare import prepare
 from pamdi_ros.nodes.sensors.preprocess import to_input
 from pamdi_ros.nodes.sensors.projection import range_image, scaled
@@ -15,6 +15,7 @@ __all__ = [
     'BadInput',
     'Cloud',
     'Limits',
+    'check_size',
     'compressed_to_rgb',
     'decode',
     'header_of',

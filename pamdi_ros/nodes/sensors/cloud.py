@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from pamdi_ros.nodes.sensors.bad_input import BAD_CLOUD, BadInput
 
 Floats = NDArray[np.float32]

@@ -14,8 +14,6 @@ import cv2
 from cv_bridge import CvBridge
 import numpy as np
 from numpy.typing import NDArray
-import PIL.Image
-
 from pamdi_ros.nodes.sensors.bad_input import (
     BAD_IMAGE,
     BadInput,
@@ -23,6 +21,7 @@ from pamdi_ros.nodes.sensors.bad_input import (
     Limits,
     TOO_LARGE,
 )
+import PIL.Image
 
 Frame = NDArray[np.uint8]
 

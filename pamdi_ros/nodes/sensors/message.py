@@ -5,10 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CompressedImage, Image, PointCloud2
-from std_msgs.msg import Header, String
-
 from pamdi_ros.fleet import CLOUD_TYPE, COMPRESSED_IMAGE_TYPE, IMAGE_TYPE, TEXT_TYPE
 from pamdi_ros.nodes.sensors.bad_input import (
     BAD_MESSAGE,
@@ -17,6 +13,9 @@ from pamdi_ros.nodes.sensors.bad_input import (
     Limits,
     TOO_LARGE,
 )
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+from std_msgs.msg import Header, String
 
 MESSAGE_CLASSES: dict[str, Any] = {
     IMAGE_TYPE: Image,
@@ -39,6 +38,20 @@ def message_class(kind: str) -> Any:
         raise BadInput(BAD_MESSAGE, f'type = {kind!r} is not a source type; use {known}') from None
 
 
+def check_size(kind: str, size: int, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Refuse a message that is too large to be kept until somebody decodes it.
+
+    :param size: of the serialized message [B]
+    :raises BadInput: it is above the bound
+    """
+    bound = limits.message_bytes(kind)
+    if size > bound:
+        raise BadInput(
+            TOO_LARGE,
+            f'{kind} of {size} bytes is above the bound of {bound}; send less in one message',
+        )
+
+
 def decode(kind: str, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
     """Message that a raw subscription delivered as bytes.
 
@@ -47,12 +60,7 @@ def decode(kind: str, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
     :raises BadInput: too many bytes, or not a message of that type
     """
     of_kind = message_class(kind)
-    bound = limits.message_bytes(kind)
-    if len(data) > bound:
-        raise BadInput(
-            TOO_LARGE,
-            f'{kind} of {len(data)} bytes is above the bound of {bound}; send less in one message',
-        )
+    check_size(kind, len(data), limits)
     try:
         return deserialize_message(bytes(data), of_kind)
     except Exception as error:  # RMWError and whatever another middleware raises

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from pamdi_ros.fleet import COMPRESSED_IMAGE_TYPE, IMAGE_TYPE, RangeImage, Source, TEXT_TYPE
 from pamdi_ros.nodes.sensors.bad_input import BAD_MESSAGE, BadInput, DEFAULT_LIMITS, Limits
 from pamdi_ros.nodes.sensors.cloud import read_cloud
@@ -15,6 +13,7 @@ from pamdi_ros.nodes.sensors.message import message_class
 from pamdi_ros.nodes.sensors.preprocess import to_input
 from pamdi_ros.nodes.sensors.projection import range_image, scaled
 from pamdi_ros.nodes.sensors.text import read_text
+import torch
 
 
 def prepare(

@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import torch
-from torchvision.transforms.v2 import functional
-
 from pamdi_ros.fleet import Preprocess
 from pamdi_ros.nodes.sensors.bad_input import (
     BAD_MESSAGE,
@@ -14,6 +11,8 @@ from pamdi_ros.nodes.sensors.bad_input import (
     Limits,
     TOO_LARGE,
 )
+import torch
+from torchvision.transforms.v2 import functional
 
 #: torchvision's classifiers were evaluated on a crop of 224 from a shorter side of 256.
 CROP_MARGIN = 256 / 224

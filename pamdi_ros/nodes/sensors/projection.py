@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-
 from pamdi_ros.fleet import RangeImage
 from pamdi_ros.nodes.sensors.bad_input import BAD_CLOUD, BadInput
 from pamdi_ros.nodes.sensors.cloud import Cloud, Floats

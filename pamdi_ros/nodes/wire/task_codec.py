@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+import math
 import zlib
 
 from pamdi_ros.nodes.wire.cdr import BadMessage, CdrReader, CdrWriter
 from pamdi_ros.nodes.wire.tensors import check, WireTensor
-from pamdi_ros.worker import Hop
+from pamdi_ros.worker import Hop, Status
 
 MAX_TENSORS = 1024
 MAX_HOPS = 4096
@@ -123,18 +124,32 @@ def decode_task(data: bytes) -> TaskMessage:
 
 
 def verify(task: TaskMessage, sent: int) -> None:
-    """Check a received task's tensors.
+    """Check a received task's numbers and tensors.
 
     :param task: as it came.
     :param sent: checksum that came with it.
-    :raises BadMessage: a tensor's numbers disagree, or the data arrived damaged.
+    :raises BadMessage: a status or duration that cannot be, a tensor whose numbers disagree, or
+        data that arrived damaged.
     """
+    if task.status > max(Status):
+        raise BadMessage('bad_status', f'status = {task.status} is none of 0 to {max(Status)}')
+    _check_durations(task)
     for tensor in task.tensors:
         check(tensor)
     if sent != (found := checksum(task.tensors)):
         raise BadMessage(
             'bad_checksum', f'tensor data arrived damaged: CRC-32 {found:08x}, sent {sent:08x}'
         )
+
+
+def _check_durations(task: TaskMessage) -> None:
+    named = [(name, getattr(task, name)) for name in ('age_s', 'lifespan_s', 'deadline_s')]
+    for place, hop in enumerate(task.hops):
+        for name in ('queue_s', 'compute_s', 'transfer_s'):
+            named.append((f'hops[{place}].{name}', getattr(hop, name)))
+    for name, seconds in named:
+        if not 0 <= seconds < math.inf:  # NaN is neither: it would never expire, and sort nowhere
+            raise BadMessage('bad_time', f'{name} = {seconds} is no duration')
 
 
 def _bounded(read: CdrReader, least: int, most: int, what: str) -> int:

@@ -9,9 +9,8 @@ import math
 import warnings
 
 import numpy as np
-import torch
-
 from pamdi_ros.nodes.wire.cdr import BadMessage
+import torch
 
 # Received tensors are views of the message's own memory and nothing here writes to them.
 warnings.filterwarnings('ignore', message='The given NumPy array is not writable')
@@ -32,6 +31,8 @@ DTYPES: dict[torch.dtype, tuple[int, int]] = {
 TORCH_DTYPES = {code: dtype for dtype, code in DTYPES.items()}
 #: A rank above this is nonsense, not a tensor.
 MAX_RANK = 16
+#: torch counts the strides of an empty tensor, too, in 63 bits [elements].
+LARGEST_EMPTY = 2**48
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +101,8 @@ def check(wire: WireTensor) -> None:
             f'shape {list(wire.shape)} of {wire.dtype_bits}-bit elements is {wanted} bytes, '
             f'but {wire.data.size} bytes came',
         )
+    if not wanted and math.prod(max(1, extent) for extent in wire.shape) > LARGEST_EMPTY:
+        raise BadMessage('bad_tensor', f'shape {list(wire.shape)} is empty and yet too large')
 
 
 def total_bytes(tensors: Sequence[WireTensor]) -> int:

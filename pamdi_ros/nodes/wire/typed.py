@@ -7,8 +7,6 @@ import array
 from collections.abc import Callable
 
 import numpy as np
-from rclpy.serialization import deserialize_message, serialize_message
-
 from pamdi_ros.msg import Hop as HopMsg
 from pamdi_ros.msg import Task as TaskMsg
 from pamdi_ros.msg import Tensor as TensorMsg
@@ -22,6 +20,7 @@ from pamdi_ros.nodes.wire.task_codec import (
 )
 from pamdi_ros.nodes.wire.tensors import WireTensor
 from pamdi_ros.worker import Hop
+from rclpy.serialization import deserialize_message, serialize_message
 
 Encoder = Callable[[TaskMessage], bytes]
 Decoder = Callable[[bytes], TaskMessage]

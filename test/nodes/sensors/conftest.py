@@ -8,10 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from pamdi_ros.fleet import Source
 import pytest
 from sensor_msgs.msg import Image, PointCloud2, PointField
-
-from pamdi_ros.fleet import Source
 
 DATATYPES = {'i1': 1, 'u1': 2, 'i2': 3, 'u2': 4, 'i4': 5, 'u4': 6, 'f4': 7, 'f8': 8}
 

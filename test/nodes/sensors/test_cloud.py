@@ -8,11 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
-import pytest
-from sensor_msgs.msg import PointCloud2, PointField
-
 from pamdi_ros.fleet import RangeImage
 from pamdi_ros.nodes.sensors import BadInput, range_image, read_cloud
+import pytest
+from sensor_msgs.msg import PointCloud2, PointField
 
 Build = Callable[..., PointCloud2]
 VALUES = {'x': [1, 2, 3], 'y': [4, 5, 6], 'z': [7, 8, 9], 'intensity': [10, 11, 12]}

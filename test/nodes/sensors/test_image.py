@@ -11,11 +11,10 @@ import cv2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
-import pytest
-from sensor_msgs.msg import CompressedImage, Image
-
 from pamdi_ros.nodes.sensors import BadInput, compressed_to_rgb, image_to_rgb, Limits
 from pamdi_ros.nodes.sensors.image import ENCODINGS
+import pytest
+from sensor_msgs.msg import CompressedImage, Image
 
 Build = Callable[..., Image]
 PIXELS = np.random.default_rng(1).integers(0, 256, (6, 10, 3), dtype=np.uint8)

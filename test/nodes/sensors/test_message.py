@@ -6,14 +6,13 @@ import random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from pamdi_ros.fleet import CLOUD_TYPE, COMPRESSED_IMAGE_TYPE, IMAGE_TYPE, TEXT_TYPE
+from pamdi_ros.nodes.sensors import BadInput, decode, header_of, Limits
+from pamdi_ros.nodes.sensors.message import MESSAGE_CLASSES
 import pytest
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header, String
-
-from pamdi_ros.fleet import CLOUD_TYPE, COMPRESSED_IMAGE_TYPE, IMAGE_TYPE, TEXT_TYPE
-from pamdi_ros.nodes.sensors import BadInput, decode, header_of, Limits
-from pamdi_ros.nodes.sensors.message import MESSAGE_CLASSES
 
 GOOD = {
     IMAGE_TYPE: Image(height=1, width=2, step=6, encoding='rgb8', data=array.array('B', range(6))),

@@ -9,13 +9,6 @@ import cv2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
-import pytest
-from rclpy.serialization import serialize_message
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import String
-import torch
-from torchvision.transforms import v2
-
 from pamdi_ros.fleet import (
     CLOUD_TYPE,
     COMPRESSED_IMAGE_TYPE,
@@ -26,6 +19,12 @@ from pamdi_ros.fleet import (
 )
 from pamdi_ros.nodes.sensors import BadInput, decode, prepare, range_image, read_cloud, scaled
 from pamdi_ros.nodes.sensors.message import MESSAGE_CLASSES
+import pytest
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
+import torch
+from torchvision.transforms import v2
 
 SHAPE = (3, 32, 48)
 PIXELS = np.random.default_rng(2).integers(0, 256, (60, 80, 3), dtype=np.uint8)

@@ -2,15 +2,14 @@
 from __future__ import annotations
 
 import numpy as np
+from pamdi_ros.fleet import Preprocess
+from pamdi_ros.fleet.types import IMAGENET_MEAN, IMAGENET_STD
+from pamdi_ros.nodes.sensors import BadInput, Limits, to_input
 import pytest
 import torch
 import torchvision
 from torchvision.transforms import functional as old
 from torchvision.transforms import v2
-
-from pamdi_ros.fleet import Preprocess
-from pamdi_ros.fleet.types import IMAGENET_MEAN, IMAGENET_STD
-from pamdi_ros.nodes.sensors import BadInput, Limits, to_input
 
 DEFAULT = Preprocess()
 SIZES = [(480, 640), (224, 224), (100, 90), (1, 1), (7, 900)]

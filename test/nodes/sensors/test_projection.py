@@ -6,10 +6,9 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
-import pytest
-
 from pamdi_ros.fleet import RangeImage
 from pamdi_ros.nodes.sensors import BadInput, Cloud, range_image, scaled
+import pytest
 
 GEOMETRY = RangeImage(
     rows=5, columns=8, fov_up_rad=math.radians(20), fov_down_rad=math.radians(-20)

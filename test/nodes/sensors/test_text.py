@@ -3,10 +3,9 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from pamdi_ros.nodes.sensors import BadInput, Limits, read_text
 import pytest
 from std_msgs.msg import String
-
-from pamdi_ros.nodes.sensors import BadInput, Limits, read_text
 
 
 def test_text_comes_back_without_its_margins() -> None:

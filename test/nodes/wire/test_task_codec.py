@@ -6,10 +6,6 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
-import pytest
-from rclpy.serialization import deserialize_message
-import torch
-
 from pamdi_ros.msg import Task as TaskMsg
 from pamdi_ros.nodes.wire import (
     BadMessage,
@@ -28,6 +24,9 @@ from pamdi_ros.nodes.wire.typed import (
     task_message,
 )
 from pamdi_ros.worker import Hop
+import pytest
+from rclpy.serialization import deserialize_message
+import torch
 
 U16 = st.integers(0, 2**16 - 1)
 U64 = st.integers(0, 2**64 - 1)

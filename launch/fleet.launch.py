@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start a whole fleet on this machine: the allocator and one executor for each worker.
+
+ros2 launch pamdi_ros fleet.launch.py fleet_file:=/path/to/fleet.yaml
+"""
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch_ros.actions import Node
+from pamdi_ros.launch_nodes import (
+    argument,
+    common_arguments,
+    flag,
+    full_namespace,
+    planned_nodes,
+)
+
+
+def start(context: LaunchContext) -> list[Action]:
+    """Give the nodes that the arguments ask for."""
+    actions: list[Action] = list(planned_nodes(context))
+    if flag(context, 'demo_sensors'):
+        options = ['--fleet', argument(context, 'fleet_file')]
+        options += ['--namespace', full_namespace(context)]
+        actions.append(
+            Node(
+                package='pamdi_ros', executable='demo_sensors', arguments=options, output='screen'
+            )
+        )
+    return actions
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Describe the launch."""
+    sensors = DeclareLaunchArgument(
+        'demo_sensors',
+        default_value='false',
+        description="publish photographs, lidar scans and sentences on the sources' topics",
+    )
+    return LaunchDescription([*common_arguments(), sensors, OpaqueFunction(function=start)])

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pamdi demo` as a process: answers, report, and that nothing of it stays behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import json
+import os
+from pathlib import Path
+import subprocess
+import sys
+import time
+
+from nodes.running_fleet import children_of, is_alive
+import pytest
+
+DOMAIN = '35'
+PATIENCE_S = 240.0
+END_S = 20.0
+PAMDI = [sys.executable, str(Path(__file__).parents[2] / 'scripts' / 'pamdi')]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        'ROS_DOMAIN_ID': DOMAIN,
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'ROS_HOME': str(tmp_path / 'ros'),
+    }
+
+
+@pytest.fixture
+def demo(tmp_path: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Give a demo that has begun."""
+    with (tmp_path / 'out').open('w') as out:
+        process = subprocess.Popen(
+            [*PAMDI, 'demo', '--seconds', '600', '--out', str(tmp_path / 'report')],
+            env=environment, stdout=out, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+    yield process
+    for pid in (*children_of(process.pid), process.pid):
+        if is_alive(pid):
+            os.kill(pid, 9)
+    process.wait()
+
+
+def test_most_items_are_answered_and_the_report_says_so(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    out = tmp_path / 'report'
+    done = subprocess.run(
+        [*PAMDI, 'demo', '--seconds', '4', '--out', str(out), '--json', '-'],
+        env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary == json.loads((out / 'report.json').read_text())
+    assert (out / 'report.png').read_bytes().startswith(b'\x89PNG')
+    for name in ('camera', 'lidar', 'text'):
+        source = summary['sources'][name]
+        assert source['results'] > 0 and source['in_flight'] == 0
+        assert source['accepted'] == source['results'] + sum(source['dropped'].values())
+        assert source['solo_ms'] > 0
+    assert all(worker['tasks_run'] for worker in summary['workers'].values())
+
+
+def test_no_sensor_or_node_stays_when_it_is_killed(
+    demo: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    give_up_s = time.monotonic() + PATIENCE_S
+    while len(below := children_of(demo.pid)) < 5:  # three executors, the allocator, the sensors
+        assert time.monotonic() < give_up_s, (tmp_path / 'out').read_text()
+        assert demo.poll() is None, (tmp_path / 'out').read_text()
+        time.sleep(0.05)
+    demo.kill()
+    demo.wait()
+    give_up_s = time.monotonic() + END_S
+    while left := [pid for pid in below if is_alive(pid)]:
+        assert time.monotonic() < give_up_s, f'orphans: {left}'
+        time.sleep(0.05)
