@@ -59,8 +59,9 @@ class Costs:
         return self.fleet.sources[source].rate_hz or ASSUMED_RATE_HZ
 
     def _way(self, origin: str, target: str) -> tuple[float, float] | None:
-        """Latency [s] and seconds per byte of the quickest way for a small message, relays
-        included; None where there is none.
+        """Give latency [s] and seconds per byte of the quickest way, relays included.
+
+        :returns: None where there is no way.
         """
         key = (origin, target)
         if key not in self._hops:

@@ -33,6 +33,6 @@ class MemoryNeed:
                 self.weight_bytes += size
 
     @property
-    def bytes(self) -> int:
+    def total_bytes(self) -> int:
         """Weights and activations [byte]."""
         return self.weight_bytes + self.activation_bytes

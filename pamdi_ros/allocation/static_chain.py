@@ -118,7 +118,7 @@ def _cheapest_route(costs: Costs, source: Source, ground: _Ground) -> tuple[Leg,
 def _stays(
     costs: Costs, model: str, ground: _Ground, way: _Way, worker: str, first: int
 ) -> Iterator[tuple[int, float]]:
-    """Ends of a leg that starts at `first`, as far as the worker's memory reaches.
+    """Give the ends of a leg that starts at `first`, as far as the worker's memory reaches.
 
     :returns: (one past the leg's last unit, charged time of the leg [s]), growing.
     """
@@ -135,7 +135,7 @@ def _stays(
     time_s = costs.fleet.workers[worker].overhead_s
     for unit, cost in enumerate(costs.tables[model].units[first:], first):
         need.add(model, unit)
-        if need.bytes > bound:
+        if need.total_bytes > bound:
             return
         time_s += cost.flops * costs.seconds_per_flop(worker)
         yield unit + 1, time_s / (1 - busy)
@@ -205,4 +205,4 @@ def _free(costs: Costs, ground: _Ground, worker: str) -> float:
     for model, units in ground.held.get(worker, {}).items():
         for unit in units:
             need.add(model, unit)
-    return costs.memory_bytes(worker) - need.bytes
+    return costs.memory_bytes(worker) - need.total_bytes

@@ -6,12 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-import matplotlib
-
-matplotlib.use('Agg')
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-import matplotlib.pyplot as plt
 import numpy as np
 
 if TYPE_CHECKING:
@@ -36,9 +33,8 @@ def draw_report(
     :param solo_items: see :func:`pamdi_ros.cli.summary.summarise`.
     :param path: PNG file to write.
     """
-    figure, (above, below) = plt.subplots(
-        2, 1, figsize=(9, 8), height_ratios=(3, 2), layout='constrained'
-    )
+    figure = Figure(figsize=(9, 8), layout='constrained')
+    above, below = figure.subplots(2, 1, height_ratios=(3, 2))
     emulated = ', emulated devices' if summary['emulated'] else ''
     figure.suptitle(
         f'Fleet {fleet.name}: {len(fleet.workers)} workers, {len(fleet.sources)} sources{emulated}'
@@ -51,7 +47,6 @@ def draw_report(
     else:
         _waterfall(below, chosen)
     figure.savefig(path, dpi=110)
-    plt.close(figure)
 
 
 def _latencies(

@@ -172,6 +172,6 @@ def _end_group(process: subprocess.Popen[str], number: signal.Signals) -> None:
 def _plain(line: str) -> str:
     """Log line without rclpy's stamp and node name."""
     if line.startswith('[') and ']: ' in line:
-        level = line[1 : line.index(']')]
+        level = line[1:].partition(']')[0]
         return f'{level}: {line.split("]: ", 1)[1].rstrip()}'
     return line.rstrip()

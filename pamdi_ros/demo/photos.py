@@ -41,11 +41,11 @@ def _read(name: str) -> NDArray[np.uint8]:
 
 
 def _frame(picture: NDArray[np.uint8], pan: float, width: int, height: int) -> NDArray[np.uint8]:
-    """The part of a picture at pan in [0, 1), scaled to width × height."""
+    """Give the part of a picture at pan in [0, 1), scaled to width × height."""
     rows, columns = picture.shape[:2]
     scale = SHOWN * min(columns / width, rows / height)
     shown_rows, shown_columns = int(scale * height), int(scale * width)
     top, left = int(pan * (rows - shown_rows)), int(pan * (columns - shown_columns))
-    part = picture[top : top + shown_rows, left : left + shown_columns]
+    part = picture[top:, left:][:shown_rows, :shown_columns]
     method = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(part, (width, height), interpolation=method), dtype=np.uint8)

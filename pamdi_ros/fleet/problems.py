@@ -78,7 +78,7 @@ def shown(value: object, limit: int = 60) -> str:
 
 
 def join(path: str, *keys: str | int) -> str:
-    """Path of a key below a path: ``join('links.pairs', 0, 'between')``."""
+    """Give the path of a key below a path, such as links.pairs, 0, between."""
     for key in keys:
         if isinstance(key, int):
             path += f'[{key}]'

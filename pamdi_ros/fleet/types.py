@@ -295,5 +295,5 @@ class Fleet:
         return self.models[self.sources[source_name].model]
 
     def sources_at(self, worker: str) -> tuple[Source, ...]:
-        """Sources whose home is that worker, in the file's order."""
+        """Give the sources whose home is that worker, in the file's order."""
         return tuple(source for source in self.sources.values() if source.worker == worker)

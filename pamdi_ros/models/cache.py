@@ -140,7 +140,7 @@ def _build_in_subprocess(request: ModelRequest, directory: Path) -> None:
         return
     for line in reversed(done.stderr.splitlines()):
         if line.startswith(ERROR_MARK):
-            raise ModelError.from_fields(json.loads(line[len(ERROR_MARK) :]))
+            raise ModelError.from_fields(json.loads(line.removeprefix(ERROR_MARK)))
     last = done.stderr.strip().splitlines()[-1:] or ['no message']
     cause = f'killed by signal {-done.returncode}' if done.returncode < 0 else last[0]
     raise ModelError(

@@ -84,7 +84,7 @@ class Model:
                 'range', (first, last), f'must lie within [0, {self.unit_count}) and hold a unit'
             )
         target = torch.device(device)
-        spans = list(pairwise(self._places[first : last + 1]))
+        spans = list(pairwise(self._places))[first:last]
         names = [
             name
             for span in spans

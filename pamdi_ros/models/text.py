@@ -75,7 +75,7 @@ class TextModel:
         :returns: ids (1, tokens), int64.
         :raises ModelError: for no ids, or ids outside the vocabulary.
         """
-        kept = list(ids)[-self.tokens :]
+        kept = list(ids)[-self.tokens:]  # fmt: skip
         if not kept:
             raise ModelError('text', '', 'holds no token', 'Send at least one character.')
         if not all(0 <= token < self.vocabulary_size for token in kept):
@@ -97,7 +97,7 @@ class TextModel:
         if unit != self.narrow_at or tensors[0].shape[1] == 1:
             return tensors
         at = self.position(length)
-        return (tensors[0][:, at : at + 1], *tensors[1:])
+        return (tensors[0].narrow(1, at, 1), *tensors[1:])
 
     def next_token(self, logits: Tensor, length: int) -> int:
         """Give the likeliest next token.

@@ -333,7 +333,7 @@ class ExecutorNode(FleetNode):
             return
         for name, intake in self._intakes.items():
             if not intake.is_open and not self._waiting(name):
-                intake.open()
+                intake.start()
                 self.get_logger().info(f'source {name} is open on {intake.topic}')
 
     def _waiting(self, name: str) -> str:

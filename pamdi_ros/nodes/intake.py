@@ -56,7 +56,7 @@ class Intake:
         """Whether it subscribes."""
         return self._subscription is not None
 
-    def open(self) -> None:
+    def start(self) -> None:
         """Subscribe; once open, it stays so."""
         if self._subscription is None:
             self._subscribe(qos.sensor(self._offers()))

@@ -32,7 +32,7 @@ INBOX_HISTORY = 32
 
 
 def inbox(priority_class: PriorityClass, senders: int) -> QoSProfile:
-    """QoS of a worker's inbox for one class.
+    """Give the QoS of a worker's inbox for one class.
 
     The class's depth bounds items in the queue, not here: a DDS history of that size would
     silently eat tasks. No DDS lifespan either: it drops uncounted and trusts foreign clocks.
@@ -49,7 +49,7 @@ def inbox(priority_class: PriorityClass, senders: int) -> QoSProfile:
 
 
 def sensor(offers: Sequence[QoSProfile]) -> QoSProfile:
-    """QoS of a source's subscription: what all its publishers offer, best effort otherwise.
+    """Give the QoS of a source's subscription: as its publishers offer, or best effort.
 
     :param offers: profiles of the publishers seen so far; none: best effort, which fits any.
     """

@@ -40,7 +40,7 @@ class Ledger:
         counts.accepted += 1
         return ItemKey(source, self.incarnation, counts.accepted)
 
-    def open(self, task: Task) -> None:
+    def remember(self, task: Task) -> None:
         """Remember an accepted item until it ends."""
         self._open[task.key] = replace(task, payload=None)  # the frame itself is not kept
         if task.lifespan_s is not None:

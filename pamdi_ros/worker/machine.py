@@ -97,12 +97,12 @@ class Worker:
 
     def item_arrived(self, task: Task, now: float) -> list[Command]:
         """Take a new item, its payload still raw (:meth:`Ledger.accept` gave its key)."""
-        self.ledger.open(task)
+        self.ledger.remember(task)
         return self._route(task, now)
 
     def item_unusable(self, task: Task, reason: str, now: float) -> list[Command]:
         """Take a new item whose message cannot be used at all: it ends at once."""
-        self.ledger.open(task)
+        self.ledger.remember(task)
         return self._end(task, Status.FAILED, reason, now)
 
     def task_received(self, task: Task, now: float) -> list[Command]:

@@ -34,7 +34,7 @@ class TaskQueue:
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Waiting tasks of each class, most urgent first."""
+        """Give the waiting tasks of each class, most urgent first."""
         return tuple(len(tasks) for tasks in self._waiting)
 
     def push(self, task: Task) -> Task | None:

@@ -202,7 +202,7 @@ def test_routes_cover_the_model_and_memory_is_never_exceeded(
         for part in plan.partitions(worker):
             for unit in range(part.first, part.last):
                 need.add(part.model, unit)
-        assert need.bytes <= fleet.workers[worker].memory_bytes
+        assert need.total_bytes <= fleet.workers[worker].memory_bytes
 
 
 @settings(max_examples=100, deadline=None)

@@ -180,7 +180,8 @@ def _bits(picture: PIL.Image.Image, data: bytes) -> int:
     if picture.format == 'PNG':
         return data[PNG_BIT_DEPTH_AT]
     if picture.format == 'TIFF':
-        return int(max(picture.tag_v2.get(TIFF_BITS_PER_SAMPLE, (1,))))  # type: ignore[attr-defined]
+        tags = getattr(picture, 'tag_v2', {})
+        return int(max(tags.get(TIFF_BITS_PER_SAMPLE, (1,))))
     return 16 if picture.mode.startswith(DEEP_MODES) else 8
 
 

@@ -24,7 +24,7 @@ def to_input(
     preprocess: Preprocess,
     limits: Limits = DEFAULT_LIMITS,
 ) -> torch.Tensor:
-    """The model's input made of one frame.
+    """Give the model's input made of one frame.
 
     :param frame: (channels, height, width); uint8, divided by 255 here, or float32 within [0, 1]
     :param input_shape: (channels, height, width) of the model's input

@@ -29,7 +29,7 @@ class BadMessage(ValueError):  # noqa: N818 - it names what came in, not what br
 
 
 class CdrWriter:
-    """Collects the parts of one message; :meth:`bytes` joins them in a single copy."""
+    """Collects the parts of one message; :meth:`joined` joins them in a single copy."""
 
     def __init__(self) -> None:
         self._parts: list[bytes | memoryview] = [HEADER]
@@ -60,12 +60,12 @@ class CdrWriter:
             self._append(struct.pack(f'<{len(values)}{code}', *values), size * len(values))
 
     def blob(self, data: memoryview) -> None:
-        """Append a sequence of bytes; the data is not copied before :meth:`bytes`."""
+        """Append a sequence of bytes; the data is not copied before :meth:`joined`."""
         self.put('I', 4, data.nbytes)
         if data.nbytes:
             self._append(data, data.nbytes)
 
-    def bytes(self) -> bytes:
+    def joined(self) -> bytes:
         """Give the whole message."""
         return b''.join(self._parts)
 
@@ -107,8 +107,9 @@ class CdrReader:
         """Read a string."""
         length = self.integer('I', 4)
         start = self._take(length)
+        end = start + max(0, length - 1)  # without the closing NUL
         try:
-            return self._data[start : start + max(0, length - 1)].decode()
+            return self._data[start:end].decode()
         except UnicodeDecodeError as error:
             raise BadMessage('bad_message', f'a string is not UTF-8: {error}') from None
 

@@ -84,7 +84,7 @@ def encode_task(task: TaskMessage) -> bytes:
     for tensor in task.tensors:
         _put_tensor(out, tensor)
     out.put('I', 4, checksum(task.tensors))
-    return out.bytes()
+    return out.joined()
 
 
 def decode_task(data: bytes) -> TaskMessage:
