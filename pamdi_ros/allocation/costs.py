@@ -21,6 +21,9 @@ ASSUMED_RATE_HZ = 1.0
 class Costs:
     """Costs of one fleet; models without a table are left out.
 
+    Where two workers have no link of their own, the way leads over others': the network between
+    them (a mesh, a router) relays, the workers need not know.
+
     :param fleet: the fleet.
     :param tables: unit table by model name.
     """
@@ -57,6 +60,10 @@ class Costs:
     def rate_hz(self, source: str) -> float:
         """Rate of a source [1/s], declared or assumed."""
         return self.fleet.sources[source].rate_hz or ASSUMED_RATE_HZ
+
+    def passes(self, model: str) -> int:
+        """Passes over the model that one item makes."""
+        return self.fleet.models[model].max_new_tokens
 
     def _way(self, origin: str, target: str) -> tuple[float, float] | None:
         """Give latency [s] and seconds per byte of the quickest way, relays included.

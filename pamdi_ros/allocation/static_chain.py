@@ -75,7 +75,7 @@ def plan_static_chain(costs: Costs, epoch: int, unusable: Mapping[str, str]) -> 
             units = ground.held.setdefault(leg.worker, {}).setdefault(source.model, set())
             units.update(range(leg.first, leg.last))
             time_s = costs.run_s(source.model, leg.first, leg.last, leg.worker)
-            share = costs.rate_hz(source.name) * time_s
+            share = costs.rate_hz(source.name) * time_s * costs.passes(source.model)
             ground.busy[leg.worker] = ground.busy.get(leg.worker, 0.0) + share
         planned[source.name] = SourcePlan(
             model=source.model,
@@ -96,6 +96,7 @@ def _cheapest_route(costs: Costs, source: Source, ground: _Ground) -> tuple[Leg,
     """Search unit by unit; a state is (units done, worker of the last leg)."""
     table = costs.tables[source.model]
     count = len(table)
+    passes = costs.passes(source.model)
     beams: list[dict[str, list[_Way]]] = [{} for _ in range(count + 1)]
     beams[0][source.worker] = [_Way(0.0, ())]
     for first in range(count):
@@ -106,12 +107,18 @@ def _cheapest_route(costs: Costs, source: Source, ground: _Ground) -> tuple[Leg,
             for way in entries:
                 for last, stay_s in _stays(costs, source.model, ground, way, worker, first):
                     legs = (*way.legs, Leg(worker, first, last))
-                    _keep(beams[last].setdefault(worker, []), _Way(way.cost_s + stay_s, legs))
+                    cost_s = way.cost_s + passes * stay_s
+                    _keep(beams[last].setdefault(worker, []), _Way(cost_s, legs))
     finished = []
     for worker, beam in beams[count].items():
         back_s = costs.send_s(0, worker, source.worker)
-        if back_s is not None:
-            finished += [_Way(way.cost_s + back_s, way.legs) for way in beam]
+        if back_s is None:
+            continue
+        for way in beam:
+            again_s = costs.send_s(table.boundary_bytes(0), worker, way.legs[0].worker)
+            if again_s is not None or passes == 1:
+                cost_s = way.cost_s + back_s + (passes - 1) * (again_s or 0.0)
+                finished.append(_Way(cost_s, way.legs))
     return min(finished, key=_cost).legs if finished else ()
 
 
@@ -150,7 +157,8 @@ def _entries(costs: Costs, source: Source, ways: list[_Way], size: int, worker: 
             continue  # the same leg would have gone on
         send_s = costs.send_s(size, origin, worker)
         if send_s is not None:
-            found.append(_Way(way.cost_s + send_s, way.legs))
+            times = costs.passes(source.model) if way.legs else 1  # home sends the input once
+            found.append(_Way(way.cost_s + times * send_s, way.legs))
     return found
 
 

@@ -16,6 +16,7 @@ from typing import Any, TYPE_CHECKING
 from pamdi_ros.cli.summary import source_table, summarise, worker_table
 from pamdi_ros.cli.supervisor import Child, node_child, Supervisor
 from pamdi_ros.fleet import Fleet, fleet_nodes
+from pamdi_ros.lifeline import ask_for_signal_at_parents_death
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
@@ -190,8 +191,6 @@ def _line(monitor: Monitor, phase: str) -> str:
 
 def die_with_parent() -> None:
     """End this command, and so its nodes, when the shell or script that started it dies."""
-    from pamdi_ros.nodes.fleet_node import ask_for_signal_at_parents_death
-
     ask_for_signal_at_parents_death(os.getppid())
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, TYPE_CHECKING
 
@@ -39,21 +40,36 @@ def answered_share(summary: dict[str, Any]) -> float:
 
 def _source(view: SourceView, solo_items: int) -> dict[str, Any]:
     answered = [message for _, message in view.results if message.status == RESULT]
-    solo = [1e3 * message.latency_s for message in answered if message.seq <= solo_items]
-    loaded = [1e3 * message.latency_s for message in answered if message.seq > solo_items]
+    first_run = min((message.incarnation for message in answered), default=0)
+    solo, loaded = [], []
+    for message in answered:
+        alone = message.seq <= solo_items and message.incarnation == first_run
+        (solo if alone else loaded).append(1e3 * message.latency_s)
     stats = view.stats
-    dropped = dict(zip(stats.drop_reasons, stats.drop_counts, strict=True)) if stats else {}
     return {
-        'accepted': stats.accepted if stats else 0,
-        'results': stats.results if stats else 0,
+        'accepted': sum(run.accepted for run in view.runs.values()),
+        'results': sum(run.results for run in view.runs.values()),
         'in_flight': stats.in_flight if stats else 0,
-        'dropped': {reason: int(count) for reason, count in dropped.items()},
+        'dropped': _dropped(view),
         'mean_ms': _round(np.mean(loaded)) if loaded else None,
         'p50_ms': _round(np.percentile(loaded, 50)) if loaded else None,
         'p95_ms': _round(np.percentile(loaded, 95)) if loaded else None,
         'solo_ms': _round(np.median(solo)) if solo else None,
         'priority': stats.priority_class if stats else '',
     }
+
+
+def _dropped(view: SourceView) -> dict[str, int]:
+    """Count the items without an answer, over all runs of the home worker.
+
+    What was in flight when a home died is `home_lost`, as far as its last statistics knew of it.
+    """
+    dropped: Counter[str] = Counter()
+    for run in view.runs.values():
+        dropped.update(dict(zip(run.drop_reasons, run.drop_counts, strict=True)))
+        if run is not view.stats and run.in_flight:
+            dropped['home_lost'] += run.in_flight
+    return {reason: int(count) for reason, count in dropped.items()}
 
 
 def _worker(view: WorkerView) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class Supervisor:
         for child in chosen:
             child.restart_at_s = child.process = None
         for process in running:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # not SIGINT: ignored while a background job's child still imports
         deadline_s = time.monotonic() + GRACE_S
         for process in running:
             try:
@@ -157,10 +157,14 @@ class Supervisor:
         assert process.stdout is not None
         with self._log_path(child).open('a', encoding='utf-8') as log:
             for line in process.stdout:
-                log.write(line)
-                log.flush()
+                # Whatever fails here (disk full, terminal gone), a pipe that nobody reads would
+                # freeze the process.
+                with contextlib.suppress(OSError):
+                    log.write(line)
+                    log.flush()
                 if any(mark in line for mark in ('[WARN]', '[ERROR]', '[FATAL]', 'Error: ')):
-                    self._tell(f'{child.name}: {_plain(line)}')
+                    with contextlib.suppress(OSError):
+                        self._tell(f'{child.name}: {_plain(line)}')
 
 
 def _end_group(process: subprocess.Popen[str], number: signal.Signals) -> None:

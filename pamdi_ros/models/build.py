@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build a model once, whole, in a process that ends: weights and unit table for the cache.
 
-``python -m pamdi_ros.models.build REQUEST_JSON DIRECTORY``; see :mod:`pamdi_ros.models.cache`.
+``python -m pamdi_ros.models.build REQUEST_JSON DIRECTORY PARENT_PROCESS_ID``, as
+:mod:`pamdi_ros.models.cache` calls it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 from pathlib import Path
 import sys
 
+from pamdi_ros.lifeline import ask_for_signal_at_parents_death
 from pamdi_ros.models import zoo
 from pamdi_ros.models.cache import ENTRY_FILE, ERROR_MARK
 from pamdi_ros.models.capture import capture, CaptureError, TRACERS
@@ -165,6 +167,8 @@ def _store(
 
 def main() -> int:
     """Build for another process; a ModelError goes to it as one line of JSON."""
+    if not ask_for_signal_at_parents_death(int(sys.argv[3])):
+        return 1
     try:
         build(read_request(json.loads(sys.argv[1])), Path(sys.argv[2]))
     except ModelError as error:

@@ -127,7 +127,14 @@ def _locked(path: Path) -> Iterator[None]:
 def _build_in_subprocess(request: ModelRequest, directory: Path) -> None:
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
-        [sys.executable, '-m', 'pamdi_ros.models.build', request.to_json(), str(directory)],
+        [
+            sys.executable,
+            '-m',
+            'pamdi_ros.models.build',
+            request.to_json(),
+            str(directory),
+            str(os.getpid()),
+        ],  # its builder ends when this process does
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

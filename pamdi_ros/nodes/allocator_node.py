@@ -100,7 +100,14 @@ class AllocatorNode(FleetNode):
             took_s = time.perf_counter() - started
             self._publish(f'planned in {1e3 * took_s:.1f} ms')
         elif self._plan is not None and self._newest_epoch > self._plan.epoch:
-            self._renumber()
+            if self.count_publishers(self.topic('assignment')) > 1:
+                self.get_logger().error(
+                    f'another allocator of fleet {self.fleet.name} is active, the workers follow '
+                    f'its epoch {self._newest_epoch}; stop one of the two',
+                    throttle_duration_sec=10.0,
+                )
+            else:
+                self._renumber()
 
     def _renumber(self) -> None:
         """Rise above an epoch that the workers kept from an earlier allocator."""

@@ -67,6 +67,7 @@ def from_message(message: Assignment, fleet: Fleet) -> Plan:
                 f'it routes source {source.source!r} through {source.model!r}; fleet.yaml here '
                 'says otherwise. All machines need the same fleet.yaml'
             )
+        _check_route(source, fleet)
         sources[source.source] = SourcePlan(
             model=source.model,
             priority_class=source.priority_class,
@@ -80,3 +81,24 @@ def from_message(message: Assignment, fleet: Fleet) -> Plan:
         placement={worker: tuple(parts) for worker, parts in placed.items()},
         sources=sources,
     )
+
+
+def _check_route(source: SourceAssignment, fleet: Fleet) -> None:
+    """Check what is said of one source.
+
+    :raises ValueError: unknown class or worker, or legs that do not cover the model's units.
+    """
+    if source.priority_class not in {priority.name for priority in fleet.priority_classes}:
+        raise ValueError(f'it puts {source.source} into class {source.priority_class!r}, unknown')
+    at = 0
+    for leg in source.route:
+        if leg.worker not in fleet.workers:
+            raise ValueError(f'it routes {source.source} over {leg.worker!r}, unknown')
+        if leg.first_unit != at or leg.last_unit <= at:
+            raise ValueError(
+                f'its route of {source.source} has a leg of units [{leg.first_unit}, '
+                f'{leg.last_unit}) where unit {at} is next'
+            )
+        at = leg.last_unit
+    if source.route and at != source.unit_count:
+        raise ValueError(f'its route of {source.source} ends at unit {at} of {source.unit_count}')

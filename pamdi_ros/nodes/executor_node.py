@@ -55,6 +55,7 @@ class ExecutorNode(FleetNode):
         self._runtime: Runtime | None = None
         self._loader: Loader | None = None
         self._plan = Plan()
+        self._peer_timeout_s = 0.0
 
     # --- life cycle -----------------------------------------------------------------------------
 
@@ -70,11 +71,12 @@ class ExecutorNode(FleetNode):
             engine = Engine(fleet, self.worker)
         except CannotCompute as error:
             raise CannotConfigure(str(error)) from error
+        self._peer_timeout_s = self.get_parameter('peer_timeout_s').value
         machine = Worker(
             self.worker,
             fleet,
             incarnation=time.time_ns(),
-            peer_timeout_s=self.get_parameter('peer_timeout_s').value,
+            peer_timeout_s=self._peer_timeout_s,
         )
         threads = self.get_parameter('torch_threads').value
         self._runtime = Runtime(machine, engine, self._execute, threads)
@@ -91,6 +93,7 @@ class ExecutorNode(FleetNode):
         self._loader = Loader(
             self._runtime.engine, self.worker, self._own_sources(), self._switched
         )
+        self._runtime.tell(lambda machine, now: machine.opened(now))
         self._runtime.start()
         self._health = report.Health(
             state=WorkerStatus.STATE_LOADING, message='waiting for an assignment'
@@ -288,7 +291,7 @@ class ExecutorNode(FleetNode):
         self._runtime.tell(lambda machine, now: machine.given_up(task, reason, now))
 
     def _publish_end(self, end: End) -> None:
-        message = result_message.to_message(end, self.fleet, self._runtime.engine)
+        message = result_message.to_message(end, self.fleet, self._runtime.engine, self._plan)
         if message.status == InferenceResult.RESULT:
             meter = self._meters[message.source]
             now = self._runtime.now()
@@ -306,6 +309,7 @@ class ExecutorNode(FleetNode):
 
     def _beacon(self) -> None:
         if self._active:
+            self._runtime.tell(lambda machine, now: machine.tick(now))  # also during a long stay
             self._open_sources()
         self._status_out.publish(self._status())
 
@@ -348,7 +352,9 @@ class ExecutorNode(FleetNode):
             covered = any(part.covers(plan.model, leg.first, leg.last) for part in held)
             if leg.worker == self.worker and not covered:
                 return self._health.message or 'loading'
-        return self._peers.waiting_for(plan.model, plan.route, self.worker)
+        if unreached := self._peers.out_of_reach():
+            return f'waiting for the inbox of {", ".join(unreached)}'
+        return self._peers.waiting_for(plan.model, plan.route, self.worker, self._peer_timeout_s)
 
     def _report(self) -> None:
         stamp = self.get_clock().now().to_msg()
@@ -359,6 +365,7 @@ class ExecutorNode(FleetNode):
             message.header.stamp = stamp
             plan = self._plan.sources.get(source.name)
             message.priority_class = plan.priority_class if plan else source.priority
+            message.emulated = result_message.emulated(self.fleet, self._plan, source.name)
             self._runtime.ask(partial(self._meters[source.name].read, message=message, now=now))
             self._stats_out[source.name].publish(message)
             self._stats.append(message)

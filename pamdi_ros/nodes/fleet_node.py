@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import ctypes
+import faulthandler
 import os
 import signal
 import sys
@@ -12,6 +12,7 @@ import traceback
 from typing import NoReturn
 
 from pamdi_ros.fleet import Fleet, fleet_prefix, FleetError, load_fleet
+from pamdi_ros.lifeline import ask_for_signal_at_parents_death
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
@@ -20,6 +21,8 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 #: Set by `pamdi up` to its own process id: the node ends when that process does.
 PARENT_VARIABLE = 'PAMDI_PARENT'
+#: Longest time that closing may take [s].
+LEAVE_PATIENCE_S = 5.0
 
 
 class CannotConfigure(Exception):  # noqa: N818 - it says what cannot be done
@@ -158,19 +161,6 @@ def die_with_parent() -> None:
         raise SystemExit(0)
 
 
-def ask_for_signal_at_parents_death(parent: int) -> bool:
-    """Have the kernel send SIGTERM to this process when its parent dies, however it dies.
-
-    :param parent: process id of the parent.
-    :returns: False where it has died already.
-    """
-    if not sys.platform.startswith('linux'):
-        return True
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-    return os.getppid() == parent
-
-
 def run(make_node: Callable[[], FleetNode], args: list[str] | None = None) -> NoReturn:
     """Spin a node until it is told to stop.
 
@@ -179,35 +169,51 @@ def run(make_node: Callable[[], FleetNode], args: list[str] | None = None) -> No
     :returns: never; the process ends, with exit code 0 where it was told to.
     """
     code = 0
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # kill -USR1: where does it hang?
     die_with_parent()
     rclpy.init(args=args)
-    try:
-        node = make_node()
-    except (InvalidParameterValueException, InvalidParameterTypeException) as error:
-        print(f'cannot start: {error}', file=sys.stderr)
-        os._exit(2)
     # One thread: MultiThreadedExecutor cost 46-51 ms a round trip here, EventsExecutor delivered
     # nothing (Jazzy wheels, measured).
     executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    node = None
     try:
+        node = make_node()
+        executor.add_node(node)
         if not node.get_parameter('autostart').value or _autostart(node):
             _spin(executor, node)
         else:
             code = 1
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except (InvalidParameterValueException, InvalidParameterTypeException) as error:
+        print(f'cannot start: {error}', file=sys.stderr)
+        code = 2
     except BaseException:
-        traceback.print_exc()
-        code = 1
+        if rclpy.ok():  # otherwise it was told to end while it started
+            traceback.print_exc()
+            code = 1
     finally:
-        node._guarded('stop', node.stop)
-        node._guarded('shut down', node.tear_down)
-        executor.shutdown(timeout_sec=0)
-        node.destroy_node()
+        _leave(executor, node, code)
+
+
+def _leave(executor: SingleThreadedExecutor, node: FleetNode | None, code: int) -> NoReturn:
+    """Close everything and end the process, whatever comes between."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # asked once is enough
+        signal.signal(number, signal.SIG_IGN)
+    # Should closing hang, the stacks are printed and the process ends, without the GIL if need be.
+    faulthandler.dump_traceback_later(LEAVE_PATIENCE_S, exit=True)
+    try:
+        if node is not None:
+            node._guarded('stop', node.stop)
+            node._guarded('shut down', node.tear_down)
+            executor.shutdown(timeout_sec=0)
+            node.destroy_node()
         rclpy.try_shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
+    except Exception:
+        traceback.print_exc()
+    finally:
         _end_own_group()
         os._exit(code)  # all is closed; unloading torch's libraries would take seconds more
 
@@ -220,6 +226,8 @@ def _autostart(node: FleetNode) -> bool:
     if node.trigger_configure() is TransitionCallbackReturn.SUCCESS:
         node.trigger_activate()
         return True
+    if not node.context.ok():
+        return True  # told to end meanwhile
     return PARENT_VARIABLE not in os.environ
 
 
@@ -239,6 +247,6 @@ def _spin(executor: SingleThreadedExecutor, node: FleetNode) -> None:
 
 def _end_own_group() -> None:
     """End what this process has started, such as the builder of a model's weights."""
-    if os.getpgrp() == os.getpid():  # `pamdi up` gives every node a group of its own
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # `pamdi up` gives every node a group of its own; a shell's pipeline is not ours to end.
+    if PARENT_VARIABLE in os.environ and os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGTERM)

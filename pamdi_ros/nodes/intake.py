@@ -49,6 +49,7 @@ class Intake:
         self._take = take
         self._subscription: Subscription | None = None
         self._declared = False
+        self._given: QoSProfile | None = None  # of the first subscription, overrides included
         self.problem = ''
 
     @property
@@ -59,7 +60,8 @@ class Intake:
     def start(self) -> None:
         """Subscribe; once open, it stays so."""
         if self._subscription is None:
-            self._subscribe(qos.sensor(self._offers()))
+            given = self._given if self._overridden() else None
+            self._subscribe(given or qos.sensor(self._offers()))
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -108,6 +110,7 @@ class Intake:
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
         )
         self._declared = True
+        self._given = self._given or self._subscription.qos_profile
 
     def _received(self, data: bytes) -> None:
         self._take(self.source, self._header(data), data)
@@ -126,7 +129,8 @@ class Intake:
     def _overridden(self) -> bool:
         # rclpy tells nowhere whether a parameter's value was given or is the default.
         given = getattr(self._node, '_parameter_overrides', {})
-        return f'qos_overrides.{self.topic}.subscription.reliability' in given
+        prefix = f'qos_overrides.{self.topic}.subscription'
+        return any(name.startswith(prefix) for name in given)
 
     def _offers(self) -> list[QoSProfile]:
         infos = self._node.get_publishers_info_by_topic(self.topic)

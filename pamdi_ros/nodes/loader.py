@@ -73,5 +73,6 @@ class Loader:
             action()
         except ModelError as error:
             problems.append(str(error))
-        except Exception as error:  # out of memory, a broken factory: told, and the rest is served
+        # Out of memory, a broken factory: told, and the rest is served.
+        except (Exception, SystemExit) as error:
             problems.append(f'{type(error).__name__}: {error}')

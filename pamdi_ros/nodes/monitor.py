@@ -39,10 +39,12 @@ class SourceView:
     """What is known of one source.
 
     :param stats: last statistics; None: none yet.
+    :param runs: last statistics of every run of the home worker, by incarnation.
     :param results: (time since start [s], result without outputs), the last ones as they came.
     """
 
     stats: SourceStats | None = None
+    runs: dict[int, SourceStats] = field(default_factory=dict)
     results: deque[tuple[float, InferenceResult]] = field(
         default_factory=lambda: deque(maxlen=KEPT_RESULTS)
     )
@@ -122,6 +124,7 @@ class Monitor:
     def _stats(self, message: SourceStats) -> None:
         if message.source in self.sources:
             self.sources[message.source].stats = message
+            self.sources[message.source].runs[message.incarnation] = message
 
     def _result(self, message: InferenceResult) -> None:
         if message.source in self.sources:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+import time
 
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.msg import Task, WorkerStatus
@@ -39,6 +40,7 @@ class Peers:
         self._beacons: dict[str, Subscription] = {}
         self._wanted: set[str] = set()
         self.status: dict[str, WorkerStatus] = {}
+        self._heard_s: dict[str, float] = {}
 
     def keep(self, workers: Iterable[str]) -> None:
         """Keep contact with these workers, and for once more with those kept until now.
@@ -95,14 +97,23 @@ class Peers:
             }
         )
 
-    def waiting_for(self, model: str, legs: Iterable[Leg], own: str) -> str:
-        """Say which worker of a route cannot serve yet; empty where all can."""
+    def waiting_for(self, model: str, legs: Iterable[Leg], own: str, timeout_s: float) -> str:
+        """Say which worker of a route cannot serve (yet); empty where all can.
+
+        :param timeout_s: a peer silent for longer is taken for lost [s].
+        """
         for leg in legs:
             if leg.worker == own:
                 continue
             status = self.status.get(leg.worker)
             if status is None:
                 return f'waiting for {leg.worker}: not heard yet; is its executor running?'
+            silence_s = time.monotonic() - self._heard_s[leg.worker]
+            if silence_s > timeout_s:
+                return (
+                    f'{leg.worker} has not been heard for {silence_s:.0f} s; is its executor '
+                    'running, does the network reach it?'
+                )
             ready = any(
                 part.model == model and part.first_unit <= leg.first and leg.last <= part.last_unit
                 for part in status.placements
@@ -115,4 +126,5 @@ class Peers:
 
     def _beacon(self, status: WorkerStatus) -> None:
         self.status[status.worker] = status
+        self._heard_s[status.worker] = time.monotonic()
         self._heard(status)

@@ -54,6 +54,7 @@ class SourceMeter:
 
     def read(self, machine: Worker, message: SourceStats, now: float) -> None:
         """Write what the state machine knows of a source into its message."""
+        message.incarnation = machine.incarnation
         counts = machine.ledger.counts.get(message.source)
         if counts is not None:
             self.fill(message, now, counts, machine.ledger.in_flight(message.source))
@@ -142,7 +143,7 @@ def diagnostics(
         values=_values(
             {
                 'epoch': status.epoch,
-                'device': status.device,
+                'device': status.device + (' (emulated)' if status.emulated else ''),
                 'busy share [0..1]': f'{status.busy_share:.2f}',
                 'weights held [MB]': f'{status.memory_bytes / 1e6:.1f}',
                 'tensors received [MB]': f'{status.bytes_in / 1e6:.2f}',
@@ -165,6 +166,7 @@ def diagnostics(
                 values=_values(
                     {
                         'priority class': source.priority_class,
+                        'emulated': source.emulated,
                         'rate [1/s]': f'{source.rate_hz:.2f}',
                         'results [1/s]': f'{source.result_rate_hz:.2f}',
                         'latency p50 [ms]': f'{1e3 * source.latency_p50_s:.1f}',

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from pamdi_ros.fleet import Fleet
@@ -16,24 +16,26 @@ from pamdi_ros.worker import End, Plan, Status, Task
 import torch
 
 
-def to_message(end: End, fleet: Fleet, engine: Engine) -> InferenceResult:
+def to_message(end: End, fleet: Fleet, engine: Engine, plan: Plan) -> InferenceResult:
     """Fill an InferenceResult.
 
     :param end: what the state machine gave.
     :param fleet: the fleet.
     :param engine: knows labels and vocabulary.
+    :param plan: assignment in force.
     """
     task = end.task
     message = InferenceResult(
         source=task.key.source,
         seq=task.key.seq,
+        incarnation=task.key.incarnation,
         model=task.model,
         priority_class=task.priority_class,
         status=int(end.status),
         reason=end.reason,
         exit_unit=max((hop.last_unit for hop in task.hops), default=0),
         latency_s=end.latency_s,
-        emulated=any(_emulated(fleet, hop.worker) for hop in task.hops),
+        emulated=emulated(fleet, plan, task.key.source, {hop.worker for hop in task.hops}),
         hops=[hop_message(hop) for hop in task.hops],
     )
     if isinstance(task.header, SensorHeader):
@@ -103,5 +105,11 @@ def _computes(fleet: Fleet, worker: str) -> bool:
     return worker not in fleet.workers or fleet.workers[worker].compute == 'real'
 
 
-def _emulated(fleet: Fleet, worker: str) -> bool:
-    return worker in fleet.workers and fleet.workers[worker].emulate
+def emulated(fleet: Fleet, plan: Plan, source: str, workers: Set[str] = frozenset()) -> bool:
+    """Tell whether an emulated device has part in a source's figures.
+
+    :param workers: where an item has been; none: those of the source's route, and its home.
+    """
+    route = plan.sources[source].route if source in plan.sources else ()
+    concerned = workers or {fleet.sources[source].worker, *(leg.worker for leg in route)}
+    return any(name in fleet.workers and fleet.workers[name].emulate for name in concerned)

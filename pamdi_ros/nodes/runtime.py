@@ -68,7 +68,7 @@ class Runtime:
         )
         self._thread.start()
 
-    def stop(self, patience_s: float = 2.0) -> None:
+    def stop(self, patience_s: float = 1.0) -> None:
         """Cease to compute after the unit range in hand.
 
         :param patience_s: longest wait for it [s]; the thread is a daemon, so the process can
@@ -90,21 +90,24 @@ class Runtime:
             previous.join()  # the engine is for one thread at a time
         if self._threads:
             torch.set_num_threads(self._threads)
-        while True:
-            with self._changed:
-                if ending.is_set():
-                    return
-                now = self.now()
-                commands = self._machine.tick(now)
-                work, more = self._machine.next_work(now)
-                if work is None and not commands and not more:
-                    self._changed.wait(TICK_S)
+        while not ending.is_set():
             try:
-                self._execute(commands + more)
-                if work is not None:
-                    self._do(work)
+                self._step(ending)
             except Exception:  # one item must not end the thread that serves all others
                 logging.getLogger(__name__).exception('compute thread')
+
+    def _step(self, ending: threading.Event) -> None:
+        with self._changed:
+            if ending.is_set():
+                return
+            now = self.now()
+            commands = self._machine.tick(now)
+            work, more = self._machine.next_work(now)
+            if work is None and not commands and not more:
+                self._changed.wait(TICK_S)
+        self._execute(commands + more)
+        if work is not None:
+            self._do(work)
 
     def _do(self, work: Work) -> None:
         self._busy_since = started = self.now()

@@ -58,6 +58,7 @@ class Worker:
     held: tuple[Partition, ...] = ()
     drops: Counter[str] = field(default_factory=Counter)
     complaints: deque[str] = field(default_factory=lambda: deque(maxlen=100))
+    serving: bool = True
     tasks_run: int = 0
     classes: Sequence[PriorityClass] = field(init=False)
     ledger: Ledger = field(init=False)
@@ -136,7 +137,8 @@ class Worker:
 
     def closed(self, now: float) -> list[Command]:
         """End everything that waits here: this worker ceases to serve."""
-        reason = f'worker_stopped: {self.name} was deactivated'
+        self.serving = False
+        reason = self._stopped()
         waiting = [*self.queue.drain(), *self._parked.drain()]
         commands = [
             command
@@ -147,6 +149,11 @@ class Worker:
         for task in self.ledger.items():
             commands += self._end(task, Status.FAILED, reason, now)
         return commands
+
+    def opened(self, now: float) -> list[Command]:
+        """Serve (again)."""
+        self.serving = True
+        return self._route_again(now)
 
     def peer_heard(self, peer: str, now: float) -> None:
         """Note a sign of life of a peer."""
@@ -238,6 +245,8 @@ class Worker:
 
     def _route(self, task: Task, now: float) -> list[Command]:
         """Decide where a task goes: queue it here, send it on, park it, or end it."""
+        if not self.serving:  # a stay that outlasted closed()
+            return self._drop(task, Status.FAILED, self._stopped(), now)
         source = self.plan.sources.get(task.key.source)
         if source is None or task.epoch > self.plan.epoch:
             return self._park(task, now)  # the assignment that says where is on its way
@@ -311,6 +320,9 @@ class Worker:
         latency_s = opened.age_s(now)
         hops = share_out_transfers(task.hops, latency_s)
         return [End(replace(task, header=opened.header, hops=hops), status, reason, latency_s)]
+
+    def _stopped(self) -> str:
+        return f'worker_stopped: {self.name} was deactivated'
 
     def _expiry(self, task: Task) -> str:
         return f'expired: no answer within its lifespan of {task.lifespan_s:g} s'

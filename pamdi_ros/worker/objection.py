@@ -48,8 +48,9 @@ def objection(task: Task, fleet: Fleet, plan: Plan, known_epochs: Collection[int
     source = plan.sources.get(task.key.source)
     if source is not None and source.unit_count and task.next_unit > source.unit_count:
         return f'unknown_unit: {model} has {source.unit_count} units, not unit {task.next_unit}'
-    if not task.passes_left:
-        return 'bad_pass: a task with no pass left'
+    most = fleet.models[model].max_new_tokens
+    if not 1 <= task.passes_left <= most:
+        return f'bad_pass: {task.passes_left} passes left, {model} makes {most} at most'
     if task.status is Status.RESULT:
         return _bad_tokens(task, is_text=fleet.models[model].tokens is not None)
     return ''

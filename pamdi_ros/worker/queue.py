@@ -13,8 +13,8 @@ class TaskQueue:
     """Tasks waiting at one worker.
 
     Order: class rank, then the item's arrival at its home. A class's depth bounds how many tasks
-    of one source wait here; beyond it the source's oldest gives way, so that the newest frame is
-    kept.
+    of one source wait here; beyond it the source's oldest not yet started gives way, so that the
+    newest frame is kept.
 
     :param depths: depth of each class by rank, most urgent first [tasks of a source].
     """
@@ -50,8 +50,11 @@ class TaskQueue:
         same_source = [waiting for waiting in tasks if waiting.key.source == task.key.source]
         if len(same_source) <= self._depths[task.rank]:
             return None
-        tasks.remove(same_source[0])
-        return same_source[0]
+        # The oldest that nothing has been spent on: a started item would be lost for nothing, and
+        # a text that comes back for its next pass is always the oldest.
+        victim = next((waiting for waiting in same_source if not waiting.hops), same_source[0])
+        tasks.remove(victim)
+        return victim
 
     def pop(self) -> Task | None:
         """Take the task to be served next; None where nothing waits."""

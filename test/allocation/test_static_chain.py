@@ -165,6 +165,35 @@ def test_only_workers_that_can_be_reached_are_used() -> None:
     assert planned(fleet, table('net', [(1, 1)] * 2)).sources['s'].route == (Leg('c', 0, 2),)
 
 
+def test_a_text_of_several_passes_weighs_as_many() -> None:
+    fleet = parse_fleet(
+        {
+            'fleet': 'test',
+            'priority_classes': {'critical': {'weight': 16}, 'background': {'weight': 1}},
+            'models': {
+                'text': {'zoo': 'gpt2', 'tokens': 16, 'max_new_tokens': 9},
+                'net': {'zoo': 'resnet18'},
+            },
+            'workers': {'a': {'ms_per_gflop': 10}, 'b': {'ms_per_gflop': 10}},
+            'links': {'default': {'bandwidth_mbps': 1000}},
+            'sources': {
+                'talk': {
+                    'worker': 'a', 'topic': 't', 'type': 'std_msgs/msg/String', 'model': 'text',
+                    'priority': 'critical', 'rate_hz': 2.5,
+                },
+                'camera': {
+                    'worker': 'a', 'topic': 'i', 'type': 'sensor_msgs/msg/Image', 'model': 'net',
+                    'priority': 'background', 'rate_hz': 1,
+                },
+            },
+        }
+    )  # fmt: skip
+    # 2.5 / s x 40 ms a pass is 10 % of a, or 90 % with 9 passes: the camera had better leave
+    plan = planned(fleet, table('text', [(1, 1)] * 4), table('net', [(1, 1)] * 4))
+    assert plan.sources['talk'].route == (Leg('a', 0, 4),)
+    assert plan.sources['camera'].route == (Leg('b', 0, 4),)
+
+
 UNITS = st.lists(st.tuples(st.floats(0.01, 2), st.floats(0, 40)), min_size=1, max_size=6)
 
 

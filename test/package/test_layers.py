@@ -24,7 +24,7 @@ CORE = {
     'fleet': {'fleet'},
     'worker': {'fleet', 'worker'},
     'allocation': {'fleet', 'allocation', 'models.units', 'worker.plan'},
-    'models': {'fleet', 'models'},
+    'models': {'fleet', 'models', 'lifeline'},
 }
 
 

@@ -179,7 +179,9 @@ def test_a_new_epoch_sends_what_waits_where_it_belongs_now(make_worker: Make) ->
 
 def test_another_pass_starts_over_where_unit_0_is(make_worker: Make) -> None:
     last = make_worker('c')
-    last.task_received(foreign(next_unit=3, passes_left=2), 0.0)
+    text = replace(last.fleet.models['net'], tokens=8, max_new_tokens=2)
+    last.fleet = replace(last.fleet, models={'net': text})
+    last.task_received(foreign(next_unit=3, passes_left=2, tokens=(1,)), 0.0)
     work, _ = last.next_work(0.0)
     assert work is not None
     outcome = Outcome(payload=('ids',), tokens=(1, 2), next_pass=True)
@@ -200,6 +202,7 @@ def test_another_pass_starts_over_where_unit_0_is(make_worker: Make) -> None:
         ({'epoch': 0}, 'stale_epoch', True),
         ({'next_unit': 5}, 'unknown_unit', True),
         ({'passes_left': 0}, 'bad_pass', True),
+        ({'passes_left': 2}, 'bad_pass', True),
     ],
 )
 def test_a_task_that_makes_no_sense_is_counted_and_its_home_told(
@@ -238,3 +241,20 @@ def test_the_backlog_is_what_was_measured_times_what_waits(make_worker: Make) ->
     worker.task_received(foreign(seq=2), 0.2)
     worker.task_received(foreign(seq=3), 0.2)
     assert worker.backlog_s() == (0.5, 0.0)
+
+
+def test_a_stay_that_outlasts_the_workers_closing_still_ends_its_item(make_worker: Make) -> None:
+    home = make_worker('a')
+    home.item_arrived(item(home, 'camera', 0.0), 0.0)
+    away = make_worker('b')
+    away.task_received(foreign(), 0.0)
+    work, _ = away.next_work(0.0)
+    assert work is not None
+    away.closed(0.1)
+    (send,) = away.work_done(work, Outcome(payload=()), 0.2)
+    assert isinstance(send, Send)
+    assert (send.worker, send.task.status) == ('a', Status.FAILED)
+    assert send.task.reason.startswith('worker_stopped: ')
+    assert away.opened(0.3) == []
+    assert away.task_received(foreign(seq=2), 0.4) == []
+    assert away.next_work(0.4)[0] is not None

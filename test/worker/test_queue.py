@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pamdi_ros.worker import ItemKey, Task, TaskQueue
+from pamdi_ros.worker import Hop, ItemKey, Task, TaskQueue
 from worker.cases import foreign
 
 TASKS = st.builds(
@@ -33,7 +33,7 @@ def test_urgent_first_then_oldest_and_nothing_is_lost(tasks: list[Task]) -> None
 
 
 @given(st.lists(TASKS, min_size=1, max_size=30))
-def test_what_gives_way_is_never_newer_than_what_stays(tasks: list[Task]) -> None:
+def test_of_what_has_not_started_the_oldest_gives_way(tasks: list[Task]) -> None:
     queue = TaskQueue([2, 3])
     for task in tasks:
         gone = queue.push(task)
@@ -53,3 +53,13 @@ def test_draining_empties_the_queue_in_order() -> None:
         queue.push(task)
     assert [task.arrived_s for task in queue.drain()] == [1.0, 2.0, 3.0]
     assert len(queue) == 0
+
+
+def test_a_started_item_is_not_given_up_for_a_new_one() -> None:
+    queue = TaskQueue([2])
+    started = replace(foreign(seq=1), arrived_s=0.0, hops=(Hop('a', 0, 1),))
+    fresh = [replace(foreign(seq=seq), arrived_s=float(seq)) for seq in (2, 3)]
+    assert queue.push(started) is None
+    assert queue.push(fresh[0]) is None
+    assert queue.push(fresh[1]) is fresh[0]
+    assert queue.pop() is started

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The numbers of a run, from what the monitor heard."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from pamdi_ros.cli.summary import answered_share, explain_missing, summarise
+from pamdi_ros.fleet import parse_fleet
+from pamdi_ros.msg import InferenceResult, SourceStats
+from pamdi_ros.nodes.monitor import SourceView, WorkerView
+import pytest
+
+
+def result(seq: int, latency_s: float, incarnation: int = 1) -> tuple[float, InferenceResult]:
+    """Give an answered item as the monitor keeps it."""
+    return 0.0, InferenceResult(seq=seq, latency_s=latency_s, incarnation=incarnation)
+
+
+def stats(incarnation: int, accepted: int, results: int, **dropped: int) -> SourceStats:
+    """Give a home's statistics."""
+    return SourceStats(
+        source='camera',
+        incarnation=incarnation,
+        accepted=accepted,
+        results=results,
+        in_flight=accepted - results - sum(dropped.values()),
+        drop_reasons=list(dropped),
+        drop_counts=list(dropped.values()),
+    )
+
+
+@pytest.fixture
+def view() -> SourceView:
+    """Three solo items at 10 ms, then 20 and 40 ms."""
+    seen = SourceView()
+    seen.results.extend(result(seq, 0.010) for seq in (1, 2, 3))
+    seen.results.extend([result(4, 0.020), result(5, 0.040)])
+    seen.stats = stats(1, 6, 5, queue_full=1)
+    seen.runs[1] = seen.stats
+    return seen
+
+
+def summary_of(view: SourceView, emulate: bool = False) -> dict[str, dict[str, object]]:
+    """Summarise one source."""
+    worker = {'ms_per_gflop': 5, 'emulate': True} if emulate else {}
+    fleet = parse_fleet(
+        {
+            'fleet': 'test', 'priority_classes': {'normal': {'weight': 1}},
+            'models': {'net': {'zoo': 'resnet18'}}, 'workers': {'a': worker},
+            'sources': {
+                'camera': {
+                    'worker': 'a', 'topic': 'i', 'type': 'sensor_msgs/msg/Image',
+                    'model': 'net', 'priority': 'normal',
+                },
+            },
+        }
+    )  # fmt: skip
+    monitor = SimpleNamespace(sources={'camera': view}, workers={'a': WorkerView()})
+    return summarise(fleet, monitor, solo_items=3)  # type: ignore[arg-type]
+
+
+def test_solo_items_stay_out_of_the_loaded_latencies(view: SourceView) -> None:
+    summary = summary_of(view)
+    source = summary['sources']['camera']
+    assert (source['accepted'], source['results'], source['dropped']) == (6, 5, {'queue_full': 1})
+    assert (source['solo_ms'], source['mean_ms'], source['p50_ms']) == (10.0, 30.0, 30.0)
+    assert summary['workers'] == {'a': {'heard': False}}
+    assert summary['emulated'] is False
+    assert answered_share(summary) == pytest.approx(5 / 6)
+    (sentence,) = explain_missing(summary)
+    assert sentence.startswith('camera: 5 of 6 items answered')
+
+
+def test_a_home_that_came_back_loses_no_counts_and_sends_no_solo_items(view: SourceView) -> None:
+    view.runs[1] = stats(1, 8, 5, queue_full=1)  # died with two in flight
+    view.stats = view.runs[2] = stats(2, 2, 2)
+    view.results.extend([result(1, 0.060, 2), result(2, 0.080, 2)])
+    source = summary_of(view)['sources']['camera']
+    assert (source['accepted'], source['results'], source['in_flight']) == (10, 7, 0)
+    assert source['dropped'] == {'queue_full': 1, 'home_lost': 2}
+    assert (source['solo_ms'], source['mean_ms']) == (10.0, 50.0)
+
+
+def test_emulated_devices_are_told() -> None:
+    assert summary_of(SourceView(), emulate=True)['emulated'] is True
