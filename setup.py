@@ -17,9 +17,22 @@ setup(
     data_files=[
         ('share/pamdi_ros/config', glob('config/*.*')),
         ('share/pamdi_ros/config/examples', glob('config/examples/*.yaml')),
+        ('share/pamdi_ros/config/profiles', glob('config/profiles/*.json')),
+        ('share/pamdi_ros/config/scenarios', glob('config/scenarios/*.yaml')),
+        ('share/pamdi_ros/msg', glob('msg/*.msg')),  # to read bags that carry no definitions
     ],
     python_requires='>=3.10',
-    install_requires=['jsonschema', 'numpy', 'pyyaml', 'rich', 'scipy'],
+    install_requires=[
+        'jsonschema',
+        'matplotlib',
+        'numpy',
+        'plotly',
+        'pyyaml',
+        'rich',
+        'rosbags',
+        'scipy',
+    ],
+    package_data={'pamdi_ros.report': ['page.css', 'page.js']},
     extras_require={
         'models': [
             'filelock',

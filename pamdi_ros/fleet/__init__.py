@@ -10,6 +10,7 @@ from pamdi_ros.fleet.launch_plan import (
 )
 from pamdi_ros.fleet.load import load_fleet, parse_fleet
 from pamdi_ros.fleet.memory import check_memory
+from pamdi_ros.fleet.policy import POLICIES, policy_parameters, PolicyParameters
 from pamdi_ros.fleet.problems import FleetError, MISSING, Problem
 from pamdi_ros.fleet.resources import config_path
 from pamdi_ros.fleet.types import (
@@ -36,6 +37,7 @@ __all__ = [
     'COMPRESSED_IMAGE_TYPE',
     'IMAGE_TYPE',
     'MISSING',
+    'POLICIES',
     'TEXT_TYPE',
     'Event',
     'Exit',
@@ -45,6 +47,7 @@ __all__ = [
     'Links',
     'ModelSpec',
     'NodePlan',
+    'PolicyParameters',
     'Preprocess',
     'PriorityClass',
     'Problem',
@@ -58,6 +61,7 @@ __all__ = [
     'fleet_prefix',
     'load_fleet',
     'parse_fleet',
+    'policy_parameters',
     'resolve_topic',
     'ros_arguments',
 ]

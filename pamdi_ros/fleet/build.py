@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import math
 from pathlib import Path
 from typing import Any, cast
 
 from pamdi_ros.fleet.document import DEFAULT_LIFESPAN_MS, TEXT_ZOO
 from pamdi_ros.fleet.frozen import freeze, FrozenDict
+from pamdi_ros.fleet.policy import PolicyParameters
 from pamdi_ros.fleet.types import (
     CLOUD_TYPE,
     Event,
@@ -49,7 +50,13 @@ def build_fleet(mapping: Table, base: Path | None = None) -> Fleet:
         _priority_class(name, rank, entry)
         for rank, (name, entry) in enumerate(mapping['priority_classes'].items())
     )
-    models = {name: _model(name, entry, base) for name, entry in mapping['models'].items()}
+    workers = {name: _worker(name, entry) for name, entry in mapping['workers'].items()}
+    unit_flops = flops_within(
+        _quantum_s(mapping), (worker.seconds_per_flop for worker in workers.values())
+    )
+    models = {
+        name: _model(name, entry, base, unit_flops) for name, entry in mapping['models'].items()
+    }
     by_name = {priority_class.name: priority_class for priority_class in classes}
     sources = {
         name: _source(name, entry, by_name[entry['priority']].qos, models[entry['model']])
@@ -64,13 +71,38 @@ def build_fleet(mapping: Table, base: Path | None = None) -> Fleet:
         policy_parameters=_frozen(mapping.get('policy_parameters', {})),
         priority_classes=classes,
         models=FrozenDict(models),
-        workers=FrozenDict(
-            {name: _worker(name, entry) for name, entry in mapping['workers'].items()}
-        ),
+        workers=FrozenDict(workers),
         links=_links(mapping.get('links', {})),
         sources=FrozenDict(sources),
         events=tuple(sorted(events, key=lambda event: event.at_s)),
     )
+
+
+def flops_within(quantum_s: float, speeds: Iterable[float | None]) -> int | None:
+    """Give the work that the slowest worker does within a quantum.
+
+    Rounded down to two digits, so that fleets of nearly equal speeds cut their models alike.
+
+    :param quantum_s: longest wanted time of a unit [s]
+    :param speeds: seconds per FLOP of the workers; None: not declared
+    :returns: at least 1 [FLOP]; None: no worker declares its speed
+    """
+    slowest = max((speed for speed in speeds if speed is not None), default=0.0)
+    if slowest <= 0 or not math.isfinite(exact := quantum_s / slowest):
+        return None
+    whole = int(exact * (1 + 1e-9))  # 0.008 / 2e-11 shall not end just below 400 MFLOP
+    step: int = 10 ** max(0, len(str(whole)) - 2)
+    return max(1, whole // step * step)
+
+
+def _quantum_s(mapping: Table) -> float:
+    value = mapping.get('policy_parameters', {}).get('quantum_s')
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if usable and 0 <= value < 1e9 else PolicyParameters().quantum_s
+
+
+def _fraction(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _frozen(value: object) -> FrozenDict[str, object]:
@@ -97,7 +129,7 @@ def _priority_class(name: str, rank: int, entry: Table) -> PriorityClass:
     )
 
 
-def _model(name: str, entry: Table, base: Path | None) -> ModelSpec:
+def _model(name: str, entry: Table, base: Path | None, unit_flops: int | None) -> ModelSpec:
     zoo, shape = entry.get('zoo'), entry.get('input_shape')
     tokens = entry.get('tokens', DEFAULT_TOKENS if zoo in TEXT_ZOO else None)
     weights, labels = entry.get('weights', 'seed:0'), entry.get('labels')
@@ -119,12 +151,13 @@ def _model(name: str, entry: Table, base: Path | None) -> ModelSpec:
                 unit=int(exit_['unit']),
                 accuracy=float(exit_['accuracy']),
                 head=exit_.get('head'),
-                threshold=exit_.get('threshold'),
+                threshold=_fraction(exit_.get('threshold')),
             )
             for exit_ in entry.get('exits', ())
         ),
-        accuracy=entry.get('accuracy'),
+        accuracy=_fraction(entry.get('accuracy')),
         arguments=_frozen(entry.get('arguments', {})),
+        unit_flops=unit_flops,
     )
 
 

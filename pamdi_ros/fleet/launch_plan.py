@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import json
 import os
 from pathlib import Path
 
 from pamdi_ros.fleet.frozen import FrozenDict
+from pamdi_ros.fleet.planning_threads import planning_environment
 from pamdi_ros.fleet.problems import FleetError, Problem, suggestion
 from pamdi_ros.fleet.resources import config_path
 from pamdi_ros.fleet.types import Fleet, Source
@@ -70,10 +71,12 @@ def fleet_nodes(
     log_level: str = 'info',
     workers: Iterable[str] | None = None,
     allocator: bool = True,
+    monitor: bool = False,
+    monitor_parameters: str | os.PathLike[str] = '',
     remappings: Sequence[tuple[str, str]] = (),
     environ: Mapping[str, str] | None = None,
 ) -> tuple[NodePlan, ...]:
-    """Nodes of a fleet: the allocator, then one executor a worker.
+    """Nodes of a fleet: the allocator, one executor a worker, the monitor.
 
     :param fleet_file: file that the nodes read the fleet from
     :param namespace: put before the fleet's own namespace
@@ -81,6 +84,8 @@ def fleet_nodes(
     :param use_respawn: nodes that die are started again
     :param workers: the workers to start here; None: all of them
     :param allocator: start the allocator here
+    :param monitor: start the monitor here; nothing depends on it
+    :param monitor_parameters: parameter file of the monitor, with thresholds; empty: the defaults
     :param remappings: pairs (from, to) for every node
     :param environ: environment the nodes inherit; None: this process's
     :raises FleetError: workers names one that the fleet does not have
@@ -90,31 +95,45 @@ def fleet_nodes(
     if unknown:
         raise FleetError(_unknown_worker(fleet, name) for name in unknown)
     prefix = fleet_prefix(fleet, namespace)
-    environment = _dds_environment(os.environ if environ is None else environ)
+    inherited = os.environ if environ is None else environ
+    environment = _dds_environment(inherited)
+    planning = FrozenDict({**environment, **planning_environment(inherited)})
     parameters: dict[str, Parameter] = {
         'fleet_file': str(Path(fleet_file).expanduser().resolve()),
         'fleet_namespace': prefix,
         'autostart': autostart,
     }
 
-    def plan(name: str, own_namespace: str, own_parameters: dict[str, Parameter]) -> NodePlan:
+    def plan(
+        name: str,
+        own_namespace: str,
+        own_parameters: dict[str, Parameter],
+        variables: Mapping[str, str] = environment,
+    ) -> NodePlan:
         return NodePlan(
             executable=f'{name}_node',
             name=name,
             namespace=own_namespace,
             parameters=FrozenDict(parameters | own_parameters),
             remappings=tuple(remappings),
-            environment=environment,
+            environment=variables,
             respawn=use_respawn,
             arguments=('--ros-args', '--log-level', log_level),
         )
 
     # Several workers on one machine share its cores; one alone leaves the choice to torch (0).
     threads = max(1, (os.cpu_count() or 1) // len(chosen)) if len(chosen) > 1 else 0
-    nodes = [plan('allocator', prefix, {})] if allocator else []
+    nodes = [plan('allocator', prefix, {}, planning)] if allocator else []
     for name in chosen:
         own: dict[str, Parameter] = {'worker': name, 'torch_threads': threads}
         nodes.append(plan('executor', f'{prefix}/{name}', own))
+    if monitor:
+        watching = plan('monitor', prefix, {})
+        if monitor_parameters:
+            path = str(Path(monitor_parameters).expanduser().resolve())
+            words = (*watching.arguments, '--ros-args', '--params-file', path)
+            watching = replace(watching, arguments=words)
+        nodes.append(watching)
     return tuple(nodes)
 
 

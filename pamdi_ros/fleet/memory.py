@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from pamdi_ros.fleet.problems import join, Problem
-from pamdi_ros.fleet.types import Fleet, ModelSpec
+from pamdi_ros.fleet.types import Fleet
 
 
 class UnitSizes(Protocol):
@@ -26,7 +26,8 @@ class UnitSizes(Protocol):
 def check_memory(fleet: Fleet, tables: Mapping[str, UnitSizes]) -> tuple[Problem, ...]:
     """Problems of models that no placement can hold; none does not promise that one can.
 
-    A worker without memory_mb is unbounded. Units behind a model's first exit need no place.
+    A worker without memory_mb is unbounded. Units behind an early exit need a place too: an item
+    that the exit is not sure of goes on, and a source opens when there is a way to the end.
 
     :param tables: unit table by model name; models without one are passed over
     :returns: one problem a model with a unit that fits no worker, one for the fleet's total
@@ -36,17 +37,11 @@ def check_memory(fleet: Fleet, tables: Mapping[str, UnitSizes]) -> tuple[Problem
     if len(known) < len(bounds):
         return ()
     used = {source.model for source in fleet.sources.values()}
-    needed = {
-        name: _needed_units(fleet.models[name], tables[name])
-        for name in fleet.models
-        if name in used and name in tables
-    }
+    needed = [name for name in fleet.models if name in used and name in tables]
     problems = [
-        problem
-        for name, count in needed.items()
-        for problem in _unit_too_large(name, tables[name], count, max(known))
+        problem for name in needed for problem in _unit_too_large(name, tables[name], max(known))
     ]
-    total = sum(tables[name].weight_bytes(0, count) for name, count in needed.items())
+    total = sum(tables[name].weight_bytes(0, len(tables[name])) for name in needed)
     if total > sum(known):
         problems.append(
             Problem(
@@ -62,15 +57,11 @@ def check_memory(fleet: Fleet, tables: Mapping[str, UnitSizes]) -> tuple[Problem
     return tuple(problems)
 
 
-def _needed_units(model: ModelSpec, table: UnitSizes) -> int:
-    return min([len(table), *(exit_.unit for exit_ in model.exits)])
-
-
-def _unit_too_large(name: str, table: UnitSizes, count: int, limit: int) -> Iterator[Problem]:
+def _unit_too_large(name: str, table: UnitSizes, limit: int) -> Iterator[Problem]:
     """Problem of a model's largest unit where no worker can hold it."""
     sizes = [
         table.weight_bytes(unit, unit + 1) + table.activation_bytes(unit, unit + 1)
-        for unit in range(count)
+        for unit in range(len(table))
     ]
     largest = max(sizes, default=0)
     if largest > limit:

@@ -14,6 +14,10 @@ COMPRESSED_IMAGE_TYPE = 'sensor_msgs/msg/CompressedImage'
 CLOUD_TYPE = 'sensor_msgs/msg/PointCloud2'
 TEXT_TYPE = 'std_msgs/msg/String'
 
+#: Speed assumed for a worker that declares none: 5 ms per GFLOP [s/FLOP]. Only the ratio between
+#: workers matters for a placement, so equal machines need no figure at all.
+ASSUMED_SECONDS_PER_FLOP = 5e-12
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -54,7 +58,7 @@ class Exit:
 
     :param unit: units that have run when the exit is taken: units [0, unit)
     :param accuracy: measured accuracy when this exit answers, in [0, 1]
-    :param head: the exit's classifier, ``module:function``; None: the model's own
+    :param head: factory of the exit's classifier, ``module:function``; None: a ready one
     :param threshold: confidence from which the exit may answer, in [0, 1]; None: always
     """
 
@@ -75,6 +79,8 @@ class ModelSpec:
     :param labels: file with one label a line, or ``builtin``
     :param accuracy: measured accuracy of the whole model, in [0, 1]
     :param arguments: keyword arguments of the model's constructor
+    :param unit_flops: largest wanted size of a unit, so that none takes longer than the policy's
+        quantum_s on the slowest worker [FLOP]; None: no worker declares its speed
     """
 
     name: str
@@ -88,6 +94,7 @@ class ModelSpec:
     exits: tuple[Exit, ...] = ()
     accuracy: float | None = None
     arguments: Mapping[str, object] = FrozenDict()
+    unit_flops: int | None = None
 
     def as_mapping(self) -> dict[str, object]:
         """Plain mapping that ``Model.from_spec`` takes; only the keys that are set.
@@ -114,6 +121,8 @@ class ModelSpec:
             ]
         if self.arguments:
             mapping['arguments'] = thaw(self.arguments)
+        if self.unit_flops is not None:
+            mapping['unit_flops'] = self.unit_flops
         return mapping
 
 
@@ -136,6 +145,11 @@ class Worker:
     overhead_s: float = 0.0
     emulate: bool = False
     compute: str = 'real'
+
+    @property
+    def expected_seconds_per_flop(self) -> float:
+        """Speed to plan with before anything is measured [s/FLOP], declared or assumed."""
+        return self.seconds_per_flop or ASSUMED_SECONDS_PER_FLOP
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

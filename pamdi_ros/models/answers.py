@@ -34,6 +34,15 @@ def output_kind(shape: Sequence[int]) -> str:
     return {2: 'classification', 4: 'segmentation'}.get(len(shape), 'tensors')
 
 
+def confidence(logits: Tensor) -> float:
+    """Give the largest softmax probability.
+
+    :param logits: (1, classes).
+    """
+    with torch.inference_mode():
+        return float(logits[0].float().softmax(dim=0).max())
+
+
 def read_answer(outputs: Sequence[Tensor], top_k: int, labels: Sequence[str] = ()) -> Answer:
     """Give the `top_k` best classes of a model's outputs.
 

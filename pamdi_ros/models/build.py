@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build a model once, whole, in a process that ends: weights and unit table for the cache.
+"""Build a model once, whole, in a process that ends: weights and outline for the cache.
 
 ``python -m pamdi_ros.models.build REQUEST_JSON DIRECTORY PARENT_PROCESS_ID``, as
 :mod:`pamdi_ros.models.cache` calls it.
@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
 from itertools import pairwise
 import json
 from pathlib import Path
@@ -17,8 +17,8 @@ from pamdi_ros.lifeline import ask_for_signal_at_parents_death
 from pamdi_ros.models import zoo
 from pamdi_ros.models.cache import ENTRY_FILE, ERROR_MARK
 from pamdi_ros.models.capture import capture, CaptureError, TRACERS
-from pamdi_ros.models.costs import cost_table
-from pamdi_ros.models.cuts import choose_cuts
+from pamdi_ros.models.costs import read_outline
+from pamdi_ros.models.cuts import best_of_equal_work
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.flow import Flow, read_flow
 from pamdi_ros.models.measure import tensors_of
@@ -35,7 +35,7 @@ WEIGHTS_FILE = 'weights.safetensors'
 
 
 def build(request: ModelRequest, directory: Path) -> None:
-    """Write a model's cache entry, after a proof that its units give what the module gives.
+    """Write a model's cache entry, after a proof that its finest units give what the module does.
 
     :param directory: exists; filled with ``units.json`` and ``weights.safetensors``.
     :raises ModelError: for weights that do not fit or a model that cannot be cut.
@@ -83,31 +83,33 @@ def _build_with(
     mode = FakeTensorMode()
     flow = read_flow(captured, tuple(map(mode.from_tensor, inputs)), mode)
     tied = tied_names(module)
-    used = {name for node in captured.graph.nodes for name in captured.tensor_names(node)}
-    needed = {name for name in used if name in _read_by(flow)}
-    stored = {name: tied.get(name, name) for name in sorted(needed)}
-    tensors = {stored[name]: captured.tensor(name).detach() for name in stored}
-    places = (0, *choose_cuts(flow.positions(), flow.total_flops), len(flow.order))
-    _prove(flow, places, stored, tensors, inputs, expected)
-
-    table, narrow_at = cost_table(request, flow, places, stored, tensors, mode)
+    stored, tensors = stored_tensors(flow, tied)
+    outline = read_outline(flow, stored, tensors, mode, text=request.tokens is not None)
+    finest = (position.index for position in best_of_equal_work(outline.positions()))
+    _prove(flow, (0, *finest, len(flow.order)), stored, tensors, inputs, expected)
     where = _store(request, module, found, tensors, tied, directory)
     entry = {
         'tracer': tracer,
-        'cuts': places[1:-1],
         'digest': flow.digest(),
-        'narrow_at': narrow_at,
         'categories': zoo.categories(request),
         'stored': stored,
         'tensors': where,
-        'table': asdict(table),
+        'outline': outline.to_plain(),
     }
     (directory / ENTRY_FILE).write_text(json.dumps(entry))
 
 
-def _read_by(flow: Flow) -> set[str]:
+def stored_tensors(
+    flow: Flow, tied: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Give what a flow reads: graph name -> stored name, and stored name -> tensor.
+
+    :param tied: first name of each tensor that has several, by any of them.
+    """
     nodes = (*flow.cone(0, len(flow.order)), *flow.order)
-    return {name for node in nodes for name in flow.captured.tensor_names(node)}
+    needed = {name for node in nodes for name in flow.captured.tensor_names(node)}
+    stored = {name: tied.get(name, name) for name in sorted(needed)}
+    return stored, {stored[name]: flow.captured.tensor(name).detach() for name in stored}
 
 
 def _prove(

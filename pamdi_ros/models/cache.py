@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 from dataclasses import dataclass
 import fcntl
@@ -17,8 +17,8 @@ import tempfile
 from typing import Any
 
 from pamdi_ros.models.errors import ModelError
+from pamdi_ros.models.outline import Outline
 from pamdi_ros.models.request import ModelRequest
-from pamdi_ros.models.units import UnitTable
 
 ENTRY_FILE = 'units.json'
 ERROR_MARK = 'pamdi-model-error: '
@@ -29,22 +29,18 @@ class Built:
     """What a builder has left in the cache.
 
     :param directory: where its files lie.
-    :param table: the units' costs.
+    :param outline: the costs of its operations, which units are made of.
     :param tracer: which tracer made the graph.
-    :param cuts: operations before which units begin, first and end excluded.
-    :param digest: of the flow that the cuts belong to.
-    :param narrow_at: unit before which positions may be narrowed to one; None: nowhere.
+    :param digest: of the flow that the outline belongs to.
     :param categories: class names of torchvision's weights, where known.
     :param stored: graph name of each tensor -> its stored name.
     :param tensors: stored name -> [file, key, dtype]; a relative file lies in `directory`.
     """
 
     directory: Path
-    table: UnitTable
+    outline: Outline
     tracer: str
-    cuts: tuple[int, ...]
     digest: str
-    narrow_at: int | None
     categories: tuple[str, ...]
     stored: Mapping[str, str]
     tensors: Mapping[str, tuple[str, str, str]]
@@ -73,9 +69,18 @@ def obtain(
 
     Of several processes one builds and the others wait; an entry appears whole or not at all.
     """
-    root = cache_root(cache_dir)
-    entry = root / request.key()
-    if not (entry / ENTRY_FILE).is_file():
+    entry = cache_root(cache_dir) / request.key()
+    make_entry(entry, ENTRY_FILE, lambda work: build(request, work))
+    return read_entry(entry)
+
+
+def make_entry(entry: Path, marker: str, fill: Callable[[Path], None]) -> None:
+    """Have `fill` write into a directory of the cache, unless it is there.
+
+    :param marker: file that is in every entry of the kind.
+    """
+    root = entry.parent
+    if not (entry / marker).is_file():
         try:
             root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -83,17 +88,16 @@ def obtain(
                 'cache_dir', str(root), f'cannot be made: {error}', 'Set PAMDI_CACHE.'
             ) from None
         with _locked(root / f'{entry.name}.lock'):
-            if not (entry / ENTRY_FILE).is_file():
+            if not (entry / marker).is_file():
                 for left in root.glob(f'{entry.name}.*/'):  # by a builder that was killed
                     shutil.rmtree(left, ignore_errors=True)
                 work = Path(tempfile.mkdtemp(prefix=f'{entry.name}.', dir=root))
                 try:
-                    build(request, work)
+                    fill(work)
                     shutil.rmtree(entry, ignore_errors=True)
                     work.rename(entry)
                 finally:
                     shutil.rmtree(work, ignore_errors=True)
-    return read_entry(entry)
 
 
 def read_entry(directory: Path) -> Built:
@@ -102,11 +106,9 @@ def read_entry(directory: Path) -> Built:
         plain: dict[str, Any] = json.loads((directory / ENTRY_FILE).read_text())
         return Built(
             directory=directory,
-            table=UnitTable.from_json(json.dumps(plain['table'])),
+            outline=Outline.from_plain(plain['outline']),
             tracer=plain['tracer'],
-            cuts=tuple(plain['cuts']),
             digest=plain['digest'],
-            narrow_at=plain['narrow_at'],
             categories=tuple(plain['categories']),
             stored=plain['stored'],
             tensors={name: tuple(where) for name, where in plain['tensors'].items()},
@@ -125,16 +127,21 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _build_in_subprocess(request: ModelRequest, directory: Path) -> None:
+    arguments = [request.to_json(), str(directory), str(os.getpid())]
+    run_builder('pamdi_ros.models.build', arguments, request)
+
+
+def run_builder(module: str, arguments: Sequence[str], request: ModelRequest) -> None:
+    """Run a builder in a process of its own, which ends when this one does.
+
+    :param module: of this package.
+    :param arguments: of the command; the last is this process's id.
+    :param request: of the model, for messages.
+    :raises ModelError: with the builder's own message.
+    """
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
-        [
-            sys.executable,
-            '-m',
-            'pamdi_ros.models.build',
-            request.to_json(),
-            str(directory),
-            str(os.getpid()),
-        ],  # its builder ends when this process does
+        [sys.executable, '-m', module, *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -1,105 +1,122 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The unit table of a flow that has been cut."""
+"""From a flow to its outline: all that a unit table of any cuts needs, as plain numbers."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Iterable, Mapping
 
 from pamdi_ros.models.flow import Flow
 from pamdi_ros.models.measure import fake_costs, tensor_bytes
-from pamdi_ros.models.partition import build_unit, unit_tensor_names
-from pamdi_ros.models.request import ModelRequest
-from pamdi_ros.models.units import UnitCost, UnitTable
+from pamdi_ros.models.outline import Constant, Operation, Outline, Tail
+from pamdi_ros.models.partition import build_unit
 import torch
-from torch import Tensor
+from torch import fx, Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 
-def cost_table(
-    request: ModelRequest,
+def read_outline(
     flow: Flow,
-    places: tuple[int, ...],
-    stored: dict[str, str],
-    tensors: dict[str, Tensor],
+    stored: Mapping[str, str],
+    tensors: Mapping[str, Tensor],
     mode: FakeTensorMode,
-) -> tuple[UnitTable, int | None]:
-    """Give the table of the units between `places`, and where positions may be narrowed.
+    text: bool,
+) -> Outline:
+    """Give the outline of a flow.
 
-    :param places: of the flow: 0, the cuts, the end.
     :param stored: graph name -> stored name; `tensors` is by stored name.
+    :param text: whether positions may be narrowed to one.
     """
-    units = []
-    for first, last in pairwise(places):
-        cone = flow.cone(first, last)
-        units.append(
-            UnitCost(
-                name=_unit_name(flow, first, last),
-                flops=sum(flow.facts[n].flops for n in (*cone, *flow.order[first:last])),
-                weights=tuple(
-                    (name, tensor_bytes(tensors[name]))
-                    for name in unit_tensor_names(flow, first, last, stored)
-                ),
-                boundary_bytes=_bytes_at(flow, first),
-                activation_bytes=flow.peak_bytes(first, last),
+    facts = flow.facts
+    constants = {node: index for index, node in enumerate(flow.cone(0, len(flow.order)))}
+    names = {name: index for index, name in enumerate(tensors)}
+    storages: dict[int, int] = {}  # key -> index
+    sizes: list[int] = []
+
+    def reads(node: fx.Node) -> tuple[int, ...]:
+        found = (names[stored[name]] for name in flow.captured.tensor_names(node))
+        return tuple(dict.fromkeys(found))
+
+    def constants_among(nodes: Iterable[fx.Node]) -> tuple[int, ...]:
+        return tuple(constants[node] for node in nodes if node in constants)
+
+    def live(place: int) -> tuple[int, ...]:
+        found = flow.storages(flow.live[place])
+        for key, size in found.items():
+            if key not in storages:
+                storages[key] = len(sizes)
+                sizes.append(size)
+        return tuple(storages[key] for key in found)
+
+    operations = tuple(
+        Operation(
+            path=_path(node),
+            flops=facts[node].flops,
+            new_bytes=facts[node].new_bytes,
+            reads=reads(node),
+            constants=constants_among(node.all_input_nodes),
+            live=live(place),
+            boundary_bytes=_bytes_at(flow, place),
+            tensors=flow.crossing(place),
+        )
+        for place, node in enumerate(flow.order)
+    )
+    return Outline(
+        tensors=tuple((name, tensor_bytes(tensor)) for name, tensor in tensors.items()),
+        storages=tuple(sizes),
+        constants=tuple(
+            Constant(
+                flops=facts[node].flops,
+                size=0 if node.op == 'get_attr' else tensor_bytes(facts[node].value),
+                reads=reads(node),
+                sources=constants_among(node.all_input_nodes),
+            )
+            for node in constants
+        ),
+        operations=operations,
+        output_constants=constants_among(flow.outputs),
+        output_bytes=_bytes_at(flow, len(flow.order)),
+        tails=tuple(_tails(flow, stored, tensors, mode)) if text else (),
+    )
+
+
+def _tails(
+    flow: Flow, stored: Mapping[str, str], tensors: Mapping[str, Tensor], mode: FakeTensorMode
+) -> list[Tail]:
+    """Give, the shortest first, what may run on one position, as far as that goes."""
+    fakes = {name: mode.from_tensor(tensor) for name, tensor in tensors.items()}
+    end = len(flow.order)
+    tails: list[Tail] = []
+    for first in reversed(range(1, end)):
+        if flow.crossing(first) != 1 or len(shape := flow.signature(first)[0][0]) != 3:
+            continue
+        unit = build_unit(flow, first, end, fakes, stored, torch.device('cpu'))
+        with torch.no_grad(), fake_costs(mode) as cost:
+            hidden = torch.zeros(shape[0], 1, shape[2])
+            try:
+                outputs, flops, new_bytes = cost(lambda unit=unit, hidden=hidden: unit(hidden))
+            except RuntimeError:  # the unit insists on the traced number of positions
+                break
+        if any(tensor.dim() != 3 or tensor.shape[1] != 1 for tensor in outputs):
+            break
+        tails.append(
+            Tail(
+                first=first,
+                flops=flops,
+                entering_bytes=tensor_bytes(hidden),
+                new_bytes=new_bytes,
+                output_bytes=tensor_bytes(outputs),
             )
         )
-    output_bytes = _bytes_at(flow, len(flow.order))
-    narrowed = _narrow_last(flow, places, stored, tensors, mode) if request.tokens else None
-    if narrowed is not None:
-        # At run time only the last position goes through the last unit: that is what it costs.
-        last_unit = units[-1]
-        entering, flops, new_bytes, output_bytes = narrowed
-        units[-1] = UnitCost(
-            name=last_unit.name,
-            flops=flops,
-            weights=last_unit.weights,
-            boundary_bytes=entering,
-            activation_bytes=entering + new_bytes,
-        )
-    table = UnitTable(model=request.name, units=tuple(units), output_bytes=output_bytes)
-    return table, None if narrowed is None else len(units) - 1
-
-
-def _narrow_last(
-    flow: Flow,
-    places: tuple[int, ...],
-    stored: dict[str, str],
-    tensors: dict[str, Tensor],
-    mode: FakeTensorMode,
-) -> tuple[int, int, int, int] | None:
-    """Give bytes in, flops, bytes allocated and bytes out of the last unit on one position."""
-    first, last = places[-2:]
-    ((shape, _), *others) = flow.signature(first)
-    if others or len(shape) != 3:
-        return None
-    fakes = {name: mode.from_tensor(tensor) for name, tensor in tensors.items()}
-    unit = build_unit(flow, first, last, fakes, stored, torch.device('cpu'))
-    with torch.no_grad(), fake_costs(mode) as cost:
-        hidden = torch.zeros(shape[0], 1, shape[2])
-        try:
-            outputs, flops, new_bytes = cost(lambda: unit(hidden))
-        except RuntimeError:  # the unit insists on the traced number of positions
-            return None
-    if any(tensor.dim() != 3 or tensor.shape[1] != 1 for tensor in outputs):
-        return None
-    return tensor_bytes(hidden), flops, new_bytes, tensor_bytes(outputs)
+    return tails
 
 
 def _bytes_at(flow: Flow, place: int) -> int:
     return sum(tensor_bytes(flow.facts[node].value) for node in flow.live[place])
 
 
-def _unit_name(flow: Flow, first: int, last: int) -> str:
-    """Give the path of the layers in it: their common part, else ``from..to``."""
-    paths = []
-    for node in flow.order[first:last]:
-        stack = [str(entry[0]) for entry in node.meta.get('nn_module_stack', {}).values()]
-        path = str(node.target) if node.op == 'call_module' else (stack[-1] if stack else '')
-        if path:
-            paths.append(path.split('.'))
-    if not paths:
-        return f'operations {first}..{last - 1}'
-    common = [a for a, *rest in zip(*paths, strict=False) if all(a == b for b in rest)]
-    if common:
-        return '.'.join(common)
-    return f'{".".join(paths[0][:2])}..{".".join(paths[-1][:2])}'
+def _path(node: fx.Node) -> str:
+    """Give the path of the layer that an operation belongs to, empty where unknown."""
+    if node.op == 'call_module':
+        return str(node.target)
+    stack = [str(entry[0]) for entry in node.meta.get('nn_module_stack', {}).values()]
+    return stack[-1] if stack else ''

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+import math
 
 LARGEST_SHARE = 1 / 16  # of the model's flops in one unit, where a finer cut exists
 WORTHLESS_RATIO = 1.5  # a boundary so much larger than its neighbour's must earn its place
@@ -26,7 +27,9 @@ class Position:
     tensors: int
 
 
-def choose_cuts(positions: Sequence[Position], total_flops: int) -> tuple[int, ...]:
+def choose_cuts(
+    positions: Sequence[Position], total_flops: int, unit_flops: int | None = None
+) -> tuple[int, ...]:
     """Choose the operations before which units begin, the first one excluded.
 
     1. Take the places where a single tensor crosses: ends of layers and blocks.
@@ -35,10 +38,11 @@ def choose_cuts(positions: Sequence[Position], total_flops: int) -> tuple[int, .
 
     :param positions: the admissible places in order.
     :param total_flops: of the whole model.
+    :param unit_flops: a lower limit of a unit than LARGEST_SHARE [FLOP]; None: none.
     :returns: indices of operations, ascending.
     """
-    limit = total_flops * LARGEST_SHARE
-    best = _best_of_equal_work(positions)
+    limit = min(total_flops * LARGEST_SHARE, math.inf if unit_flops is None else unit_flops)
+    best = best_of_equal_work(positions)
     chosen = _without_worthless([p for p in best if p.tensors == 1], total_flops, limit)
     ends = (0, *(p.flops for p in chosen), total_flops)
     finer: list[Position] = []
@@ -49,7 +53,7 @@ def choose_cuts(positions: Sequence[Position], total_flops: int) -> tuple[int, .
     return tuple(sorted({p.index for p in (*chosen, *finer)}))
 
 
-def _best_of_equal_work(positions: Sequence[Position]) -> list[Position]:
+def best_of_equal_work(positions: Sequence[Position]) -> list[Position]:
     """Keep, of places with no work between them, the one with least bytes, the last of equals."""
     best: dict[int, Position] = {}
     for place in positions:

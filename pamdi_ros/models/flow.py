@@ -10,9 +10,8 @@ import hashlib
 from typing import Any
 
 from pamdi_ros.models.capture import Captured, CaptureError
-from pamdi_ros.models.cuts import Position
 from pamdi_ros.models.functional import drop_identities, make_functional
-from pamdi_ros.models.measure import Fact, measure, storage_key, tensor_bytes, tensors_of
+from pamdi_ros.models.measure import Fact, measure, storage_key, tensors_of
 from torch import fx, Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
@@ -54,24 +53,10 @@ class Flow:
         middle = [tuple(sorted(nodes, key=rank.__getitem__)) for nodes in crossing[1:-1]]
         return (self.inputs, *middle, self.outputs)
 
-    @cached_property
-    def total_flops(self) -> int:
-        """Give the floating point operations of the whole chain."""
-        return sum(self.facts[node].flops for node in self.order)
-
-    def positions(self) -> list[Position]:
-        """Give the places at which only single tensors cross."""
-        flops = 0
-        result = []
-        for index, node in enumerate(self.order[:-1], start=1):
-            flops += self.facts[node].flops
-            values = [self.facts[n].value for n in self.live[index]]
-            if values and all(isinstance(value, Tensor) for value in values):
-                size = sum(map(tensor_bytes, values))
-                result.append(
-                    Position(index=index, flops=flops, boundary_bytes=size, tensors=len(values))
-                )
-        return result
+    def crossing(self, place: int) -> int:
+        """Give how many tensors cross a place; 0 where something else does, or nothing."""
+        values = [self.facts[node].value for node in self.live[place]]
+        return len(values) if all(isinstance(value, Tensor) for value in values) else 0
 
     def cone(self, first: int, last: int) -> list[fx.Node]:
         """Give, in order, what operations [first, last) read that no input decides."""
@@ -91,17 +76,6 @@ class Flow:
         """Give shape and dtype name of the tensors that cross a place."""
         return signature_of(self.facts[node].value for node in self.live[place])
 
-    def peak_bytes(self, first: int, last: int) -> int:
-        """Give the most bytes alive while operations [first, last) run, inputs included."""
-        entered = self._storages(self.live[first])
-        constant = sum(tensor_bytes(self.facts[node].value) for node in self.cone(first, last)
-                       if node.op != 'get_attr')  # fmt: skip
-        peak = sum(entered.values())
-        for index in range(first, last):
-            alive = entered | self._storages(self.live[index])
-            peak = max(peak, sum(alive.values()) + self.facts[self.order[index]].new_bytes)
-        return peak + constant
-
     def digest(self) -> str:
         """Give a text that differs where another version of the model would be cut otherwise."""
         text = [
@@ -111,16 +85,17 @@ class Flow:
         ]
         return hashlib.sha256('\n'.join(text).encode()).hexdigest()[:16]
 
-    @cached_property
-    def _dependent(self) -> frozenset[fx.Node]:
-        return frozenset((*self.inputs, *self.order))
-
-    def _storages(self, nodes: Sequence[fx.Node]) -> dict[int, int]:
+    def storages(self, nodes: Sequence[fx.Node]) -> dict[int, int]:
+        """Give the memory that the values of nodes lie in: key -> size [byte]."""
         return {
             storage_key(tensor): tensor.untyped_storage().nbytes()
             for node in nodes
             for tensor in tensors_of(self.facts[node].value)
         }
+
+    @cached_property
+    def _dependent(self) -> frozenset[fx.Node]:
+        return frozenset((*self.inputs, *self.order))
 
 
 def signature_of(values: Any) -> Signature:

@@ -10,7 +10,7 @@ from pamdi_ros.models.capture import leaf_tensors, with_tensors
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.flow import Flow, Signature, signature_of
 import torch
-from torch import fx, Tensor
+from torch import fx, nn, Tensor
 
 Tensors = tuple[Tensor, ...]
 _ALIGNMENT = 64  # [byte] of torch's own allocations
@@ -26,6 +26,7 @@ class Partition:
     :param weights: the tensors they hold, by name.
     :param input_signature: (shape, dtype name) of the tensors that enter.
     :param narrow: whether dimension 1 (positions) may also be 1.
+    :param heads: of the exits after its units, by the unit that follows.
     """
 
     def __init__(
@@ -35,18 +36,26 @@ class Partition:
         input_signature: Signature,
         device: torch.device,
         narrow: bool,
+        heads: Mapping[int, nn.Module] | None = None,
     ) -> None:
         """Keep what :meth:`pamdi_ros.models.Model.partition` has loaded."""
         self.units = tuple(units)
         self.input_signature = input_signature
         self.device = device
+        self.heads = dict(heads or {})
         self._weights = weights
         self._narrow = narrow
 
     @property
+    def tensors(self) -> Tensors:
+        """Give the weights it holds, those of heads included."""
+        heads = [tensor for head in self.heads.values() for tensor in head.state_dict().values()]
+        return (*self._weights.values(), *heads)
+
+    @property
     def weight_bytes(self) -> int:
         """Give the bytes of the weights it holds [byte]."""
-        return sum(t.numel() * t.element_size() for t in self._weights.values())
+        return sum(tensor.nbytes for tensor in self.tensors)
 
     def __call__(self, *tensors: Tensor) -> Tensors:
         """Run all its units.
@@ -122,7 +131,11 @@ def build_unit(
             parts[copy.target] = with_tensors(leaf, local)
         copies[node] = copy
     graph.output(tuple(copies[node] for node in flow.live[last]))
-    return fx.GraphModule(parts, graph, class_name=f'Unit_{first}_{last}').eval()
+    unit = fx.GraphModule(parts, graph, class_name=f'Unit_{first}_{last}').eval()
+    # Graph and module would hold each other, and with them the weights of a partition that is let
+    # go, until Python's collector comes round: a worker would exceed its memory after a switch.
+    unit.graph.owning_module = None
+    return unit
 
 
 def unit_tensor_names(flow: Flow, first: int, last: int, names: Mapping[str, str]) -> list[str]:

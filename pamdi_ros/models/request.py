@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 import hashlib
 from importlib import metadata
 import importlib.machinery
@@ -14,7 +14,7 @@ import re
 
 from pamdi_ros.models.errors import ModelError
 
-FORMAT = 1  # of a cache entry; raise it whenever graph, cuts or files change their meaning
+FORMAT = 2  # of a cache entry; raise it whenever graph, cuts or files change their meaning
 FILE_SUFFIXES = ('.safetensors', '.pt', '.pth')
 DEFAULT_TOKENS = 64
 _TEXT_ZOO = ('gpt2',)
@@ -31,6 +31,7 @@ class ModelRequest:
     :param tokens: positions of a text model; None for others.
     :param weights: ``seed:N``, the absolute path of a file, or the name of a torchvision enum.
     :param arguments: keyword arguments to the constructor.
+    :param unit_flops: largest wanted size of a unit [FLOP]; None: no other limit than the model's.
     """
 
     zoo: str | None
@@ -39,6 +40,7 @@ class ModelRequest:
     tokens: int | None
     weights: str
     arguments: Mapping[str, object] = field(default_factory=dict)
+    unit_flops: int | None = None
 
     @property
     def name(self) -> str:
@@ -61,12 +63,14 @@ class ModelRequest:
 
     def key(self) -> str:
         """Give the name of the request's cache entry: it changes with all that shapes a build."""
-        parts: dict[str, object] = {'format': FORMAT, 'request': self.to_json()}
+        # Units are cut out of a build when it is read: one build serves every size of them.
+        whole = replace(self, unit_flops=None)
+        parts: dict[str, object] = {'format': FORMAT, 'request': whole.to_json()}
         for package in ('torch', 'torchvision', 'transformers'):
             if self.zoo is None or package != ('torchvision' if self.tokens else 'transformers'):
                 parts[package] = _version(package)
         if self.factory is not None:
-            parts['source'] = _source_digest(self.factory.partition(':')[0])
+            parts['source'] = source_digest(self.factory.partition(':')[0])
         if self.weights_file is not None and self.weights_file.exists():
             stat = self.weights_file.stat()
             parts['file'] = (stat.st_size, stat.st_mtime_ns)
@@ -78,7 +82,7 @@ def read_request(mapping: Mapping[str, object]) -> ModelRequest:
     """Check a model's mapping of fleet.yaml; keys that do not shape the graph are ignored.
 
     :param mapping: ``zoo`` or ``factory``, and ``input_shape``, ``tokens``, ``weights``,
-        ``arguments``.
+        ``arguments``, ``unit_flops``.
     :returns: the checked request, paths made absolute.
     :raises ModelError: for a field that is missing, contradictory or of a wrong type.
     """
@@ -118,6 +122,7 @@ def read_request(mapping: Mapping[str, object]) -> ModelRequest:
         tokens=tokens,
         weights=_weights(mapping.get('weights', 'seed:0')),
         arguments=dict(arguments),
+        unit_flops=_unit_flops(mapping.get('unit_flops')),
     )
 
 
@@ -128,6 +133,12 @@ def _tokens(value: object, zoo: str | None) -> int | None:
         raise ModelError('tokens', value, f'{zoo} is no text model', 'Remove it.')
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ModelError('tokens', value, 'must be a positive integer', 'For example 64.')
+    return value
+
+
+def _unit_flops(value: object) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ModelError('unit_flops', value, 'must be a positive integer', 'In FLOP.')
     return value
 
 
@@ -167,7 +178,7 @@ def _version(package: str) -> str:
         return 'absent'
 
 
-def _source_digest(module: str) -> str:
+def source_digest(module: str) -> str:
     """Digest a module's source file without importing it or its parents."""
     path: Sequence[str] | None = None
     spec = None

@@ -8,9 +8,18 @@ import contextlib
 from typing import Any
 from unittest import mock
 
+from pamdi_ros.models.capture import capture
 from pamdi_ros.models.errors import ModelError
+from pamdi_ros.models.flow import Flow, read_flow
 from pamdi_ros.models.request import ModelRequest
-from pamdi_ros.models.zoo import build_module, construct, enum_state, patching, weights_enum
+from pamdi_ros.models.zoo import (
+    build_module,
+    construct,
+    enum_state,
+    input_tensors,
+    patching,
+    weights_enum,
+)
 import torch
 from torch import nn, Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -25,10 +34,33 @@ def build_skeleton(request: ModelRequest, mode: FakeTensorMode) -> nn.Module:
     """
     enum = weights_enum(request)
     try:
-        with torch.random.fork_rng(devices=[]), enum_state(None), _no_initialisers(), mode:
-            return construct(request, enum).eval().requires_grad_(False)
+        return fake_module(request, enum, mode)
     except ModelError:
         return _strip(build_module(request), mode)
+
+
+def fake_module(request: ModelRequest, enum: Any, mode: FakeTensorMode) -> nn.Module:
+    """Give the skeleton as the constructor makes it on fake tensors.
+
+    :param enum: member of a torchvision weights enum, or None; nothing is downloaded.
+    :raises ModelError: where the constructor cannot run on fake tensors.
+    """
+    with torch.random.fork_rng(devices=[]), enum_state(None), _no_initialisers(), mode:
+        return construct(request, enum).eval().requires_grad_(False)
+
+
+def trace_skeleton(
+    request: ModelRequest, skeleton: nn.Module, tracer: str, mode: FakeTensorMode
+) -> Flow:
+    """Give the flow of a skeleton.
+
+    :param tracer: the one that a build was made with.
+    :raises CaptureError: where it cannot follow the module.
+    """
+    inputs = tuple(map(mode.from_tensor, input_tensors(request)))
+    with mode, traceable(request):
+        captured = capture(skeleton, inputs, tracer)
+    return read_flow(captured, inputs, mode)
 
 
 @contextlib.contextmanager

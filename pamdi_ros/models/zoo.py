@@ -83,7 +83,7 @@ def construct(request: ModelRequest, enum: Any) -> nn.Module:
     make: Callable[..., Any]
     arguments: dict[str, Any] = dict(request.arguments)
     if request.factory is not None:
-        make = _factory(request.factory)
+        make = import_callable('factory', request.factory)
     elif request.zoo == 'resnet56':
         from pamdi_ros.models.resnet56 import ResNet56
 
@@ -127,7 +127,12 @@ def _gpt2(request: ModelRequest, arguments: dict[str, Any]) -> nn.Module:
     return GPT2LMHeadModel(config)
 
 
-def _factory(path: str) -> Callable[..., Any]:
+def import_callable(field: str, path: str) -> Callable[..., Any]:
+    """Import ``package.module:function`` of the user's.
+
+    :param field: of the model's mapping that names it.
+    :raises ModelError: it cannot be imported or called.
+    """
     module_name, _, name = path.partition(':')
     try:
         target: Any = importlib.import_module(module_name)
@@ -135,13 +140,13 @@ def _factory(path: str) -> Callable[..., Any]:
             target = getattr(target, part)
     except Exception as error:  # the user's module may raise anything while it is imported
         raise ModelError(
-            'factory',
+            field,
             path,
             f'cannot be imported: {type(error).__name__}: {error}',
             'Its package must be on PYTHONPATH (or installed) on every worker.',
         ) from error
     if not callable(target):
-        raise ModelError('factory', path, 'is not callable', 'Name a function or class.')
+        raise ModelError(field, path, 'is not callable', 'Name a function or class.')
     return target
 
 

@@ -1,29 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
 """The run-time state machine of a worker: pure, deterministic, no ROS, no torch, no clock."""
 
-from pamdi_ros.worker.commands import Command, End, Send, Work
+from pamdi_ros.worker.commands import Command, End, Forget, Frame, Tell, Work
+from pamdi_ros.worker.control import (
+    Ack,
+    Beacon,
+    Clearance,
+    ControlItem,
+    Credit,
+    Release,
+    Request,
+)
 from pamdi_ros.worker.ledger import Ledger, SourceCounts
-from pamdi_ros.worker.machine import Outcome, Worker
-from pamdi_ros.worker.plan import Leg, Partition, Plan, SourcePlan
-from pamdi_ros.worker.queue import TaskQueue
+from pamdi_ros.worker.machine import Worker
+from pamdi_ros.worker.outcome import Outcome
+from pamdi_ros.worker.plan import Leg, ModelProfile, Partition, Plan, PlannedExit, SourcePlan
+from pamdi_ros.worker.stay import Stay
 from pamdi_ros.worker.task import Hop, ItemKey, Status, Task
 
 __all__ = [
+    'Ack',
+    'Beacon',
+    'Clearance',
     'Command',
+    'ControlItem',
+    'Credit',
     'End',
+    'Forget',
+    'Frame',
     'Hop',
     'ItemKey',
     'Ledger',
     'Leg',
+    'ModelProfile',
     'Outcome',
     'Partition',
     'Plan',
-    'Send',
+    'PlannedExit',
+    'Release',
+    'Request',
     'SourceCounts',
     'SourcePlan',
     'Status',
+    'Stay',
     'Task',
-    'TaskQueue',
+    'Tell',
     'Work',
     'Worker',
 ]

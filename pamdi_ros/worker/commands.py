@@ -5,33 +5,69 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pamdi_ros.worker.control import ControlItem
+from pamdi_ros.worker.plan import PlannedExit
+from pamdi_ros.worker.stay import Stay
 from pamdi_ros.worker.task import Status, Task
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Work:
-    """Compute this: prepare a raw item, run units [first, last), answer.
+    """Compute this: prepare a raw item, or run units [first, last); then answer if asked to.
 
-    :param task: the task; its payload enters unit `first`, or is raw.
+    :param stay: the task at this worker; its payload enters unit `first`, or is raw.
     :param first: first unit to run.
-    :param last: one past the last; equal to first: none.
-    :param started_s: when it was taken from the queue [s].
+    :param last: one past the last; one unit, or none where the item is only prepared.
     :param answers: the model ends here: turn the outputs into the answer or the next pass.
+    :param exit: ask this early exit, too, for an answer from the outputs; None: there is none.
     """
 
-    task: Task
+    stay: Stay
     first: int
     last: int
-    started_s: float
     answers: bool
+    exit: PlannedExit | None = None
+
+    @property
+    def task(self) -> Task:
+        """The task, as it came here."""
+        return self.stay.task
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
-    """Send the task to a peer."""
+class Frame:
+    """Send one piece of a task to a peer.
 
-    task: Task
+    :param worker: the peer.
+    :param transfer: number of the transfer, unique within this run of this worker.
+    :param task: the whole task.
+    :param index: which piece, from 0.
+    :param count: pieces of the transfer in all; 1: the task travels whole.
+    :param size: tensor bytes of this piece [byte].
+    """
+
     worker: str
+    transfer: int
+    task: Task
+    index: int
+    count: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send control traffic to a peer, at once and before any frame."""
+
+    worker: str
+    items: tuple[ControlItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Throw away the pieces of a transfer that will not be completed."""
+
+    sender: str
+    transfer: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +86,4 @@ class End:
     latency_s: float
 
 
-Command = Send | End
+Command = Tell | Forget | End

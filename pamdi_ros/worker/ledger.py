@@ -7,7 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 import heapq
 
-from pamdi_ros.worker.task import ItemKey, Status, Task
+from pamdi_ros.worker.task import count_reason, ItemKey, Status, Task
+
+#: Times that an item is begun again from its input when workers are lost.
+MOST_BEGINNINGS = 3
 
 
 @dataclass(slots=True)
@@ -15,10 +18,17 @@ class SourceCounts:
     """What became of a source's items since the home worker started.
 
     accepted = results + the sum of dropped + items still open.
+
+    :ivar late: results that came after their deadline.
+    :ivar early: results of early exits.
+    :ivar accuracy: sum of the declared accuracies of the results, where its model has exits.
     """
 
     accepted: int = 0
     results: int = 0
+    late: int = 0
+    early: int = 0
+    accuracy: float = 0.0
     dropped: Counter[str] = field(default_factory=Counter)
 
 
@@ -32,6 +42,8 @@ class Ledger:
         self.incarnation = incarnation
         self.counts: dict[str, SourceCounts] = {}
         self._open: dict[ItemKey, Task] = {}
+        self._again: Counter[ItemKey] = Counter()
+        self._generations: Counter[ItemKey] = Counter()
         self._expiries: list[tuple[float, ItemKey]] = []
 
     def accept(self, source: str) -> ItemKey:
@@ -41,8 +53,8 @@ class Ledger:
         return ItemKey(source, self.incarnation, counts.accepted)
 
     def remember(self, task: Task) -> None:
-        """Remember an accepted item until it ends."""
-        self._open[task.key] = replace(task, payload=None)  # the frame itself is not kept
+        """Remember an accepted item, its input included, until it ends."""
+        self._open[task.key] = task
         if task.lifespan_s is not None:
             heapq.heappush(self._expiries, (task.arrived_s + task.lifespan_s, task.key))
 
@@ -57,12 +69,44 @@ class Ledger:
         task = self._open.pop(key, None)
         if task is None:
             return None
+        self._again.pop(key, None)
+        self._generations.pop(key, None)
         counts = self.counts[key.source]
         if status is Status.RESULT:
             counts.results += 1
         else:
-            counts.dropped[reason.split(':')[0]] += 1
+            count_reason(counts.dropped, reason)
         return task
+
+    def missed_deadline(self, source: str) -> None:
+        """Count a result that came too late to be of full use."""
+        self.counts[source].late += 1
+
+    def graded(self, source: str, early: bool, accuracy: float) -> None:
+        """Count the declared accuracy of a result."""
+        counts = self.counts[source]
+        counts.early += early
+        counts.accuracy += accuracy
+
+    def begin_again(self, key: ItemKey) -> Task | None:
+        """Give an open item's input, to run it anew; None once that was done often enough."""
+        task = self._open.get(key)
+        if task is None:
+            return None
+        self._again[key] += 1
+        if self._again[key] > MOST_BEGINNINGS:
+            return None
+        return replace(task, generation=self.renew(key))
+
+    def renew(self, key: ItemKey) -> int:
+        """Give the generation of a copy that this home sends anew."""
+        if key in self._open:
+            self._generations[key] += 1
+        return self._generations.get(key, 0)
+
+    def generation(self, key: ItemKey) -> int:
+        """Give the generation of the copy of an item that counts now."""
+        return self._generations.get(key, 0)
 
     def expired(self, now: float) -> list[ItemKey]:
         """Open items whose lifespan has passed, in order of expiry; they stay open."""

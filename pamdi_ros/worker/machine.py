@@ -3,337 +3,398 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+import random
 
-from pamdi_ros.fleet import Fleet, PriorityClass
-from pamdi_ros.worker.commands import Command, End, Send, Work
+from pamdi_ros.fleet import Fleet, policy_parameters, PolicyParameters
+from pamdi_ros.worker.asks import Asks
+from pamdi_ros.worker.backlog import Backlog
+from pamdi_ros.worker.commands import Command, End, Forget, Frame, Tell, Work
+from pamdi_ros.worker.computing import Computing
+from pamdi_ros.worker.control import (
+    Ack,
+    Beacon,
+    Clearance,
+    ControlItem,
+    Credit,
+    DECLINED,
+    Release,
+    Request,
+)
+from pamdi_ros.worker.custody import Custody
+from pamdi_ros.worker.dispatch import Dispatch
+from pamdi_ros.worker.doing import Doing
+from pamdi_ros.worker.egress import Egress
+from pamdi_ros.worker.ends import Ends
+from pamdi_ros.worker.estimates import Estimates
+from pamdi_ros.worker.handover import Handover
+from pamdi_ros.worker.handshake import declined, Handshake
+from pamdi_ros.worker.inversions import Inversions
 from pamdi_ros.worker.ledger import Ledger
-from pamdi_ros.worker.objection import misaddressed, objection
+from pamdi_ros.worker.links import Links
+from pamdi_ros.worker.outcome import Outcome
+from pamdi_ros.worker.peers import Peers
 from pamdi_ros.worker.plan import Partition, Plan
-from pamdi_ros.worker.queue import TaskQueue
-from pamdi_ros.worker.task import Hop, share_out_transfers, Status, Task
+from pamdi_ros.worker.policies import make_policy
+from pamdi_ros.worker.reception import model_changed, Reception
+from pamdi_ros.worker.service import ServiceTimes
+from pamdi_ros.worker.task import Status, Task
+from pamdi_ros.worker.workplace import Workplace
 
-#: Weight of the newest measurement in a mean compute time.
-EWMA_WEIGHT = 0.2
-#: Assignments that a task may still refer to.
-KNOWN_EPOCHS = 8
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """What the compute side made of a Work.
-
-    :param payload: tensors that enter the next unit, or the answer.
-    :param payload_bytes: their size [byte].
-    :param compute_s: time spent [s].
-    :param tokens: text so far, as token ids.
-    :param next_pass: the payload is the input of another pass over the model.
-    """
-
-    payload: object
-    payload_bytes: int = 0
-    compute_s: float = 0.0
-    tokens: tuple[int, ...] = ()
-    next_pass: bool = False
+#: Time between two looks at what waits [s].
+TICK_S = 0.02
 
 
-@dataclass(slots=True)
 class Worker:
     """One worker. Not thread-safe: its driver holds one lock around every call.
 
     :param name: its name in the fleet.
     :param fleet: the fleet.
-    :param incarnation: which run of the worker this is; never 0.
-    :ivar complaints: what was wrong with messages received, for the log; the driver empties it.
-    :param peer_timeout_s: a peer silent for longer is taken for lost [s].
+    :param incarnation: which run of the worker this is; larger than any number that an earlier
+        run gave.
+    :param parameters: constants of the policy; None: those of the fleet.
+    :param policy: used until an assignment names one; None: the fleet's.
+    :param seed: for the choice of the peers that are asked.
+    :param lost: items that were open when an earlier run of this worker died.
+    :ivar ledger: items of this home and what became of them.
     """
 
-    name: str
-    fleet: Fleet
-    incarnation: int
-    peer_timeout_s: float = 1.0
-    plan: Plan = field(default_factory=Plan)
-    held: tuple[Partition, ...] = ()
-    drops: Counter[str] = field(default_factory=Counter)
-    complaints: deque[str] = field(default_factory=lambda: deque(maxlen=100))
-    serving: bool = True
-    tasks_run: int = 0
-    classes: Sequence[PriorityClass] = field(init=False)
-    ledger: Ledger = field(init=False)
-    queue: TaskQueue = field(init=False)
-    _parked: TaskQueue = field(init=False)
-    _heard: dict[str, float] = field(default_factory=dict)
-    _mean_s: dict[tuple[str, int], float] = field(default_factory=dict)
-    _epochs: deque[int] = field(default_factory=lambda: deque(maxlen=KNOWN_EPOCHS))
+    def __init__(
+        self,
+        name: str,
+        fleet: Fleet,
+        *,
+        incarnation: int,
+        parameters: PolicyParameters | None = None,
+        policy: str | None = None,
+        seed: int = 0,
+        lost: Sequence[Task] = (),
+    ) -> None:
+        self.name = name
+        self.fleet = fleet
+        self.incarnation = incarnation
+        self.parameters = parameters or policy_parameters(fleet.policy_parameters)
+        self.classes = fleet.priority_classes
+        self.ledger = Ledger(incarnation)
+        self._lost = tuple(lost)
+        self._tick_s = 0.0
+        self._policy_name = policy or fleet.policy
+        self._backlog = Backlog(len(self.classes))
+        self._peers = Peers(self.parameters.lease_s)
+        self._service = ServiceTimes(fleet, name, self.parameters.ewma_weight)
+        self._asks = Asks(incarnation)
+        links = Links(fleet, name, self.parameters)
+        self._egress = Egress(links, self.parameters, incarnation)
+        self._custody = Custody(self.parameters.retention_bytes)
+        self._handover = Handover(
+            self._egress, self._custody, self._peers, self.parameters.attempts
+        )
+        self._estimates = Estimates(
+            worker=name,
+            fleet=fleet,
+            weights=tuple(priority.weight for priority in self.classes),
+            policy=make_policy(self._policy_name, self.parameters, len(fleet.workers)),
+            backlog=self._backlog,
+            peers=self._peers,
+            links=links,
+            egress=self._egress,
+            service=self._service,
+        )
+        self._place = Workplace(name, fleet, self._estimates, self._backlog, self._handover)
+        self._handshake = Handshake(
+            self._place,
+            self._estimates,
+            self._asks,
+            self.parameters,
+            random.Random(f'{name} {seed}'),
+        )
+        self._dispatch = Dispatch(self._place, self._handshake, self._estimates)
+        self._ends = Ends(self._place, self.ledger, self._handover, self._asks)
+        self._reception = Reception(self._place, self._dispatch, self._handover, self._ends)
+        inversions = Inversions(self.parameters.quantum_s)
+        self._computing = Computing(self._place, self._reception, self._ends, inversions)
 
-    def __post_init__(self) -> None:
-        """Build what depends on the arguments."""
-        self.ledger = Ledger(self.incarnation)
-        self.classes = self.fleet.priority_classes
-        depths = [priority.qos.depth for priority in self.classes]
-        self.queue = TaskQueue(depths)
-        self._parked = TaskQueue(depths)
+    # --- what is told ---------------------------------------------------------------------------
 
-    # --- events ---------------------------------------------------------------------------------
+    @property
+    def plan(self) -> Plan:
+        """Give the assignment in force here."""
+        return self._place.plan
+
+    @property
+    def held(self) -> tuple[Partition, ...]:
+        """Give the partitions loaded here."""
+        return self._estimates.held
+
+    @property
+    def serving(self) -> bool:
+        """Tell whether tasks are taken."""
+        return self._place.serving
+
+    @property
+    def drops(self) -> Counter[str]:
+        """Give what was refused or dropped here, by reason."""
+        return self._ends.drops
+
+    @property
+    def queue_lengths(self) -> tuple[int, ...]:
+        """Give the waiting tasks of each class, most urgent first."""
+        return self._backlog.queue.lengths(len(self.classes))
+
+    @property
+    def retained_bytes(self) -> int:
+        """Give the tensor bytes kept for items that were handed on [byte]."""
+        return self._custody.bytes
+
+    @property
+    def waiting(self) -> int:
+        """Give the tasks that wait or run here, are parked, or are on their way out."""
+        running = self._backlog.running is not None
+        return len(self._backlog.queue) + running + len(self._place.parked) + len(self._egress)
+
+    def beacon(self, now: float) -> Beacon:
+        """Give what all peers are to hear every third of the lease."""
+        return Beacon(
+            worker=self.name,
+            incarnation=self.incarnation,
+            epoch=self.plan.epoch,
+            serving=self.serving,
+            held=self.held,
+            backlog_s=self._backlog.by_class(now),
+            queue_lengths=self._backlog.lengths(),
+            model_s=self._service.pass_s(),
+            slowdown=self._estimates.links.slowdowns(),
+        )
+
+    def doing(self) -> Doing:
+        """Give what people are to see besides."""
+        return self._computing.doing()
+
+    def take_complaints(self) -> list[str]:
+        """Give what was wrong with messages received since the last call."""
+        complaints = list(self._ends.complaints)
+        self._ends.complaints.clear()
+        return complaints
+
+    def made(self) -> list[Command]:
+        """Give the ends made since the last call, which an event that raised has not given."""
+        ends: list[Command] = [*self._ends.made]
+        self._ends.made.clear()
+        return ends
+
+    def wake_s(self, now: float) -> float:
+        """Give the time at which tick() is wanted next [s]."""
+        return max(now, min(self._tick_s, self._asks.next_due_s()))
+
+    # --- assignment and life --------------------------------------------------------------------
 
     def assigned(self, plan: Plan, now: float) -> list[Command]:
-        """Take a new assignment; what waits is routed anew under it.
+        """Take a new assignment; what waits is ordered and routed anew under it.
 
         :returns: commands; none where the plan's epoch is not newer.
         """
         if plan.epoch <= self.plan.epoch:
             if plan.epoch < self.plan.epoch:
-                self.drops['stale_assignment'] += 1
+                self._ends.drops['stale_assignment'] += 1
             return []
-        self.plan = plan
-        self._epochs.append(plan.epoch)
-        return self._route_again(now)
+        if plan.policy and plan.policy != self._policy_name:
+            self._policy_name = plan.policy
+            policy = make_policy(plan.policy, self.parameters, len(self.fleet.workers))
+            self._estimates.policy = policy
+        commands: list[Command] = []
+        for model, profile in self.plan.models.items():
+            if plan.models.get(model, profile) != profile:  # its units have other numbers now
+                self._reception.changed[model] = plan.epoch
+                commands += self._ends.drop_model(model, model_changed(model), now)
+        self._service.plan(plan.models)
+        self._estimates.changed()
+        self._place.take_up(plan, now)
+        return commands + self._ends.apply(self._dispatch.look_again(now), now)
 
     def holding(self, partitions: Sequence[Partition], now: float) -> list[Command]:
         """Note which partitions are loaded now; tasks that waited for them go on."""
-        self.held = tuple(partitions)
-        return self._route_again(now)
+        self._estimates.held = tuple(sorted(partitions))
+        self._estimates.changed()
+        return self._ends.apply(self._dispatch.look_again(now), now)
 
-    def item_arrived(self, task: Task, now: float) -> list[Command]:
-        """Take a new item, its payload still raw (:meth:`Ledger.accept` gave its key)."""
-        self.ledger.remember(task)
-        return self._route(task, now)
-
-    def item_unusable(self, task: Task, reason: str, now: float) -> list[Command]:
-        """Take a new item whose message cannot be used at all: it ends at once."""
-        self.ledger.remember(task)
-        return self._end(task, Status.FAILED, reason, now)
-
-    def task_received(self, task: Task, now: float) -> list[Command]:
-        """Take a task, or an answer on its way home, from a peer.
-
-        One that makes no sense is counted, and its home is told where that can be done.
-        """
-        if reason := misaddressed(task, self.fleet):
-            return self.rejected(reason)
-        if task.home == self.name and task.key not in self.ledger:
-            return self._unexpected(task)
-        if reason := objection(task, self.fleet, self.plan, self._epochs):
-            self.complaints.append(reason)
-            return self._drop(task, Status.FAILED, reason, now)
-        source = self.plan.sources.get(task.key.source)
-        if task.status is not Status.RESULT or (source and task.next_unit >= source.unit_count):
-            return self._came_home(task, now)
-        return self._route(task, now)
-
-    def rejected(self, reason: str) -> list[Command]:
-        """Count a message that nobody can be told about."""
-        self.drops[reason.split(':')[0]] += 1
-        self.complaints.append(reason)
-        return []
-
-    def given_up(self, task: Task, reason: str, now: float) -> list[Command]:
-        """Note that the driver can do nothing with a task, such as send it: its item fails."""
-        if task.home == self.name or task.status is Status.RESULT:
-            return self._drop(task, Status.FAILED, reason, now)
-        return self.rejected(reason)  # it was on its way to tell its home just that
+    def opened(self, now: float) -> list[Command]:
+        """Serve (again). Items that an earlier run left open end here, once."""
+        self._place.serving = True
+        commands: list[Command] = []
+        for task in self._lost:
+            reason = f'home_lost: {self.name} was restarted while the item was open'
+            commands.append(End(task, Status.FAILED, reason, max(0.0, task.age_s(now))))
+        self._lost = ()
+        return commands + self._ends.apply(self._dispatch.look_again(now), now)
 
     def closed(self, now: float) -> list[Command]:
         """End everything that waits here: this worker ceases to serve."""
-        self.serving = False
-        reason = self._stopped()
-        waiting = [*self.queue.drain(), *self._parked.drain()]
+        self._place.serving = False
+        reason = self._ends.stopped()
+        waiting = [self._place.leave(stay, now) for stay in list(self._backlog.queue)]
+        waiting += self._place.parked.values()
+        self._place.parked.clear()
         commands = [
             command
             for task in waiting
             if task.home != self.name
-            for command in self._drop(task, Status.FAILED, reason, now)
+            for command in self._ends.drop(task, Status.FAILED, reason, now)
         ]
         for task in self.ledger.items():
-            commands += self._end(task, Status.FAILED, reason, now)
-        return commands
-
-    def opened(self, now: float) -> list[Command]:
-        """Serve (again)."""
-        self.serving = True
-        return self._route_again(now)
-
-    def peer_heard(self, peer: str, now: float) -> None:
-        """Note a sign of life of a peer."""
-        self._heard[peer] = now
+            commands += self._ends.end(task, Status.FAILED, reason, now)
+        return commands + self._ends.flush_releases()
 
     def tick(self, now: float) -> list[Command]:
-        """End the items of this home, and the tasks that wait here, whose lifespan has passed."""
+        """Do what is due by the clock alone; call it at :meth:`wake_s`, earlier does no harm."""
         commands: list[Command] = []
-        for task in (*self.queue.remove_expired(now), *self._parked.remove_expired(now)):
-            if task.home != self.name:  # the ledger below knows those of this home
-                commands += self._drop(task, Status.EXPIRED, self._expiry(task), now)
-        for key in self.ledger.expired(now):
-            ended = self.ledger.end(key, Status.EXPIRED, 'expired')
-            if ended is not None:
-                reason = self._expiry(ended)
-                commands.append(End(ended, Status.EXPIRED, reason, ended.age_s(now)))
+        for peer in self._peers.silent(now):
+            commands += self._reception.lost_peer(peer, now)
+        commands += self._ends.expire(now)
+        for returned in (*self._handover.stalled(now), *self._handover.unkept()):
+            commands += self._reception.decide_again(returned, now)
+        for asking in self._asks.due(now):
+            commands += self._ends.apply(self._handshake.conclude(asking, now), now)
+        self._backlog.expire(now)
+        commands += self._ends.apply(self._place.trim_egress(), now)
+        if self.serving:
+            commands += self._ends.apply(self._handshake.reconsider(now), now)
+            commands += self._ends.apply(self._dispatch.retry(now), now)
+        commands += [Forget(*transfer) for transfer in self._reception.ingress.given_up(now)]
+        commands += self._ends.flush_releases()
+        self._tick_s = now + TICK_S
         return commands
 
+    # --- items and tasks ------------------------------------------------------------------------
+
+    def item_arrived(self, task: Task, now: float) -> list[Command]:
+        """Take a new item of this home (:meth:`Ledger.accept` gave its key)."""
+        self.ledger.remember(task)
+        if not self.serving:
+            return self._ends.end(task, Status.FAILED, self._ends.stopped(), now)
+        return self._reception.decide(task, now)
+
+    def item_unusable(self, task: Task, reason: str, now: float) -> list[Command]:
+        """Take a new item whose message cannot be used at all: it ends at once."""
+        self.ledger.remember(task)
+        return self._ends.end(task, Status.FAILED, reason, now)
+
+    def chunk_received(
+        self, sender: str, transfer: int, index: int, count: int, now: float
+    ) -> tuple[bool, list[Command]]:
+        """Take one piece of a transfer.
+
+        :returns: whether the transfer is complete (the driver then calls task_received), and
+            commands.
+        """
+        return self._reception.chunk_received(sender, transfer, index, count, now)
+
+    def task_received(self, task: Task, sender: str, transfer: int, now: float) -> list[Command]:
+        """Take a task, or an answer on its way home, from a peer; its custody passes to here.
+
+        One that makes no sense is counted, and its home is told where that can be done. A copy of
+        one that was here before is acknowledged and dropped.
+        """
+        return self._reception.task_received(task, sender, transfer, now)
+
+    def rejected(self, reason: str) -> list[Command]:
+        """Count a message that nobody can be told about."""
+        return self._ends.rejected(reason)
+
+    def not_sent(self, frame: Frame, reason: str, now: float) -> list[Command]:
+        """Note that the driver cannot send a frame; its task goes elsewhere, or ends.
+
+        :param reason: 'word: explanation'; with no_contact the peer is taken for lost.
+        """
+        returned = self._handover.not_sent(frame.transfer, reason)
+        if returned is None:
+            return []
+        kept = returned.kept
+        if not reason.startswith('no_contact'):
+            if kept.answer:  # nobody can be told
+                return self.rejected(reason)
+            return self._ends.drop(kept.task, Status.FAILED, reason, now)
+        if kept.answer:  # it has nowhere else to go, and waits for its home's next beacon
+            self._custody.restore(kept)
+            return self.peer_lost(frame.worker, now)
+        # Until its next beacon nothing more is tried with that peer.
+        commands = self.peer_lost(frame.worker, now)
+        return commands + self._reception.decide_again(returned, now)
+
+    # --- peers ----------------------------------------------------------------------------------
+
+    def beacon_heard(self, beacon: Beacon, now: float) -> list[Command]:
+        """Take a peer's beacon."""
+        if beacon.worker == self.name or (heard := self._peers.heard(beacon, now)) is None:
+            return []
+        restarted, returned = heard
+        commands: list[Command] = []
+        if restarted:
+            commands += self._reception.restarted_peer(beacon, now)
+        if not beacon.serving:
+            return commands + self.peer_lost(beacon.worker, now)
+        if not returned:
+            return commands
+        self._estimates.changed()
+        for task in self._handover.back(beacon.worker):
+            self._place.deliver(task, now)
+        return commands + self._ends.apply(self._dispatch.retry(now), now)
+
+    def peer_lost(self, worker: str, now: float) -> list[Command]:
+        """Take a peer for lost until its next beacon; what it had is decided anew."""
+        return self._reception.lost_peer(worker, now) if self._peers.mark_lost(worker) else []
+
+    def control_received(
+        self, sender: str, items: Sequence[ControlItem], now: float
+    ) -> list[Command]:
+        """Take control traffic of a peer."""
+        commands: list[Command] = []
+        clearances: list[Clearance] = []
+        for item in items:
+            if isinstance(item, Credit):
+                self._egress.arrived(sender, item.transfer, item.index, now)
+            elif isinstance(item, Ack):
+                returned = self._handover.acknowledged(sender, item, now)
+                if returned is not None:
+                    commands += self._reception.refused(returned, now)
+            elif isinstance(item, Release):
+                if self.fleet.sources[item.key.source].worker != self.name:
+                    self._ends.forget(item.key)
+            elif isinstance(item, Request):
+                clearances.append(self._handshake.clearance(sender, item, now))
+            elif item.reason == DECLINED:
+                self._backlog.decline((sender, item.number))
+            else:
+                commands += self._cleared(sender, item, now)
+        if clearances:
+            commands.append(Tell(sender, tuple(clearances)))
+        return commands
+
+    # --- compute and send -----------------------------------------------------------------------
+
+    def next_frame(self, now: float) -> Frame | None:
+        """Take the next piece to send; None where nothing can go now. Call it until then."""
+        return self._egress.next_frame(now)
+
     def next_work(self, now: float) -> tuple[Work | None, list[Command]]:
-        """Take the most urgent task that waits here.
+        """Take the next unit to compute: of the most urgent task that waits or is under way.
 
         :returns: the work, None where nothing waits; and the ends of tasks that came too late.
         """
-        commands: list[Command] = []
-        while (task := self.queue.pop()) is not None:
-            if task.expired(now):
-                commands += self._drop(task, Status.EXPIRED, self._expiry(task), now)
-                continue
-            source = self.plan.sources[task.key.source]
-            leg = source.leg(task.next_unit)
-            if leg is not None and leg.worker == self.name:
-                last = leg.last
-            else:  # a raw item whose units run elsewhere is prepared here, at home
-                last = task.next_unit
-            answers = last == source.unit_count
-            return Work(task, task.next_unit, last, now, answers), commands
-        return None, commands
+        return self._computing.next_work(now)
 
     def work_done(self, work: Work, outcome: Outcome, now: float) -> list[Command]:
-        """Take the outcome of a Work and pass it on."""
-        self.tasks_run += 1
-        stay = (work.task.model, work.task.next_unit)
-        before_s = self._mean_s.get(stay, outcome.compute_s)
-        self._mean_s[stay] = before_s + EWMA_WEIGHT * (outcome.compute_s - before_s)
-        answered = work.answers and not outcome.next_pass
-        task = replace(
-            work.task,
-            hops=(*work.task.hops, self._hop(work, outcome.compute_s)),
-            next_unit=0 if outcome.next_pass else work.last,
-            passes_left=work.task.passes_left - (1 if outcome.next_pass else 0),
-            raw=False,
-            received_bytes=0,
-            payload=outcome.payload,
-            payload_bytes=outcome.payload_bytes,
-            tokens=outcome.tokens,
-            received_s=now,
-        )
-        if answered:
-            return self._deliver(task, now)
-        return self._route(task, now)
+        """Take the outcome of a Work and go on: next unit, next pass, a peer, or the answer."""
+        return self._computing.work_done(work, outcome, now)
 
     def work_failed(self, work: Work, reason: str, now: float) -> list[Command]:
         """Note that a Work could not be done: the item fails."""
-        return self._drop(work.task, Status.FAILED, reason, now)
+        return self._computing.work_failed(work, reason, now)
 
-    def backlog_s(self) -> tuple[float, ...]:
-        """Compute time that waits here, by class, from the mean of what was measured [s]."""
-        totals = [0.0] * len(self.classes)
-        for task in self.queue:
-            totals[task.rank] += self._mean_s.get((task.model, task.next_unit), 0.0)
-        return tuple(totals)
-
-    def take_complaints(self) -> list[str]:
-        """Give what was wrong with messages received since the last call."""
-        complaints = list(self.complaints)
-        self.complaints.clear()
-        return complaints
-
-    # --- decisions ------------------------------------------------------------------------------
-
-    def holds(self, model: str, first: int, last: int) -> bool:
-        """Tell whether units [first, last) are loaded here."""
-        return first == last or any(part.covers(model, first, last) for part in self.held)
-
-    def lost_peer(self, worker: str, now: float) -> bool:
-        """Tell whether a peer that was heard before has been silent for too long."""
-        heard = self._heard.get(worker)
-        return heard is not None and now - heard > self.peer_timeout_s
-
-    def _route(self, task: Task, now: float) -> list[Command]:
-        """Decide where a task goes: queue it here, send it on, park it, or end it."""
-        if not self.serving:  # a stay that outlasted closed()
-            return self._drop(task, Status.FAILED, self._stopped(), now)
-        source = self.plan.sources.get(task.key.source)
-        if source is None or task.epoch > self.plan.epoch:
-            return self._park(task, now)  # the assignment that says where is on its way
-        leg = source.leg(task.next_unit)
-        if leg is None:
-            return self._drop(task, Status.FAILED, f'no_route: {source.reason}', now)
-        if leg.worker == self.name:
-            if not self.holds(task.model, task.next_unit, leg.last):
-                return self._park(task, now)  # its partition is being loaded
-            return self._enqueue(task, now)
-        if self.lost_peer(leg.worker, now):
-            silence = now - self._heard[leg.worker]
-            reason = f'worker_lost: {leg.worker} has not been heard for {silence:.1f} s'
-            return self._drop(task, Status.FAILED, reason, now)
-        if task.raw:
-            return self._enqueue(task, now)  # a sensor message becomes a tensor at home
-        return [Send(replace(task, epoch=self.plan.epoch), leg.worker)]
-
-    def _route_again(self, now: float) -> list[Command]:
-        waiting = [*self.queue.drain(), *self._parked.drain()]
-        return [command for task in waiting for command in self._route(task, now)]
-
-    def _enqueue(self, task: Task, now: float) -> list[Command]:
-        return self._evict(self.queue.push(task), now)
-
-    def _park(self, task: Task, now: float) -> list[Command]:
-        """Keep a task until it can be routed; as many of a source as would wait in the queue."""
-        return self._evict(self._parked.push(task), now)
-
-    def _evict(self, evicted: Task | None, now: float) -> list[Command]:
-        if evicted is None:
+    def _cleared(self, sender: str, clearance: Clearance, now: float) -> list[Command]:
+        if not self._asks.waits_for(sender, clearance.number):  # too late
+            return [declined(sender, clearance.number)] if clearance.granted else []
+        asking = self._asks.answered(sender, clearance)
+        if asking is None:
             return []
-        depth = self.classes[evicted.rank].qos.depth
-        reason = f'queue_full: a newer item came while {depth} waited at {self.name}'
-        return self._drop(evicted, Status.REFUSED, reason, now)
-
-    # --- ends -----------------------------------------------------------------------------------
-
-    def _deliver(self, task: Task, now: float) -> list[Command]:
-        if task.home != self.name:
-            return [Send(task, task.home)]
-        return self._end(task, task.status, task.reason, now)
-
-    def _unexpected(self, task: Task) -> list[Command]:
-        """Count a task of an item that ended before, or never was an item of this home."""
-        mine = task.home == self.name and task.key.incarnation == self.incarnation
-        self.drops['late_answer' if mine else 'not_my_item'] += 1
-        return []
-
-    def _came_home(self, task: Task, now: float) -> list[Command]:
-        if task.home != self.name:
-            return self._unexpected(task)
-        if task.status is Status.RESULT:
-            end = task.next_unit
-            stay = Hop(self.name, end, end, bytes_in=task.received_bytes)
-            task = replace(task, hops=(*task.hops, stay))
-        return self._end(task, task.status, task.reason, now)
-
-    def _drop(self, task: Task, status: Status, reason: str, now: float) -> list[Command]:
-        """End a task without an answer; its home is told where it is elsewhere."""
-        if task.home == self.name:
-            return self._end(task, status, reason, now)
-        self.drops[reason.split(':')[0]] += 1
-        return [Send(replace(task, payload=None, status=status, reason=reason), task.home)]
-
-    def _end(self, task: Task, status: Status, reason: str, now: float) -> list[Command]:
-        opened = self.ledger.end(task.key, status, reason)
-        if opened is None:
-            self.drops['late_answer'] += 1  # expired meanwhile, or answered before
-            return []
-        latency_s = opened.age_s(now)
-        hops = share_out_transfers(task.hops, latency_s)
-        return [End(replace(task, header=opened.header, hops=hops), status, reason, latency_s)]
-
-    def _stopped(self) -> str:
-        return f'worker_stopped: {self.name} was deactivated'
-
-    def _expiry(self, task: Task) -> str:
-        return f'expired: no answer within its lifespan of {task.lifespan_s:g} s'
-
-    def _hop(self, work: Work, compute_s: float) -> Hop:
-        task = work.task
-        return Hop(
-            self.name,
-            work.first,
-            work.last,
-            queue_s=max(0.0, work.started_s - task.received_s),
-            compute_s=compute_s,
-            bytes_in=task.received_bytes,
-        )
+        return self._ends.apply(self._handshake.conclude(asking, now), now)

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from dataclasses import replace
 
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.worker.plan import Plan
 from pamdi_ros.worker.task import Status, Task
 
+#: Epochs are 64 bits on the wire; a true one is nowhere near.
+LARGEST_EPOCH = 2**62
 #: Tokenizers count in 32 bits.
 LARGEST_TOKEN = 2**31 - 1
 
@@ -31,11 +33,13 @@ def misaddressed(task: Task, fleet: Fleet) -> str:
     return ''
 
 
-def objection(task: Task, fleet: Fleet, plan: Plan, known_epochs: Collection[int]) -> str:
+def objection(task: Task, fleet: Fleet, plan: Plan) -> str:
     """Say why a task of this fleet cannot be run; its home should be told.
 
+    The epoch under which it was sent does not matter: a task carries its next unit, which is
+    checked, and so survives a new assignment.
+
     :param plan: assignment in force here.
-    :param known_epochs: epochs seen here, the present one included.
     :returns: 'word: explanation', empty where there is no objection.
     """
     model = fleet.sources[task.key.source].model
@@ -43,22 +47,29 @@ def objection(task: Task, fleet: Fleet, plan: Plan, known_epochs: Collection[int
         return f'unknown_model: source {task.key.source} uses {model!r}, not {task.model!r}'
     if task.priority_class not in {priority.name for priority in fleet.priority_classes}:
         return f'unknown_class: fleet {fleet.name} has no priority class {task.priority_class!r}'
-    if plan.epoch and task.epoch < plan.epoch and task.epoch not in known_epochs:
-        return f'stale_epoch: sent under assignment {task.epoch}, this is {plan.epoch}'
+    if task.epoch > LARGEST_EPOCH:
+        return f'bad_epoch: no assignment has number {task.epoch}'
+    if task.status is not Status.RESULT:
+        return ''  # the word that there is no answer
     source = plan.sources.get(task.key.source)
     if source is not None and source.unit_count and task.next_unit > source.unit_count:
         return f'unknown_unit: {model} has {source.unit_count} units, not unit {task.next_unit}'
     most = fleet.models[model].max_new_tokens
     if not 1 <= task.passes_left <= most:
         return f'bad_pass: {task.passes_left} passes left, {model} makes {most} at most'
-    if task.status is Status.RESULT:
-        return _bad_tokens(task, is_text=fleet.models[model].tokens is not None)
-    return ''
+    return _bad_tokens(task, is_text=fleet.models[model].tokens is not None)
+
+
+def with_lifespan(task: Task, fleet: Fleet) -> Task:
+    """Give a task a lifespan no longer than its source's: what a sender says is not trusted."""
+    most_s = fleet.sources[task.key.source].lifespan_s
+    if task.lifespan_s is not None and task.lifespan_s <= most_s:
+        return task
+    return replace(task, lifespan_s=most_s)
 
 
 def _bad_tokens(task: Task, is_text: bool) -> str:
-    if bool(task.tokens) != is_text:
-        kind = 'a text model' if is_text else 'no text model'
-        return f'bad_tokens: {len(task.tokens)} tokens for {task.model}, which is {kind}'
+    if task.tokens and not is_text:
+        return f'bad_tokens: {len(task.tokens)} tokens for {task.model}, which is no text model'
     strange = [token for token in task.tokens if not 0 <= token <= LARGEST_TOKEN]
     return f'bad_tokens: {strange[0]} is no token' if strange else ''

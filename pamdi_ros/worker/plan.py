@@ -30,6 +30,33 @@ class Leg:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ModelProfile:
+    """What the units of a model cost; part of the assignment, so that no worker needs the model.
+
+    :param flops: floating point operations of each unit, 2 x multiply-add.
+    :param boundary_bytes: tensor bytes that enter each unit, and at the end those that go home
+        as the answer [byte]; one more than units.
+    """
+
+    flops: tuple[int, ...]
+    boundary_bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedExit:
+    """An early exit that the items of a source may take.
+
+    :param unit: units [0, unit) are run when it is taken.
+    :param accuracy: measured accuracy of its answers, in [0, 1].
+    :param threshold: confidence from which it may answer, in [0, 1]; 0: always.
+    """
+
+    unit: int
+    accuracy: float
+    threshold: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SourcePlan:
     """What was decided for one source.
 
@@ -38,6 +65,11 @@ class SourcePlan:
     :param unit_count: units of the model.
     :param route: legs that cover units [0, unit_count); empty: there is no route.
     :param reason: why there is no route.
+    :param exits: early exits in the order of their units, each before the last unit.
+    :param accuracy: of the whole model, in [0, 1]; 1 where none was measured.
+    :param solo_s: predicted latency of an item with the fleet to itself [s]; 0: unknown.
+    :param loaded_s: predicted mean latency at the planned rates [s]; 0: unknown, or a queue on its
+        way would grow.
     """
 
     model: str
@@ -45,6 +77,17 @@ class SourcePlan:
     unit_count: int
     route: tuple[Leg, ...]
     reason: str = ''
+    exits: tuple[PlannedExit, ...] = ()
+    accuracy: float = 1.0
+    solo_s: float = 0.0
+    loaded_s: float = 0.0
+
+    def exit_at(self, unit: int) -> PlannedExit | None:
+        """Exit that is taken after units [0, unit); None where there is none."""
+        for planned in self.exits:
+            if planned.unit == unit:
+                return planned
+        return None
 
     def leg(self, unit: int) -> Leg | None:
         """Leg that runs a unit; None where the route does not cover it."""
@@ -62,16 +105,26 @@ class Plan:
     :param policy: name of the policy that made it.
     :param placement: partitions that each worker is to hold.
     :param sources: what was decided for each source.
+    :param models: costs of each model in use.
     """
 
     epoch: int = 0
     policy: str = ''
     placement: Mapping[str, tuple[Partition, ...]] = field(default_factory=dict)
     sources: Mapping[str, SourcePlan] = field(default_factory=dict)
+    models: Mapping[str, ModelProfile] = field(default_factory=dict)
 
     def partitions(self, worker: str) -> tuple[Partition, ...]:
-        """Partitions that a worker is to hold."""
-        return self.placement.get(worker, ())
+        """Partitions that a worker is to hold, sorted."""
+        return tuple(sorted(self.placement.get(worker, ())))
+
+    def holders(self, model: str) -> set[str]:
+        """Workers that are to hold a part of a model."""
+        return {
+            worker
+            for worker, parts in self.placement.items()
+            if any(part.model == model for part in parts)
+        }
 
     def peers(self, worker: str, home_of: Mapping[str, str]) -> frozenset[str]:
         """Workers that a worker exchanges tasks with under this plan.
@@ -82,6 +135,7 @@ class Plan:
         found: set[str] = set()
         for name, source in self.sources.items():
             workers = {leg.worker for leg in source.route} | {home_of.get(name, worker)}
+            workers |= self.holders(source.model)
             if worker in workers:
                 found |= workers
         return frozenset(found - {worker})

@@ -1,78 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The queue of a worker: most urgent class first, oldest item first within a class."""
+"""The queue of a worker: stays in the order that the policy gives them."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator
+from operator import attrgetter
 
-from pamdi_ros.worker.task import Task
+from pamdi_ros.worker.stay import Key, Stay
+
+_ORDER = attrgetter('order')
 
 
-class TaskQueue:
-    """Tasks waiting at one worker.
+class StayQueue:
+    """Stays that wait at one worker, the smallest order first. Orders are unique."""
 
-    Order: class rank, then the item's arrival at its home. A class's depth bounds how many tasks
-    of one source wait here; beyond it the source's oldest not yet started gives way, so that the
-    newest frame is kept.
-
-    :param depths: depth of each class by rank, most urgent first [tasks of a source].
-    """
-
-    def __init__(self, depths: Sequence[int]) -> None:
-        self._depths = tuple(depths)
-        self._waiting: tuple[deque[Task], ...] = tuple(deque() for _ in self._depths)
+    def __init__(self) -> None:
+        self._stays: list[Stay] = []
 
     def __len__(self) -> int:
-        """Give the number of waiting tasks."""
-        return sum(len(tasks) for tasks in self._waiting)
+        """Give the number of waiting stays."""
+        return len(self._stays)
 
-    def __iter__(self) -> Iterator[Task]:
-        """Go through the waiting tasks in the order in which they would be served."""
-        for tasks in self._waiting:
-            yield from tasks
+    def __iter__(self) -> Iterator[Stay]:
+        """Go through the stays in the order in which they would be served."""
+        return iter(self._stays)
 
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """Give the waiting tasks of each class, most urgent first."""
-        return tuple(len(tasks) for tasks in self._waiting)
+    def __contains__(self, stay: Stay) -> bool:
+        """Tell whether a stay waits here."""
+        at = bisect_left(self._stays, stay.order, key=_ORDER)
+        return at < len(self._stays) and self._stays[at] is stay
 
-    def push(self, task: Task) -> Task | None:
-        """Add a task.
+    def first(self) -> Stay | None:
+        """Give the stay to be served next, without taking it."""
+        return self._stays[0] if self._stays else None
 
-        :returns: the task that had to give way, None where there was room.
+    def push(self, stay: Stay) -> None:
+        """Add a stay."""
+        insort(self._stays, stay, key=_ORDER)
+
+    def pop(self) -> Stay:
+        """Take the stay to be served next.
+
+        :raises IndexError: nothing waits.
         """
-        tasks = self._waiting[task.rank]
-        position = len(tasks)
-        while position and tasks[position - 1].arrived_s > task.arrived_s:
-            position -= 1
-        tasks.insert(position, task)
-        same_source = [waiting for waiting in tasks if waiting.key.source == task.key.source]
-        if len(same_source) <= self._depths[task.rank]:
+        return self._stays.pop(0)
+
+    def remove(self, stay: Stay) -> None:
+        """Take a stay out, which must wait here."""
+        del self._stays[bisect_left(self._stays, stay.order, key=_ORDER)]
+
+    def take(self, wanted: Callable[[Stay], bool]) -> list[Stay]:
+        """Take out all stays of some kind, in serving order."""
+        taken = [stay for stay in self._stays if wanted(stay)]
+        if taken:
+            self._stays = [stay for stay in self._stays if not wanted(stay)]
+        return taken
+
+    def reorder(self, order: Callable[[Stay], Key]) -> None:
+        """Give every stay a new order."""
+        for stay in self._stays:
+            stay.order = order(stay)
+        self._stays.sort(key=_ORDER)
+
+    def lengths(self, classes: int) -> tuple[int, ...]:
+        """Give the waiting stays of each class, most urgent first."""
+        lengths = [0] * classes
+        for stay in self._stays:
+            lengths[stay.rank] += 1
+        return tuple(lengths)
+
+    def surplus(self, source: str, depth: int) -> Stay | None:
+        """Give the stay that must give way where more than `depth` of a source wait.
+
+        One that has the answer of an early exit, which it then gives. Else the oldest on which
+        nothing has been spent: a started item would be lost for nothing, and a text that comes
+        back for its next pass is always the oldest.
+        """
+        mine = [stay for stay in self._stays if stay.task.key.source == source]
+        if len(mine) <= depth:
             return None
-        # The oldest that nothing has been spent on: a started item would be lost for nothing, and
-        # a text that comes back for its next pass is always the oldest.
-        victim = next((waiting for waiting in same_source if not waiting.hops), same_source[0])
-        tasks.remove(victim)
-        return victim
-
-    def pop(self) -> Task | None:
-        """Take the task to be served next; None where nothing waits."""
-        for tasks in self._waiting:
-            if tasks:
-                return tasks.popleft()
-        return None
-
-    def remove_expired(self, now: float) -> list[Task]:
-        """Take out the tasks whose lifespan has passed, so that they hold no memory."""
-        late = [task for task in self if task.expired(now)]
-        for task in late:
-            self._waiting[task.rank].remove(task)
-        return late
-
-    def drain(self) -> Iterable[Task]:
-        """Take everything, in serving order."""
-        tasks = list(self)
-        for waiting in self._waiting:
-            waiting.clear()
-        return tasks
+        mine.sort(key=lambda stay: stay.task.arrived_s)
+        for stay in mine:
+            if stay.early is not None:
+                return stay
+        fresh = (stay for stay in mine if not stay.begun)
+        return next(fresh, mine[0])

@@ -3,12 +3,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+import re
 from typing import NamedTuple
 
 #: A message costs one packet at least [byte].
 SMALLEST_TRANSFER = 1500
+
+
+#: Words that are counted each for itself; what peers make up beyond them is counted together.
+MOST_REASONS = 64
+UNEXPLAINED = 'unexplained'
+#: What a reason begins with.
+WORD = re.compile('[a-z_]{1,32}')
 
 
 class Status(IntEnum):
@@ -18,6 +27,21 @@ class Status(IntEnum):
     EXPIRED = 1
     REFUSED = 2
     FAILED = 3
+
+
+def reason_word(reason: str) -> str:
+    """Give the word of a 'word: explanation', under which it is counted.
+
+    A peer's reason may be anything: what is no word is counted as one.
+    """
+    word = reason.split(':', 1)[0]
+    return word if WORD.fullmatch(word) else UNEXPLAINED
+
+
+def count_reason(counts: Counter[str], reason: str) -> None:
+    """Count a reason by its word; peers cannot make the counters more than so many."""
+    word = reason_word(reason)
+    counts[word if word in counts or len(counts) < MOST_REASONS else UNEXPLAINED] += 1
 
 
 class ItemKey(NamedTuple):
@@ -73,6 +97,8 @@ class Task:
     :param next_unit: unit that the payload enters; the model's unit count: the payload is the
         answer.
     :param passes_left: passes over the model still to make, this one included.
+    :param generation: grows each time the home sends its item anew; what an older one's failure
+        says does not count.
     :param raw: the payload is a sensor message, not tensors yet.
     :param payload: tensors or sensor message; opaque here.
     :param payload_bytes: size of the tensors [byte].
@@ -96,6 +122,7 @@ class Task:
     deadline_s: float | None = None
     next_unit: int = 0
     passes_left: int = 1
+    generation: int = 0
     raw: bool = False
     payload: object = None
     payload_bytes: int = 0
@@ -110,6 +137,16 @@ class Task:
     def age_s(self, now: float) -> float:
         """Age of the item [s]."""
         return now - self.arrived_s
+
+    @property
+    def begun(self) -> bool:
+        """Tell whether some unit of it has been run."""
+        return any(hop.last_unit > hop.first_unit for hop in self.hops)
+
+    @property
+    def exit_unit(self) -> int:
+        """Units that were run; the model's unit count unless it left early; 0: none."""
+        return max((hop.last_unit for hop in self.hops), default=0)
 
     def expired(self, now: float) -> bool:
         """Tell whether the item's lifespan has passed."""

@@ -7,7 +7,10 @@ import math
 import pickle
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from pamdi_ros.fleet import Exit, Fleet, Link, parse_fleet
+from pamdi_ros.fleet.build import flops_within
 import pytest
 
 
@@ -65,8 +68,42 @@ def test_deadline_and_lifespan_come_from_source_class_default_in_that_order(flee
 
 def test_models_give_the_mapping_that_builds_them(fleet: Fleet, good: dict[str, Any]) -> None:
     assert fleet.model_of('camera').exits[0] == Exit(unit=6, accuracy=0.5, threshold=0.9)
+    good['models']['resnet50']['exits'][0]['threshold'] = 1
+    threshold = parse_fleet(good).model_of('camera').exits[0].threshold
+    assert isinstance(threshold, float)  # a message's field takes nothing else
+    good['models']['resnet50']['exits'][0]['threshold'] = 0.9
     for name, entry in good['models'].items():
-        assert fleet.models[name].as_mapping() == {'weights': 'seed:0'} | entry
+        # 8 ms on robot1, the only worker of declared speed: 8 ms per GFLOP
+        added = {'weights': 'seed:0', 'unit_flops': 1_000_000_000}
+        assert fleet.models[name].as_mapping() == added | entry
+
+
+def test_the_slowest_declared_worker_bounds_the_units(good: dict[str, Any]) -> None:
+    good['workers']['robot2'] = {'ms_per_gflop': 20}
+    good['policy_parameters'] = {'quantum_s': 0.004}
+    assert parse_fleet(good).models['gpt2'].unit_flops == 200_000_000
+    del good['policy_parameters']
+    assert parse_fleet(good).models['gpt2'].unit_flops == 400_000_000
+    good['workers'] = {name: {} for name in good['workers']}
+    spec = parse_fleet(good).models['gpt2']
+    assert spec.unit_flops is None
+    assert 'unit_flops' not in spec.as_mapping()
+
+
+def test_nearly_equal_speeds_give_the_same_units() -> None:
+    assert flops_within(0.008, [4e-12, None, 2e-11]) == 400_000_000
+    assert flops_within(0.008, [1.93e-11]) == flops_within(0.008, [1.91e-11]) == 410_000_000
+    assert flops_within(0.0, [1e-12]) == 1
+    assert flops_within(0.008, [None]) is None
+    assert flops_within(0.008, [5e-324]) is None
+
+
+@given(st.floats(0, 1e9), st.floats(1e-30, 1e9))
+def test_a_unit_of_that_size_is_within_the_quantum(quantum_s: float, speed: float) -> None:
+    flops = flops_within(quantum_s, [speed])
+    assert flops is not None
+    assert flops == 1 or flops * speed <= quantum_s * 1.001
+    assert (flops * 1.11 + 1) * speed >= quantum_s * 0.999
 
 
 def test_gpt2_without_tokens_has_the_default(good: dict[str, Any]) -> None:

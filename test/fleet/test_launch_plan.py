@@ -9,6 +9,7 @@ from typing import Any
 from pamdi_ros.fleet import Fleet, fleet_nodes, FleetError, parse_fleet, resolve_topic
 from pamdi_ros.fleet import launch_plan as module
 from pamdi_ros.fleet.launch_plan import DDS_PROFILE_VARIABLES, ros_arguments
+from pamdi_ros.fleet.planning_threads import VARIABLE
 import pytest
 
 
@@ -43,6 +44,20 @@ def test_an_allocator_and_an_executor_for_each_worker(
         'torch_threads': 1,
     }
     assert 'worker' not in nodes[0].parameters
+
+
+def test_the_monitor_is_started_where_asked_with_its_parameters(fleet: Fleet) -> None:
+    asked = {'fleet_file': '/a/fleet.yaml', 'environ': {}, 'monitor': True}
+    *others, monitor = fleet_nodes(fleet, **asked)
+    assert others == list(fleet_nodes(fleet, fleet_file='/a/fleet.yaml', environ={}))
+    assert (monitor.executable, monitor.name, monitor.namespace) == (
+        'monitor_node',
+        'monitor',
+        '/warehouse',
+    )
+    assert set(monitor.parameters) == {'fleet_file', 'fleet_namespace', 'autostart'}
+    *_, monitor = fleet_nodes(fleet, **asked, monitor_parameters='/a/limits.yaml')
+    assert monitor.arguments[-3:] == ('--ros-args', '--params-file', '/a/limits.yaml')
 
 
 @pytest.mark.parametrize(('workers', 'cores', 'threads'), [(1, 8, 0), (2, 8, 4), (3, 2, 1)])
@@ -104,7 +119,17 @@ def test_the_dds_profile_yields_to_the_users(
 ) -> None:
     expected = dict.fromkeys(DDS_PROFILE_VARIABLES, profile) if ours else {}
     for node in fleet_nodes(fleet, fleet_file='f', environ=environ):
-        assert node.environment == expected
+        assert {k: v for k, v in node.environment.items() if k != VARIABLE} == expected
+
+
+@pytest.mark.parametrize(('environ', 'threads'), [({}, '1'), ({VARIABLE: '4'}, None)])
+def test_the_allocator_alone_plans_on_one_thread(
+    fleet: Fleet, environ: dict[str, str], threads: str | None
+) -> None:
+    allocator, *executors = fleet_nodes(fleet, fleet_file='f', environ=environ)
+    assert allocator.environment.get(VARIABLE) == threads
+    assert executors
+    assert not any(VARIABLE in node.environment for node in executors)
 
 
 def test_topics_resolve_under_fleet_and_worker(fleet: Fleet) -> None:

@@ -65,10 +65,10 @@ def test_one_worker_without_a_bound_is_enough(good: dict[str, Any]) -> None:
     assert check_memory(fleet, {'resnet50': Sizes((900,))}) == ()
 
 
-@pytest.mark.parametrize(('unit', 'count'), [(1, 0), (2, 1)])
-def test_units_behind_the_first_exit_need_no_place(
-    good: dict[str, Any], unit: int, count: int
+@pytest.mark.parametrize(('weights_mb', 'count'), [((5, 15), 0), ((5, 30), 1)])
+def test_units_behind_an_exit_need_a_place(
+    good: dict[str, Any], weights_mb: tuple[int, ...], count: int
 ) -> None:
     fleet_with(good, 20, 20, 20)
-    good['models']['resnet50']['exits'] = [{'unit': unit, 'accuracy': 0.5}]
-    assert len(check_memory(parse_fleet(good), {'resnet50': Sizes((5, 30))})) == count
+    good['models']['resnet50']['exits'] = [{'unit': 1, 'accuracy': 0.5}]
+    assert len(check_memory(parse_fleet(good), {'resnet50': Sizes(weights_mb)})) == count

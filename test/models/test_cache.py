@@ -15,9 +15,12 @@ import pytest
 
 REQUEST = read_request({'zoo': 'resnet56', 'arguments': {'blocks': 1}})
 ENTRY = {
-    'tracer': 'fx', 'cuts': [1], 'digest': 'd', 'narrow_at': None, 'categories': [],
+    'tracer': 'fx', 'digest': 'd', 'categories': [],
     'stored': {}, 'tensors': {'w': ['weights.safetensors', 'w', 'float32']},
-    'table': {'model': 'm', 'units': [], 'output_bytes': 4},
+    'outline': {
+        'tensors': [], 'storages': [], 'constants': [], 'operations': [], 'output_constants': [],
+        'output_bytes': 4, 'tails': [],
+    },
 }  # fmt: skip
 
 
@@ -55,7 +58,7 @@ def test_a_failed_build_leaves_nothing_and_may_be_tried_again(tmp_path: Path) ->
 def test_a_damaged_entry_names_what_to_delete(tmp_path: Path) -> None:
     directory = cache_root(tmp_path) / REQUEST.key()
     directory.mkdir(parents=True)
-    (directory / ENTRY_FILE).write_text('{"cuts": 1')
+    (directory / ENTRY_FILE).write_text('{"tracer": 1')
 
     with pytest.raises(ModelError, match=r'damaged.*Delete'):
         obtain(REQUEST, tmp_path, lambda *_: None)

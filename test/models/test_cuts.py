@@ -37,12 +37,21 @@ def test_a_large_unit_is_split_where_fewest_bytes_cross() -> None:
     assert choose_cuts(places(*rows), 191) == (2, 4)
 
 
+def test_units_may_be_wanted_smaller_than_the_models_share() -> None:
+    rows = [(20, 10, 1), (22, 60, 1), (24, 10, 1), (27, 40, 2), (30, 50, 3), (500, 10, 1)]
+
+    assert choose_cuts(places(*rows), 1000) == (1, 3, 5, 6)
+    assert choose_cuts(places(*rows), 1000, 10**6) == (1, 3, 5, 6)
+    assert choose_cuts(places(*rows), 1000, 3) == (1, 2, 3, 4, 5, 6)
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(1, 99), st.integers(1, 3)), max_size=40),
     st.integers(0, 9),
+    st.none() | st.integers(1, 60),
 )
 def test_no_unit_is_larger_than_the_limit_where_a_cut_could_prevent_it(
-    rows: list[tuple[int, int, int]], rest: int
+    rows: list[tuple[int, int, int]], rest: int, unit_flops: int | None
 ) -> None:
     flops = 0
     positions = []
@@ -50,13 +59,13 @@ def test_no_unit_is_larger_than_the_limit_where_a_cut_could_prevent_it(
         flops += work
         positions.append(Position(index=index, flops=flops, boundary_bytes=size, tensors=tensors))
     total = flops + rest
-    cuts = choose_cuts(positions, total)
+    cuts = choose_cuts(positions, total, unit_flops)
+    limit = min(total * LARGEST_SHARE, unit_flops or total)
 
     by_index = {p.index: p for p in positions}
     assert list(cuts) == sorted(set(cuts)) and set(cuts) <= set(by_index)
     ends = [0, *(by_index[cut].flops for cut in cuts), total]
     for first, last in pairwise(ends):
-        if last - first > total * LARGEST_SHARE:
+        if last - first > limit:
             finest = sorted({first, last, *(p.flops for p in positions if first < p.flops < last)})
-            largest = max(b - a for a, b in pairwise(finest))
-            assert largest == last - first or len(finest) == 2 or largest > total * LARGEST_SHARE
+            assert len(finest) == 2

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+import gc
 from itertools import pairwise
 import warnings
+import weakref
 
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
@@ -93,6 +95,19 @@ def test_a_partition_holds_only_its_weights(model: Model) -> None:
         assert sum(reachable.values()) == model.table.weight_bytes(first, last)
 
 
+def test_weights_go_with_the_last_reference_to_their_partition(model: Model) -> None:
+    partition = model.partition(0, model.unit_count)
+    partition(*model.example_inputs())
+    weights = [weakref.ref(tensor) for tensor in partition.tensors]
+    gc.disable()  # it comes round too seldom: a worker would exceed its memory after a switch
+    try:
+        del partition
+        assert weights
+        assert not [weight for weight in weights if weight() is not None]
+    finally:
+        gc.enable()
+
+
 def test_nothing_given_changes_and_read_only_or_odd_memory_is_fine(model: Model) -> None:
     tensors = model.example_inputs()
     for index in range(model.unit_count):
@@ -142,3 +157,14 @@ def test_a_partition_carries_no_gradient(get_model: GetModel) -> None:
     (output,) = model.partition(0, 3)(*model.example_inputs())
 
     assert not output.requires_grad
+
+
+def test_tied_weights_are_held_once_by_the_partitions_of_a_worker(get_model: GetModel) -> None:
+    model = get_model(SPECS['gpt2'])
+    count = model.unit_count
+    first, last = model.partition(0, 1), model.partition(count - 1, count)
+    shared = {id(tensor) for tensor in first.tensors} & {id(tensor) for tensor in last.tensors}
+    assert len(shared) == 1  # the words: read at the start, compared with at the end
+    assert first.weight_bytes + last.weight_bytes > model.table.weight_bytes(0, 1) > 0
+    del first, last
+    assert model.partition(0, 1).weight_bytes == model.table.weight_bytes(0, 1)

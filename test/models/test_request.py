@@ -39,6 +39,9 @@ def test_reads_what_shapes_the_graph_and_ignores_the_rest() -> None:
         ({'weights': 'gone.safetensors'}, 'weights'),
         ({'weights': 'folder/model.bin'}, 'weights'),
         ({'weights': 5}, 'weights'),
+        ({'unit_flops': 0}, 'unit_flops'),
+        ({'unit_flops': True}, 'unit_flops'),
+        ({'unit_flops': 1e9}, 'unit_flops'),
         ({'arguments': [1]}, 'arguments'),
         ({'arguments': {'a': object()}}, 'arguments'),
     ],
@@ -79,6 +82,14 @@ def test_the_key_follows_what_shapes_a_build(tmp_path: Path) -> None:
     keys.append(read_request(specs[-1]).key())
 
     assert len(set(keys)) == len(keys)
+
+
+def test_one_build_serves_every_size_of_units() -> None:
+    finer = read_request({**GOOD, 'unit_flops': 10**8})
+
+    assert finer.unit_flops == 10**8
+    assert read_request(json.loads(finer.to_json())) == finer
+    assert finer.key() == read_request(GOOD).key()
 
 
 def test_the_key_follows_a_factorys_source(

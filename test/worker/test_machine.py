@@ -1,260 +1,366 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state machine's decisions, one by one."""
+"""The machine as a whole: assignments, opening and closing, expiry, beacons, priorities."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from pamdi_ros.fleet import Fleet
-from pamdi_ros.worker import End, Outcome, Plan, Send, Status, Worker
+from pamdi_ros.fleet import Fleet, PolicyParameters
+from pamdi_ros.worker import Credit, End, ModelProfile, Status, Worker
+from pamdi_ros.worker.machine import TICK_S
 import pytest
-from worker.cases import foreign, item, make_plan
+from worker.cases import (
+    ack,
+    beacon,
+    compute_all,
+    done,
+    ends,
+    EVERYTHING,
+    foreign,
+    frames,
+    free_plan,
+    item,
+    make_fleet,
+    make_plan,
+    run,
+    started,
+)
 
 Make = Callable[..., Worker]
-ANSWER = Outcome(payload='answer', compute_s=0.01)
+ROUTE = make_plan(1, (('a', 0, 1), ('b', 1, 4)), (('b', 0, 4),), 'static_chain')
+ALONE = free_plan(holders='a')
 
 
-def test_an_item_is_prepared_and_run_at_home_then_sent_on(make_worker: Make) -> None:
-    home = make_worker('a')
-    assert home.item_arrived(item(home, 'camera', 1.0), 1.0) == []
-    work, commands = home.next_work(1.25)
-    assert commands == []
-    assert work is not None
-    assert (work.first, work.last, work.answers, work.task.raw) == (0, 1, False, True)
-    done = Outcome(payload=('x',), payload_bytes=8, compute_s=0.5)
-    (send,) = home.work_done(work, done, 1.75)
-    assert isinstance(send, Send)
-    assert (send.worker, send.task.next_unit, send.task.payload) == ('b', 1, ('x',))
-    assert send.task.epoch == 1
-    (hop,) = send.task.hops
-    assert (hop.worker, hop.first_unit, hop.last_unit) == ('a', 0, 1)
-    assert (hop.queue_s, hop.compute_s, hop.bytes_in) == (0.25, 0.5, 0)
-
-
-def test_an_item_whose_units_run_elsewhere_is_still_prepared_at_home(make_worker: Make) -> None:
-    away = make_plan(1, camera=(('b', 0, 4),), map_=(('b', 0, 4),))
-    home = make_worker('a', away)
-    home.item_arrived(item(home, 'camera', 0.0), 0.0)
-    work, _ = home.next_work(0.0)
-    assert work is not None
-    assert (work.first, work.last, work.answers) == (0, 0, False)
-    (send,) = home.work_done(work, Outcome(payload=('x',)), 0.1)
-    assert isinstance(send, Send)
-    assert (send.worker, send.task.next_unit) == ('b', 0)
-
-
-def test_the_last_worker_answers_and_the_answer_ends_the_item_at_home(make_worker: Make) -> None:
-    home, last = make_worker('a'), make_worker('c')
-    accepted = item(home, 'camera', 0.0)
-    home.item_arrived(accepted, 0.0)
-    home.next_work(0.0)
-    last.task_received(foreign(key=accepted.key, next_unit=3), 0.1)
-    work, _ = last.next_work(0.1)
-    assert work is not None
-    assert (work.first, work.last, work.answers) == (3, 4, True)
-    (send,) = last.work_done(work, ANSWER, 0.2)
-    assert isinstance(send, Send)
-    assert (send.worker, send.task.next_unit) == ('a', 4)
-    (end,) = home.task_received(send.task, 0.5)
-    assert isinstance(end, End)
-    assert (end.status, end.reason, end.latency_s) == (Status.RESULT, '', 0.5)
-    assert end.task.payload == 'answer'
-    assert home.ledger.counts['camera'].results == 1
-    assert home.task_received(send.task, 0.6) == []  # the same answer again
-    assert home.drops['late_answer'] == 1
-    assert home.ledger.counts['camera'].results == 1
-
-
-def test_urgent_work_goes_first_whatever_came_first(make_worker: Make) -> None:
-    worker = make_worker('b')
-    worker.item_arrived(item(worker, 'map', 0.0), 0.0)
-    worker.task_received(foreign(), 0.1)
-    order = [worker.next_work(0.2)[0], worker.next_work(0.2)[0], worker.next_work(0.2)[0]]
-    assert [work and work.task.key.source for work in order] == ['camera', 'map', None]
-
-
-def test_the_newest_frames_are_kept_when_the_queue_is_full(make_worker: Make) -> None:
-    home = make_worker('a')
-    ends = [home.item_arrived(item(home, 'camera', t), t) for t in (0.0, 0.1, 0.2)]
-    assert ends[:2] == [[], []]
-    (end,) = ends[2]
-    assert isinstance(end, End)
-    assert (end.status, end.task.key.seq) == (Status.REFUSED, 1)
-    assert end.reason.startswith('queue_full: ')
-    assert home.ledger.counts['camera'].dropped == {'queue_full': 1}
-
-
-def test_a_task_that_gives_way_elsewhere_is_reported_home(make_worker: Make) -> None:
-    worker = make_worker('b')
-    commands = [worker.task_received(foreign(seq=seq, arrived_s=seq), 0.0) for seq in (1, 2, 3)]
-    (send,) = commands[2]
-    assert isinstance(send, Send)
-    assert (send.worker, send.task.status, send.task.key.seq) == ('a', Status.REFUSED, 1)
-    assert worker.drops == {'queue_full': 1}
-    home = make_worker('a')
-    home.ledger.accept('camera')
-    home.item_arrived(item(home, 'camera', 0.0), 0.0)
-    (end,) = home.task_received(replace(send.task, key=send.task.key._replace(seq=2)), 0.1)
-    assert isinstance(end, End)
-    assert end.status is Status.REFUSED
-
-
-def test_items_expire_at_home_even_when_their_task_is_lost(make_worker: Make) -> None:
-    home = make_worker('a')
-    home.item_arrived(item(home, 'camera', 0.0), 0.0)
-    home.next_work(0.0)
-    assert home.tick(0.99) == []
-    (end,) = home.tick(1.0)
-    assert isinstance(end, End)
-    assert (end.status, end.latency_s) == (Status.EXPIRED, 1.0)
-    assert 'lifespan of 1 s' in end.reason
-    assert home.tick(2.0) == []
-    assert len(home.ledger) == 0
-
-
-def test_a_task_that_expired_while_it_waited_is_not_run(make_worker: Make) -> None:
-    worker = make_worker('b')
-    worker.task_received(foreign(), 0.0)
-    work, commands = worker.next_work(1.0)
-    assert work is None
-    (send,) = commands
-    assert isinstance(send, Send)
-    assert send.task.status is Status.EXPIRED
-    assert worker.drops == {'expired': 1}
-
-
-def test_failed_work_fails_the_item_with_its_reason(make_worker: Make) -> None:
-    home = make_worker('a')
-    home.item_arrived(item(home, 'camera', 0.0), 0.0)
-    work, _ = home.next_work(0.0)
-    assert work is not None
-    (end,) = home.work_failed(work, 'bad_image: 0 x 0', 0.1)
-    assert isinstance(end, End)
-    assert (end.status, end.reason) == (Status.FAILED, 'bad_image: 0 x 0')
-    assert home.ledger.counts['camera'].dropped == {'bad_image': 1}
-
-
-def test_without_a_route_an_item_fails_and_says_why(make_worker: Make) -> None:
-    home = make_worker('a', make_plan(1, camera=(), map_=(('b', 0, 4),)))
-    (end,) = home.item_arrived(item(home, 'camera', 0.0), 0.0)
-    assert isinstance(end, End)
-    assert (end.status, end.reason) == (Status.FAILED, 'no_route: no memory')
-
-
-def test_a_silent_peer_fails_items_at_once(make_worker: Make) -> None:
-    home = make_worker('a')
-    home.peer_heard('b', 0.0)
-    home.item_arrived(item(home, 'camera', 5.0), 5.0)
-    work, _ = home.next_work(5.0)
-    assert work is not None
-    (end,) = home.work_done(work, Outcome(payload=()), 5.1)
-    assert isinstance(end, End)
-    assert end.reason == 'worker_lost: b has not been heard for 5.1 s'
-
-
-def test_tasks_wait_for_the_partition_and_the_assignment(fleet: Fleet, plan: Plan) -> None:
-    worker = Worker('b', fleet, incarnation=1)
-    assert worker.task_received(foreign(), 0.0) == []
-    assert worker.next_work(0.0) == (None, [])
-    worker.assigned(plan, 0.1)
-    assert worker.next_work(0.1) == (None, [])
-    worker.holding(plan.partitions('b'), 0.2)
-    work, _ = worker.next_work(0.2)
-    assert work is not None
-    assert work.task.key == foreign().key
-
-
-def test_a_new_epoch_sends_what_waits_where_it_belongs_now(make_worker: Make) -> None:
-    worker = make_worker('b')
-    worker.task_received(foreign(), 0.0)
-    moved = make_plan(2, camera=(('a', 0, 1), ('c', 1, 4)), map_=(('b', 0, 4),))
-    (send,) = worker.assigned(moved, 0.1)
-    assert isinstance(send, Send)
-    assert (send.worker, send.task.next_unit, send.task.epoch) == ('c', 1, 2)
-    assert worker.assigned(make_plan(1, (), ()), 0.2) == []
+def test_an_older_assignment_changes_nothing_and_is_counted(make_worker: Make) -> None:
+    worker = make_worker('b', replace(ROUTE, epoch=2))
+    assert worker.assigned(ROUTE, 0.1) == []
     assert worker.plan.epoch == 2
+    assert worker.drops == {'stale_assignment': 1}
+    worker.assigned(replace(ROUTE, epoch=2), 0.2)  # the same again is usual
     assert worker.drops == {'stale_assignment': 1}
 
 
-def test_another_pass_starts_over_where_unit_0_is(make_worker: Make) -> None:
-    last = make_worker('c')
-    text = replace(last.fleet.models['net'], tokens=8, max_new_tokens=2)
-    last.fleet = replace(last.fleet, models={'net': text})
-    last.task_received(foreign(next_unit=3, passes_left=2, tokens=(1,)), 0.0)
-    work, _ = last.next_work(0.0)
-    assert work is not None
-    outcome = Outcome(payload=('ids',), tokens=(1, 2), next_pass=True)
-    (send,) = last.work_done(work, outcome, 0.1)
-    assert isinstance(send, Send)
-    assert (send.worker, send.task.next_unit, send.task.passes_left) == ('a', 0, 1)
-    assert send.task.tokens == (1, 2)
+def test_a_plan_brings_its_policy(fleet: Fleet) -> None:
+    worker = started('a', fleet, replace(ALONE, policy=''), policy='local')
+    for source, now in (('log', 0.0), ('camera', 0.001)):
+        worker.item_arrived(item(worker, source, now), now)
+    assert run(worker, 0.01).task.key.source == 'log'
+    worker = started('a', fleet, ALONE, policy='local')
+    for source, now in (('log', 0.0), ('camera', 0.001)):
+        worker.item_arrived(item(worker, source, now), now)
+    assert run(worker, 0.01).task.key.source == 'camera'
 
 
-@pytest.mark.parametrize(
-    ('changes', 'word', 'told'),
-    [
-        ({'key': foreign().key._replace(source='radar')}, 'unknown_source', False),
-        ({'home': 'b'}, 'wrong_home', False),
-        ({'key': foreign().key._replace(incarnation=0)}, 'bad_item', False),
-        ({'model': 'other'}, 'unknown_model', True),
-        ({'priority_class': 'urgent'}, 'unknown_class', True),
-        ({'epoch': 0}, 'stale_epoch', True),
-        ({'next_unit': 5}, 'unknown_unit', True),
-        ({'passes_left': 0}, 'bad_pass', True),
-        ({'passes_left': 2}, 'bad_pass', True),
-    ],
-)
-def test_a_task_that_makes_no_sense_is_counted_and_its_home_told(
-    make_worker: Make, changes: dict[str, object], word: str, told: bool
-) -> None:
-    worker = make_worker('b')
-    commands = worker.task_received(replace(foreign(), **changes), 0.0)  # type: ignore[arg-type]
-    assert worker.drops == {word: 1}
-    assert worker.complaints[0].startswith(f'{word}: ')
-    assert len(commands) == told
-    for command in commands:
-        assert isinstance(command, Send)
-        assert (command.worker, command.task.status) == ('a', Status.FAILED)
-    assert worker.next_work(0.0) == (None, [])
+CHANGED = {'camera': 'background', 'map': 'background', 'log': 'critical'}
 
 
-def test_tasks_of_an_earlier_known_epoch_are_served(make_worker: Make) -> None:
-    worker = make_worker('b')
-    worker.assigned(replace(worker.plan, epoch=5), 0.0)
-    assert worker.task_received(foreign(epoch=1), 0.1) == []
-    assert worker.next_work(0.1)[0] is not None
+def test_a_priority_change_reorders_what_waits_at_once(fleet: Fleet) -> None:
+    home = started('a', fleet, ALONE)
+    for source in ('log', 'camera'):
+        home.item_arrived(item(home, source, 0.0), 0.0)
+    home.assigned(free_plan(2, 'a', CHANGED), 0.1)
+    assert home.queue_lengths == (1, 1)
+    assert run(home, 0.1).task.key.source == 'log'
 
 
-def test_an_answer_for_an_earlier_run_of_the_home_is_not_taken(make_worker: Make) -> None:
-    home = make_worker('a', incarnation=8)
-    assert home.task_received(foreign(next_unit=4), 0.0) == []
-    assert home.drops == {'not_my_item': 1}
+def test_a_priority_change_lets_a_waiting_task_overtake_the_running_one(fleet: Fleet) -> None:
+    home = started('a', fleet, ALONE)
+    for source in ('log', 'camera'):
+        home.item_arrived(item(home, source, 0.0), 0.0)
+    work = run(home, 0.0)
+    assert work.task.key.source == 'camera'
+    home.assigned(free_plan(2, 'a', CHANGED), 0.01)
+    done(home, work, 0.02)
+    assert run(home, 0.02).task.key.source == 'log'
 
 
-def test_the_backlog_is_what_was_measured_times_what_waits(make_worker: Make) -> None:
-    worker = make_worker('b')
-    worker.task_received(foreign(seq=1), 0.0)
-    work, _ = worker.next_work(0.0)
-    assert work is not None
-    worker.work_done(work, Outcome(payload=(), compute_s=0.25), 0.1)
-    worker.task_received(foreign(seq=2), 0.2)
-    worker.task_received(foreign(seq=3), 0.2)
-    assert worker.backlog_s() == (0.5, 0.0)
+def test_a_priority_change_reorders_what_leaves_at_once(fleet: Fleet) -> None:
+    # the routes send everything to b; large tensors, so that most pieces still wait here
+    plan = make_plan(1, (('b', 0, 4),), (('b', 0, 4),), 'static_chain', (('b', 0, 4),))
+    home = started('a', fleet, plan)
+    for source in ('camera', 'log'):
+        home.item_arrived(item(home, source, 0.0, payload_bytes=250_000), 0.0)
+    sent = frames(home, 0.0)
+    assert [frame.task.key.source for frame in sent] == ['camera'] * 3
+    sources = {
+        name: replace(source, priority_class=CHANGED[name])
+        for name, source in plan.sources.items()
+    }
+    home.assigned(replace(plan, epoch=2, sources=sources), 0.001)
+    home.control_received('b', [Credit(sent[0].transfer, 0)], 0.004)  # room for one more piece
+    assert [frame.task.key.source for frame in frames(home, 0.004)] == ['log']
 
 
-def test_a_stay_that_outlasts_the_workers_closing_still_ends_its_item(make_worker: Make) -> None:
-    home = make_worker('a')
+def test_a_priority_change_counts_for_the_next_item(fleet: Fleet) -> None:
+    home = started('a', fleet, ALONE)
+    home.assigned(free_plan(2, 'a', CHANGED), 0.0)
+    for source in ('camera', 'log'):  # made with the class of the fleet file
+        home.item_arrived(item(home, source, 0.1), 0.1)
+    assert home.queue_lengths == (1, 1)
+    assert run(home, 0.1).task.key.source == 'log'
+
+
+def test_a_priority_change_counts_for_tasks_that_were_on_the_way(fleet: Fleet) -> None:
+    worker = started('c', fleet, free_plan(2, 'c', CHANGED))
+    worker.task_received(foreign('camera', epoch=1), 'a', 5, 0.0)
+    worker.task_received(foreign('log', epoch=1), 'a', 6, 0.0)
+    assert run(worker, 0.0).task.key.source == 'log'
+
+
+def test_items_expire_at_home_even_when_their_task_is_lost(make_worker: Make) -> None:
+    home = make_worker('a', ROUTE)
     home.item_arrived(item(home, 'camera', 0.0), 0.0)
-    away = make_worker('b')
-    away.task_received(foreign(), 0.0)
-    work, _ = away.next_work(0.0)
-    assert work is not None
-    away.closed(0.1)
-    (send,) = away.work_done(work, Outcome(payload=()), 0.2)
-    assert isinstance(send, Send)
-    assert (send.worker, send.task.status) == ('a', Status.FAILED)
-    assert send.task.reason.startswith('worker_stopped: ')
-    assert away.opened(0.3) == []
-    assert away.task_received(foreign(seq=2), 0.4) == []
-    assert away.next_work(0.4)[0] is not None
+    compute_all(home, 0.0)
+    (frame,) = frames(home, 0.0)
+    home.control_received('b', [ack(frame)], 0.01)
+    assert ends(home.tick(0.99)) == []
+    (end,) = ends(home.tick(1.0))
+    assert (end.status, end.latency_s) == (Status.EXPIRED, 1.0)
+    assert 'lifespan of 1 s' in end.reason
+    assert ends(home.tick(2.0)) == []
+    assert len(home.ledger) == 0
+    assert home.retained_bytes == 0
+
+
+@pytest.mark.parametrize('place', ['queue', 'parked', 'egress', 'custody'])
+def test_a_lifespan_ends_an_item_wherever_it_is_once(fleet: Fleet, place: str) -> None:
+    holders = {'queue': 'a', 'parked': 'b', 'egress': 'b', 'custody': 'b'}[place]
+    home = started('a', fleet, free_plan(holders=holders))
+    if place in ('egress', 'custody'):
+        home.beacon_heard(beacon('b'), 0.0)
+    home.item_arrived(item(home, 'camera', 0.0), 0.0)
+    if place == 'custody':
+        (frame,) = frames(home, 0.0)
+        home.control_received('b', [ack(frame)], 0.01)
+    (end,) = ends(home.tick(1.0))
+    assert end.status is Status.EXPIRED
+    assert (home.waiting, home.retained_bytes, len(home.ledger)) == (0, 0, 0)
+    assert frames(home, 1.0) == []
+    assert home.next_work(1.0) == (None, [])
+    assert home.drops == {}
+    assert home.ledger.counts['camera'].dropped == {'expired': 1}
+
+
+def test_a_peers_task_that_expires_while_it_waits_is_told_home_once(fleet: Fleet) -> None:
+    worker = started('c', fleet, free_plan())
+    worker.task_received(foreign(), 'a', 5, 0.0)
+    assert ends(worker.tick(1.0)) == []
+    (frame,) = frames(worker, 1.0)
+    assert (frame.worker, frame.task.status, frame.task.payload) == ('a', Status.EXPIRED, None)
+    worker.tick(1.1)
+    assert worker.drops == {'expired': 1}
+    assert worker.next_work(1.1) == (None, [])
+
+
+def test_an_answer_after_the_deadline_is_a_result_and_counted_late(fleet: Fleet) -> None:
+    home = started('a', fleet, ALONE)
+    for number, deadline_s in ((1, 0.5), (2, 0.7)):
+        home.item_arrived(item(home, 'camera', 0.1 * number, deadline_s=deadline_s), 0.2)
+    (first, second) = ends(compute_all(home, 0.7))  # 0.6 s and 0.5 s after they arrived
+    assert (first.status, second.status) == (Status.RESULT, Status.RESULT)
+    counts = home.ledger.counts['camera']
+    assert (counts.results, counts.late) == (2, 1)
+
+
+def test_an_item_whose_message_cannot_be_used_ends_at_once(fleet: Fleet) -> None:
+    home = started('a', fleet, ALONE)
+    (end,) = ends(home.item_unusable(item(home, 'camera', 0.0), 'bad_image: 0 x 0', 0.0))
+    assert (end.status, end.reason) == (Status.FAILED, 'bad_image: 0 x 0')
+    counts = home.ledger.counts['camera']
+    assert (counts.accepted, counts.dropped) == (1, {'bad_image': 1})
+
+
+def test_a_worker_that_ceases_to_serve_ends_all_it_has(make_worker: Make) -> None:
+    worker = make_worker('b', ROUTE)
+    mine = item(worker, 'map', 0.0)
+    worker.item_arrived(mine, 0.0)
+    worker.task_received(foreign(), 'a', 5, 0.0)
+    worker.task_received(foreign(seq=2, epoch=99), 'a', 6, 0.0)  # parked
+    (end,) = ends(worker.closed(0.1))
+    assert (end.task.key, end.status) == (mine.key, Status.FAILED)
+    told = frames(worker, 0.1)
+    assert sorted(frame.task.key.seq for frame in told) == [1, 2]
+    assert {frame.task.reason.split(':')[0] for frame in told} == {'worker_stopped'}
+    assert ends(worker.closed(0.2)) == []
+    assert worker.next_work(0.2) == (None, [])
+    assert not worker.beacon(0.2).serving
+
+
+def test_an_item_that_comes_to_a_closed_home_ends_at_once(make_worker: Make) -> None:
+    home = make_worker('a', ROUTE)
+    home.closed(0.0)
+    (end,) = ends(home.item_arrived(item(home, 'camera', 0.1), 0.1))
+    assert end.reason.startswith('worker_stopped: ')
+    home.opened(0.2)
+    assert home.item_arrived(item(home, 'camera', 0.2), 0.2) == []
+    assert run(home, 0.2).task.key.seq == 2
+
+
+def test_items_of_a_crashed_run_end_once_when_the_home_serves_again(fleet: Fleet) -> None:
+    before = started('a', fleet, ALONE)
+    before.item_arrived(item(before, 'camera', 1.0), 1.0)
+    before.item_arrived(item(before, 'log', 1.5), 1.5)
+    home = Worker('a', fleet, incarnation=8, lost=before.ledger.items())
+    home.assigned(ALONE, 2.0)
+    lost = ends(home.opened(2.0))
+    assert [end.task.key.source for end in lost] == ['camera', 'log']
+    assert {(end.status, end.reason.split(':')[0]) for end in lost} == {
+        (Status.FAILED, 'home_lost')
+    }
+    assert [end.latency_s for end in lost] == [1.0, 0.5]
+    home.closed(3.0)
+    assert ends(home.opened(4.0)) == []
+
+
+def test_a_restarted_home_numbers_anew_and_does_not_take_answers_to_earlier_items(
+    fleet: Fleet,
+) -> None:
+    home = started('a', fleet, ALONE, incarnation=8)
+    home.item_arrived(item(home, 'camera', 0.0), 0.0)
+    assert ends(home.task_received(foreign(next_unit=4), 'b', 5, 0.1)) == []
+    assert home.ledger.in_flight('camera') == 1
+
+
+def test_the_beacon_says_what_waits_runs_and_is_held(fleet: Fleet) -> None:
+    home = started('a', fleet, ALONE)
+    for source in ('camera', 'log', 'log'):
+        home.item_arrived(item(home, source, 0.0), 0.0)
+    run(home, 0.0)
+    said = home.beacon(0.005)
+    assert (said.worker, said.incarnation, said.epoch, said.serving) == ('a', 7, 1, True)
+    assert said.held == EVERYTHING
+    assert said.backlog_s == pytest.approx((0.075, 0.16))
+    assert said.queue_lengths == (1, 2)
+    assert said.model_s == {'net': pytest.approx(0.08)}
+
+
+def test_the_worker_wants_to_be_woken_for_its_answers_timeout_and_its_tick(fleet: Fleet) -> None:
+    home = started('a', fleet, free_plan(), parameters=PolicyParameters(answer_timeout_s=0.004))
+    home.tick(1.0)
+    assert home.wake_s(1.0) == 1.0 + TICK_S
+    home.beacon_heard(beacon('b'), 1.0)
+    home.item_arrived(item(home, 'log', 1.0), 1.0)
+    assert home.wake_s(1.0) == pytest.approx(1.006)  # and the round trip of 2 ms
+    assert home.wake_s(5.0) == 5.0  # what is overdue is due now
+
+
+def test_its_own_beacon_does_not_make_a_worker_its_own_peer(fleet: Fleet) -> None:
+    home = started('a', fleet, free_plan())
+    assert home.beacon_heard(home.beacon(0.0), 0.0) == []
+    home.tick(9.0)
+    assert not home._peers.lost('a')
+
+
+def test_a_peer_silent_for_longer_than_the_lease_is_lost(fleet: Fleet) -> None:
+    home = started('a', fleet, free_plan())
+    home.beacon_heard(beacon('b'), 1.0)
+    home.tick(1.25)
+    assert not home._peers.lost('b')
+    home.tick(1.5)
+    assert home._peers.lost('b')
+    assert not home._peers.lost('c')
+
+
+def test_the_lease_is_a_parameter() -> None:
+    home = started('a', make_fleet(policy_parameters={'lease_s': 1.0}), free_plan())
+    home.beacon_heard(beacon('b'), 0.0)
+    home.tick(0.9)
+    assert not home._peers.lost('b')
+
+
+def test_drops_of_a_message_that_nobody_can_be_told_about_are_logged(fleet: Fleet) -> None:
+    home = started('a', fleet, ALONE)
+    assert home.rejected('bad_message: 3 bytes') == []
+    assert home.drops == {'bad_message': 1}
+    assert home.take_complaints() == ['bad_message: 3 bytes']
+
+
+def test_a_driver_that_cannot_send_a_task_sees_it_go_elsewhere(fleet: Fleet) -> None:
+    home = started('a', fleet, free_plan(holders='bc'))
+    for peer in 'bc':
+        home.beacon_heard(beacon(peer), 0.0)
+    home.item_arrived(item(home, 'camera', 0.0), 0.0)
+    (frame,) = frames(home, 0.0)
+    assert ends(home.not_sent(frame, 'no_contact: b has no subscription', 0.0)) == []
+    assert [frame.worker for frame in frames(home, 0.0)] == ['c']
+
+
+def test_a_driver_that_can_send_to_nobody_does_not_loop(fleet: Fleet) -> None:
+    home = started('a', fleet, free_plan(holders='bc'))
+    for peer in 'bc':
+        home.beacon_heard(beacon(peer), 0.0)
+    home.item_arrived(item(home, 'camera', 0.0), 0.0)
+    tries = 0
+    while (frame := home.next_frame(0.0)) is not None:
+        home.not_sent(frame, 'no_contact: nobody', 0.0)
+        tries += 1
+        assert tries < 10
+    assert [end.status for end in ends(home.tick(1.0))] == [Status.EXPIRED]
+
+
+def test_a_task_that_can_be_sent_to_nobody_at_all_fails(fleet: Fleet) -> None:
+    home = started('a', fleet, free_plan(holders='b'))
+    home.beacon_heard(beacon('b'), 0.0)
+    home.item_arrived(item(home, 'camera', 0.0), 0.0)
+    (frame,) = frames(home, 0.0)
+    (end,) = ends(home.not_sent(frame, 'cannot_send: 7 GB', 0.0))
+    assert (end.status, end.reason) == (Status.FAILED, 'cannot_send: 7 GB')
+
+
+def test_an_answer_that_cannot_be_sent_now_is_sent_when_the_home_is_back(fleet: Fleet) -> None:
+    worker = started('c', fleet, free_plan())
+    worker.beacon_heard(beacon('a', incarnation=7), 0.0)
+    worker.task_received(foreign(), 'a', 5, 0.0)
+    compute_all(worker, 0.0)
+    (answer,) = frames(worker, 0.0)
+    worker.not_sent(answer, 'no_contact: a has no subscription', 0.0)
+    for now in (0.1, 0.2, 0.3, 0.4):
+        worker.tick(now)
+        worker.beacon_heard(beacon('a', incarnation=7), now)
+    worker.tick(0.8)  # a is silent, and comes back
+    worker.beacon_heard(beacon('a', incarnation=7), 0.9)
+    again = [frame for frame in frames(worker, 0.9) if frame.task.next_unit == 4]
+    assert [frame.worker for frame in again] == ['a']
+
+
+@pytest.mark.parametrize('name', ['a', 'b', 'c'])
+def test_equal_histories_give_equal_commands(fleet: Fleet, name: str) -> None:
+    def story() -> list[str]:
+        worker = started(name, fleet, free_plan(), seed=3)
+        told = []
+        for peer in sorted({'a', 'b', 'c'} - {name}):
+            told += worker.beacon_heard(beacon(peer), 0.0)
+        for source in ('camera', 'log', 'map'):
+            if worker.fleet.sources[source].worker == name:
+                told += worker.item_arrived(item(worker, source, 0.0), 0.0)
+            else:
+                told += worker.task_received(foreign(source), 'a', len(source), 0.0)
+        told += worker.tick(0.05)
+        return [str(command) for command in told] + [str(f) for f in frames(worker, 0.05)]
+
+    assert story() == story()
+
+
+def test_a_model_cut_another_way_ends_its_items_and_no_boundary_passes_for_an_answer(
+    fleet: Fleet,
+) -> None:
+    profile = free_plan().models['net']
+    finer = ModelProfile(flops=(*profile.flops, 1), boundary_bytes=(*profile.boundary_bytes, 1))
+    home = started('a', fleet, free_plan())
+    assert home.item_arrived(item(home, 'camera', 0.0), 0.0) == []
+    home.next_work(0.0)
+    (end,) = home.assigned(free_plan(epoch=2, profile=finer), 0.1)
+    assert isinstance(end, End)
+    assert (end.status, end.reason.split(':')[0]) == (Status.FAILED, 'model_changed')
+    other = started('b', fleet, free_plan(epoch=2))
+    other.assigned(free_plan(epoch=3, profile=finer), 0.1)
+    other.task_received(foreign(epoch=2), 'a', 5, 0.2)
+    (told,) = frames(other, 0.2)
+    assert told.task.reason.startswith('model_changed')
+
+
+def test_a_peers_reason_that_is_no_word_is_counted_as_unexplained(fleet: Fleet) -> None:
+    home = started('a', fleet, free_plan())
+    home.rejected('Anything at all 123')
+    assert home.drops == {'unexplained': 1}

@@ -1,65 +1,111 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The queue's order and its bound."""
+"""The queue's order and who gives way when too many of a source wait."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
-from pamdi_ros.worker import Hop, ItemKey, Task, TaskQueue
-from worker.cases import foreign
-
-TASKS = st.builds(
-    lambda source, seq, rank, arrived_s: replace(
-        foreign(), key=ItemKey(source, 1, seq), rank=rank, arrived_s=arrived_s
-    ),
-    st.sampled_from(['camera', 'lidar']), st.integers(1, 9), st.integers(0, 1), st.floats(0, 9),
-)  # fmt: skip
+from pamdi_ros.worker import Hop, Stay
+from pamdi_ros.worker.queue import StayQueue
+import pytest
+from worker.cases import foreign, stay_of
 
 
-@given(st.lists(TASKS, max_size=30))
-def test_urgent_first_then_oldest_and_nothing_is_lost(tasks: list[Task]) -> None:
-    queue = TaskQueue([2, 3])
-    evicted = [gone for task in tasks if (gone := queue.push(task)) is not None]
-    assert all(length <= 2 * depth for length, depth in zip(queue.lengths, (2, 3), strict=True))
-    served = []
-    while (task := queue.pop()) is not None:
-        served.append(task)
-    assert {id(task) for task in served + evicted} == {id(task) for task in tasks}
-    assert len(served) + len(evicted) == len(tasks)
-    keys = [(task.rank, task.arrived_s) for task in served]
-    assert keys == sorted(keys)
+def queue_of(*stays: Stay) -> StayQueue:
+    queue = StayQueue()
+    for stay in stays:
+        queue.push(stay)
+    return queue
 
 
-@given(st.lists(TASKS, min_size=1, max_size=30))
-def test_of_what_has_not_started_the_oldest_gives_way(tasks: list[Task]) -> None:
-    queue = TaskQueue([2, 3])
-    for task in tasks:
-        gone = queue.push(task)
-        if gone is not None:
-            rivals = [
-                waiting
-                for waiting in queue
-                if waiting.key.source == gone.key.source and waiting.rank == gone.rank
-            ]
-            assert all(gone.arrived_s <= rival.arrived_s for rival in rivals)
+def waiting(seq: int, order: float, **changes: object) -> Stay:
+    """Give a stay of the camera's item `seq`, which arrived at second `seq`."""
+    hops = changes.pop('hops', ())
+    return stay_of(foreign(seq=seq, arrived_s=float(seq), hops=hops), (order,), **changes)
 
 
-def test_draining_empties_the_queue_in_order() -> None:
-    queue = TaskQueue([4])
-    tasks = [replace(foreign(), rank=0, arrived_s=float(t)) for t in (2, 1, 3)]
-    for task in tasks:
-        queue.push(task)
-    assert [task.arrived_s for task in queue.drain()] == [1.0, 2.0, 3.0]
-    assert len(queue) == 0
+KEYS = st.tuples(st.integers(0, 2), st.floats(0, 9), st.integers(0, 10**6))
+UNIQUE = st.lists(KEYS, max_size=30, unique_by=lambda key: key[-1])
 
 
-def test_a_started_item_is_not_given_up_for_a_new_one() -> None:
-    queue = TaskQueue([2])
-    started = replace(foreign(seq=1), arrived_s=0.0, hops=(Hop('a', 0, 1),))
-    fresh = [replace(foreign(seq=seq), arrived_s=float(seq)) for seq in (2, 3)]
-    assert queue.push(started) is None
-    assert queue.push(fresh[0]) is None
-    assert queue.push(fresh[1]) is fresh[0]
-    assert queue.pop() is started
+@given(UNIQUE)
+def test_the_smallest_order_goes_first_and_nothing_is_lost(
+    orders: list[tuple[float, ...]],
+) -> None:
+    stays = [stay_of(foreign(), order) for order in orders]
+    queue = queue_of(*stays)
+    assert len(queue) == len(stays)
+    assert all(stay in queue for stay in stays)
+    served = [queue.pop() for _ in stays]
+    assert [stay.order for stay in served] == sorted(orders)
+    assert {id(stay) for stay in served} == {id(stay) for stay in stays}
+    assert queue.first() is None
+
+
+@given(UNIQUE, st.data())
+def test_removing_takes_that_stay_and_no_other(
+    orders: list[tuple[float, ...]], data: st.DataObject
+) -> None:
+    stays = [stay_of(foreign(), order) for order in orders]
+    queue = queue_of(*stays)
+    for gone in data.draw(st.lists(st.sampled_from(stays), unique_by=id)) if stays else []:
+        queue.remove(gone)
+        stays.remove(gone)
+        assert gone not in queue
+    assert sorted(stay.order for stay in stays) == [stay.order for stay in queue]
+
+
+def test_a_stay_is_known_by_itself_not_by_its_order() -> None:
+    assert waiting(1, 5.0) not in queue_of(waiting(1, 5.0))
+
+
+def test_an_empty_queue_has_nothing_to_take() -> None:
+    with pytest.raises(IndexError):
+        StayQueue().pop()
+
+
+def test_taking_some_kind_leaves_the_others_in_order() -> None:
+    queue = queue_of(*(waiting(seq, float(9 - seq)) for seq in range(6)))
+    taken = queue.take(lambda stay: stay.task.key.seq % 2 == 0)
+    assert [stay.task.key.seq for stay in taken] == [4, 2, 0]
+    assert [stay.task.key.seq for stay in queue] == [5, 3, 1]
+
+
+def test_reordering_turns_the_queue_around_at_once() -> None:
+    queue = queue_of(*(waiting(seq, float(seq)) for seq in (1, 2, 3)))
+    queue.reorder(lambda stay: (-stay.order[0],))
+    assert [stay.task.key.seq for stay in queue] == [3, 2, 1]
+    queue.push(waiting(4, -2.5))
+    assert [stay.task.key.seq for stay in queue] == [3, 4, 2, 1]
+
+
+def test_lengths_are_counted_by_the_rank_that_is_in_force() -> None:
+    promoted = waiting(1, 1.0, rank=2)
+    assert queue_of(promoted, waiting(2, 2.0)).lengths(3) == (1, 0, 1)
+
+
+def test_of_too_many_the_oldest_that_has_not_begun_gives_way() -> None:
+    old, middle, new = (waiting(seq, float(seq)) for seq in (1, 2, 3))
+    assert queue_of(old, middle, new).surplus('camera', 3) is None
+    assert queue_of(old, middle, new).surplus('camera', 2) is old
+    assert queue_of(old, middle, new).surplus('map', 0) is None
+    old.unit += 1
+    assert queue_of(old, middle, new).surplus('camera', 2) is middle
+    travelled = waiting(1, 1.0, hops=(Hop('a', 0, 1),))
+    assert queue_of(travelled, middle, new).surplus('camera', 2) is middle
+
+
+def test_where_all_have_begun_the_oldest_gives_way() -> None:
+    old, new = (waiting(seq, float(seq), hops=(Hop('a', 0, 1),)) for seq in (1, 2))
+    assert queue_of(old, new).surplus('camera', 1) is old
+
+
+def test_a_frame_that_was_only_prepared_has_not_begun_so_the_newest_frame_is_kept() -> None:
+    prepared = waiting(1, 1.0, hops=(Hop('a', 0, 0, compute_s=0.001),))
+    newest = waiting(2, 2.0, raw=True)
+    assert queue_of(prepared, newest).surplus('camera', 1) is prepared
+
+
+def test_age_decides_who_gives_way_not_the_order_of_service() -> None:
+    older, newer = waiting(1, 9.0), waiting(2, 1.0)
+    assert queue_of(older, newer).surplus('camera', 1) is older

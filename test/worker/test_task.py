@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transfer times shared out over an item's hops."""
+"""Transfer times shared out over an item's hops; reasons and their counters."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
 from pamdi_ros.worker import Hop
-from pamdi_ros.worker.task import share_out_transfers
+from pamdi_ros.worker.task import count_reason, MOST_REASONS, share_out_transfers
 import pytest
+from worker.cases import foreign
 
 
 def test_transfers_share_what_is_not_queueing_or_computing() -> None:
@@ -44,3 +47,22 @@ def test_transfers_are_never_negative_and_never_exceed_the_latency(
     timed = share_out_transfers(tuple(hops), latency_s)
     assert all(hop.transfer_s >= 0 for hop in timed)
     assert sum(hop.transfer_s for hop in timed) <= latency_s + 1e-9
+
+
+def test_an_item_expires_when_it_reaches_its_lifespan() -> None:
+    task = foreign(arrived_s=1.0, lifespan_s=0.5)
+    assert [task.expired(now) for now in (1.0, 1.499, 1.5, 9.0)] == [False, False, True, True]
+    assert task.age_s(1.25) == 0.25
+    assert not foreign(lifespan_s=None).expired(1e9)
+
+
+def test_reasons_are_counted_by_word_and_peers_cannot_fill_the_memory() -> None:
+    counts: Counter[str] = Counter()
+    for number in range(10 * MOST_REASONS):
+        letters = ''.join(chr(ord('a') + int(digit)) for digit in str(number))
+        count_reason(counts, f'{letters}: made up')
+    count_reason(counts, 'No Word At All')
+    count_reason(counts, 'a: once more')
+    assert len(counts) == MOST_REASONS + 1
+    assert counts['a'] == 2
+    assert sum(counts.values()) == 10 * MOST_REASONS + 2

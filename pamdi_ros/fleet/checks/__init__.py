@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from pamdi_ros.fleet.checks import classes, events, links, models, sources, workers
+from pamdi_ros.fleet.checks import classes, events, links, models, policy, sources, workers
 from pamdi_ros.fleet.document import Document
 from pamdi_ros.fleet.problems import Problem
 
 __all__ = ['cross_problems']
 
 _CHECKS = (
+    policy.problems,
     classes.problems,
     models.problems,
     workers.problems,

@@ -66,6 +66,22 @@ def _weights(path: str, model: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _exits(path: str, model: dict[str, Any]) -> Iterator[Problem]:
+    exits = model.get('exits')
+    text = model.get('zoo') in TEXT_ZOO or ('factory' in model and 'tokens' in model)
+    if exits and text:
+        yield Problem(
+            path=join(path, 'exits'),
+            value=exits,
+            message='only image classifiers have early exits, this is a text model',
+            remedy='remove exits',
+        )
+    elif exits and 'accuracy' not in model:
+        yield Problem(
+            path=join(path, 'accuracy'),
+            value=None,
+            message='the model has early exits, and what they give up is not known',
+            remedy='add accuracy: what the whole model reaches on the data set of the exits',
+        )
     before: float | None = None
     for index, entry in enumerate(rows(model.get('exits'))):
         unit = number(table(entry).get('unit'))

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The work at one worker: what runs, what waits, what is reserved; and how long it will take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pamdi_ros.worker.queue import StayQueue
+from pamdi_ros.worker.stay import Key, Stay
+from pamdi_ros.worker.task import ItemKey
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Work that a peer was told there is room for (CTC).
+
+    :param request: (peer, number of its request).
+    """
+
+    order: Key
+    rank: int
+    service_s: float
+    until_s: float
+    request: tuple[str, int]
+
+
+class Backlog:
+    """What one worker has to do.
+
+    :param classes: number of priority classes.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        self.queue = StayQueue()
+        self.running: Stay | None = None
+        #: The item of the running stay has ended: what is computed is for nothing.
+        self.void = False
+        #: A unit once begun is finished: its time [s] bounds what the next task waits for it.
+        self.unit_s = 0.0
+        self._reserved: dict[ItemKey, Reservation] = {}
+
+    def reserve(self, key: ItemKey, reservation: Reservation) -> None:
+        """Count work that is announced."""
+        self._reserved[key] = reservation
+
+    def unreserve(self, key: ItemKey) -> None:
+        """Cease to count it: it has come."""
+        self._reserved.pop(key, None)
+
+    def decline(self, request: tuple[str, int]) -> None:
+        """Cease to count what a peer takes elsewhere."""
+        for key, reserved in list(self._reserved.items()):
+            if reserved.request == request:
+                del self._reserved[key]
+
+    def expire(self, now: float) -> None:
+        """Drop the reservations that were not used."""
+        late = [key for key, reserved in self._reserved.items() if reserved.until_s <= now]
+        for key in late:
+            del self._reserved[key]
+
+    def wait_s(
+        self, order: Key | None, now: float, preemptive: bool, own: Stay | None = None
+    ) -> float:
+        """Estimate how long a task would wait here [s].
+
+        :param order: of the task: what is served later does not count; None: everything counts.
+        :param preemptive: the task overtakes a running one after its unit.
+        :param own: the task itself where it waits here already; it does not wait for itself.
+        """
+        wait_s = 0.0
+        running = self.running
+        if running is not None and running is not own:
+            elapsed_s = now - running.since_s
+            if preemptive and order is not None and running.order > order:
+                wait_s = max(0.0, self.unit_s - elapsed_s)
+            else:
+                wait_s = max(0.0, running.left_s - elapsed_s)
+        for stay in self.queue:
+            if order is not None and stay.order > order:
+                break
+            if stay is not own:
+                wait_s += stay.left_s
+        for reserved in self._reserved.values():
+            if reserved.until_s > now and (order is None or reserved.order < order):
+                wait_s += reserved.service_s
+        return wait_s
+
+    def pushed_back(
+        self, order: Key, weights: tuple[float, ...], own: Stay | None = None
+    ) -> float:
+        """Sum of the weights of the tasks that one of this order would make wait longer."""
+        total = 0.0
+        if self.running is not None and self.running is not own and self.running.order > order:
+            total += weights[self.running.rank]
+        for stay in self.queue:
+            if stay.order > order and stay is not own:
+                total += weights[stay.rank]
+        return total
+
+    def by_class(self, now: float) -> tuple[float, ...]:
+        """Compute time waiting or under way, by class [s].
+
+        Reservations are left out: most are gone before a beacon that tells of them is replaced.
+        """
+        totals = [0.0] * self._classes
+        if self.running is not None:
+            left_s = self.running.left_s - (now - self.running.since_s)
+            totals[self.running.rank] += max(0.0, left_s)
+        for stay in self.queue:
+            totals[stay.rank] += stay.left_s
+        return tuple(totals)
+
+    def lengths(self) -> tuple[int, ...]:
+        """Tasks waiting or running, by class."""
+        lengths = list(self.queue.lengths(self._classes))
+        if self.running is not None:
+            lengths[self.running.rank] += 1
+        return tuple(lengths)

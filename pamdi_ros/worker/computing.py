@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is computed next, and what follows: next unit, next pass, a peer, an exit, the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import math
+
+from pamdi_ros.worker.commands import Command, Work
+from pamdi_ros.worker.doing import Doing
+from pamdi_ros.worker.ends import Ends
+from pamdi_ros.worker.inversions import Inversions
+from pamdi_ros.worker.outcome import Outcome
+from pamdi_ros.worker.reception import Reception
+from pamdi_ros.worker.stay import EarlyAnswer, Stay
+from pamdi_ros.worker.task import Status
+from pamdi_ros.worker.workplace import moved, Workplace
+
+
+@dataclass(slots=True)
+class Computing:
+    """Runs the stays of one worker unit by unit, the most urgent first (cooperative preemption).
+
+    :ivar inversions: counts what is to wait for no lower class.
+    :ivar tasks_run: stays finished.
+    """
+
+    place: Workplace
+    reception: Reception
+    ends: Ends
+    inversions: Inversions
+    tasks_run: int = 0
+
+    def next_work(self, now: float) -> tuple[Work | None, list[Command]]:
+        """Take the next unit to compute: of the most urgent task that waits or is under way.
+
+        :returns: the work, None where nothing waits; and the ends of tasks that came too late.
+        """
+        commands: list[Command] = []
+        queue = self.place.backlog.queue
+        while True:
+            stay = self.place.backlog.running
+            if stay is not None and self.place.backlog.void:
+                self._finish(stay, now, void=True)
+                stay = None
+            first = queue.first()
+            if stay is None and first is None:
+                return None, commands
+            resumed = first is not None and (stay is None or self._overtakes(first, stay))
+            if resumed:
+                if stay is not None:
+                    queue.push(stay)
+                stay = queue.pop()
+                stay.queue_s += now - stay.since_s
+                self.place.backlog.running = stay
+            assert stay is not None
+            stay.since_s = now
+            if stay.task.expired(now):
+                commands += self._finish(stay, now, expired=True)
+                continue
+            if resumed and stay.early is not None and self._leaves(stay, now):
+                commands += self._left_early(stay, now)
+                continue
+            if not stay.raw and not self._runnable(stay):
+                self.place.backlog.running = None
+                self.place.unlist(stay)
+                commands += self.reception.decide(moved(stay, self.place.worker, now), now)
+                continue
+            return self._work(stay), commands
+
+    def work_done(self, work: Work, outcome: Outcome, now: float) -> list[Command]:
+        """Take the outcome of a Work and go on: next unit, next pass, a peer, or the answer."""
+        stay = work.stay
+        first_unit = stay.compute_s == 0.0
+        stay.compute_s += outcome.compute_s
+        self._unit_over(stay, now)
+        if self.place.backlog.void or not self.place.serving:
+            return self._finish(stay, now, void=self.place.backlog.void)
+        if work.last > work.first:
+            own_s = outcome.compute_s - (
+                self.place.estimates.service.overhead_s if first_unit else 0.0
+            )
+            self.place.estimates.service.measured(stay.task.model, work.first, max(0.0, own_s))
+        stay.payload, stay.payload_bytes = outcome.payload, outcome.payload_bytes
+        stay.tokens, stay.raw, stay.unit = outcome.tokens, False, work.last
+        if work.answers:
+            return self._answered(stay, outcome, now)
+        profile = self.place.plan.models.get(stay.task.model)
+        if work.exit is not None and outcome.confident and profile is not None:
+            units = len(profile.flops)
+            stay.early = EarlyAnswer(work.exit, outcome.early, outcome.early_bytes, units)
+        if stay.early is not None and self._leaves(stay, now):
+            return self._left_early(stay, now)
+        if stay.unit < stay.last:
+            self.place.estimate(stay)
+            return []
+        return self._finish(stay, now)
+
+    def work_failed(self, work: Work, reason: str, now: float) -> list[Command]:
+        """Note that a Work could not be done: the item fails."""
+        stay = work.stay
+        self._unit_over(stay, now)
+        self._leave_running(stay)
+        if self.place.backlog.void:
+            self.place.backlog.void = False
+            return []
+        return self.ends.drop(moved(stay, self.place.worker, now), Status.FAILED, reason, now)
+
+    def doing(self) -> Doing:
+        """Give what is computed now, and what was so far."""
+        running = self.place.backlog.running
+        return Doing(
+            tasks_run=self.tasks_run,
+            inversions=self.inversions.count,
+            unit_drift=self.place.estimates.service.drift(),
+            item=None if running is None else running.task.key,
+            unit=0 if running is None else running.unit,
+        )
+
+    def _unit_over(self, stay: Stay, now: float) -> None:
+        backlog = self.place.backlog
+        # How long it takes to prepare a sensor message is not known beforehand.
+        expected_s = math.inf if stay.raw else backlog.unit_s
+        self.inversions.unit_over(stay, backlog.queue, expected_s, now)
+        stay.since_s = now
+
+    def _overtakes(self, first: Stay, running: Stay) -> bool:
+        return self.place.estimates.policy.preemptive and first.order < running.order
+
+    def _work(self, stay: Stay) -> Work:
+        unit = stay.unit
+        if stay.raw:
+            self.place.backlog.unit_s = 0.0
+            return Work(stay, unit, unit, False)
+        model = stay.task.model
+        unit_s = self.place.estimates.service.here_s(model, unit, unit + 1)
+        self.place.backlog.unit_s = (
+            unit_s if stay.started else unit_s + self.place.estimates.service.overhead_s
+        )
+        answers = unit + 1 == len(self.place.plan.models[model].flops)
+        asked = self.reception.dispatch.exits.asked(stay, unit + 1)
+        return Work(stay, unit, unit + 1, answers, asked)
+
+    def _runnable(self, stay: Stay) -> bool:
+        """Tell whether the stay's next unit is held here."""
+        estimates = self.place.estimates
+        if stay.task.model not in self.place.plan.models:
+            return False
+        return stay.unit < stay.last and (
+            estimates.stay_end(self.place.worker, stay.task.model, stay.unit) > stay.unit
+        )
+
+    def _leave_running(self, stay: Stay) -> None:
+        self.place.backlog.running = None
+        self.place.unlist(stay)
+        self.tasks_run += 1
+
+    def _answered(self, stay: Stay, outcome: Outcome, now: float) -> list[Command]:
+        if outcome.next_pass:
+            stay.unit = 0
+            stay.passes_left -= 1
+            return self._finish(stay, now)
+        self._leave_running(stay)
+        return self.ends.deliver(moved(stay, self.place.worker, now), now)
+
+    def _leaves(self, stay: Stay, now: float) -> bool:
+        return self.reception.dispatch.exits.leaves(stay, now)
+
+    def _left_early(self, stay: Stay, now: float) -> list[Command]:
+        self._leave_running(stay)
+        return self.ends.deliver(self.place.leave_early(stay, now), now)
+
+    def _finish(
+        self, stay: Stay, now: float, expired: bool = False, void: bool = False
+    ) -> list[Command]:
+        """End a running stay: its task goes on elsewhere, or is dropped."""
+        self._leave_running(stay)
+        self.place.backlog.void = False
+        if void:
+            return []
+        task = moved(stay, self.place.worker, now)
+        if expired:
+            return self.ends.drop(task, Status.EXPIRED, self.ends.expiry(task), now)
+        if not self.place.serving:  # a unit that outlasted closed()
+            return self.ends.drop(task, Status.FAILED, self.ends.stopped(), now)
+        return self.reception.decide(task, now)

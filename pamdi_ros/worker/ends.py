@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How items end: with their answer at home, or with the reason why there is none."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from pamdi_ros.worker.asks import Asks
+from pamdi_ros.worker.commands import Command, End, Tell
+from pamdi_ros.worker.control import Release
+from pamdi_ros.worker.handover import Handover
+from pamdi_ros.worker.ledger import Ledger
+from pamdi_ros.worker.stay import Stay
+from pamdi_ros.worker.task import count_reason, ItemKey, share_out_transfers, Status, Task
+from pamdi_ros.worker.workplace import Answered, Dropped, moved, Step, Workplace
+
+#: Ends that one event makes at most, as far as a driver whose event failed can have them back.
+MOST_MADE = 64
+#: An item that waits with the answer of an early exit leaves so long before it expires [s].
+EARLY_MARGIN_S = 0.05
+
+
+@dataclass(slots=True)
+class Ends:
+    """Ends items of this home, tells other homes of the ends of theirs.
+
+    :ivar drops: what was refused or dropped here, by reason.
+    :ivar complaints: what was wrong with messages received, for the log.
+    :ivar made: the last ends, for a driver whose event failed half way: an end is given once.
+    """
+
+    place: Workplace
+    ledger: Ledger
+    handover: Handover
+    asks: Asks
+    drops: Counter[str] = field(default_factory=Counter)
+    complaints: deque[str] = field(default_factory=lambda: deque(maxlen=100))
+    made: deque[End] = field(default_factory=lambda: deque(maxlen=MOST_MADE))
+    _releases: dict[str, list[Release]] = field(default_factory=dict)
+
+    def apply(self, steps: Sequence[Step], now: float) -> list[Command]:
+        """Turn what was decided into commands."""
+        commands: list[Command] = []
+        for step in steps:
+            if isinstance(step, Dropped):
+                commands += self.drop(step.task, step.status, step.reason, now)
+            elif isinstance(step, Answered):
+                commands += self.deliver(step.task, now)
+            else:
+                commands.append(step)
+        return commands
+
+    def deliver(self, task: Task, now: float) -> list[Command]:
+        """Bring an answer home."""
+        if task.home == self.place.worker:
+            return self.end(task, task.status, task.reason, now)
+        self.place.deliver(task, now)
+        return []
+
+    def drop(self, task: Task, status: Status, reason: str, now: float) -> list[Command]:
+        """End a task without an answer; its home is told where it is elsewhere."""
+        if task.home == self.place.worker:
+            return self.end(task, status, reason, now)
+        count_reason(self.drops, reason)
+        told = replace(
+            task, payload=None, payload_bytes=0, raw=False, status=status, reason=reason
+        )
+        self.place.deliver(told, now)
+        return []
+
+    def end(self, task: Task, status: Status, reason: str, now: float) -> list[Command]:
+        """End an item of this home; whoever keeps something for it is told."""
+        opened = self.ledger.end(task.key, status, reason)
+        if opened is None:
+            self.drops['late_answer'] += 1  # expired meanwhile, or answered before
+            return []
+        latency_s = opened.age_s(now)
+        if status is Status.RESULT and opened.deadline_s and latency_s > opened.deadline_s:
+            self.ledger.missed_deadline(task.key.source)
+        planned = self.place.plan.sources.get(task.key.source)
+        if status is Status.RESULT and planned is not None and planned.exits:
+            taken = planned.exit_at(task.exit_unit)
+            accuracy = planned.accuracy if taken is None else taken.accuracy
+            self.ledger.graded(task.key.source, taken is not None, accuracy)
+        for worker in {hop.worker for hop in task.hops}:
+            self._release(worker, task.key)
+        self.forget(task.key)
+        hops = share_out_transfers(task.hops, latency_s)
+        end = End(replace(task, header=opened.header, hops=hops), status, reason, latency_s)
+        self.made.append(end)
+        return [end]
+
+    def forget(self, key: ItemKey, ended: bool = True) -> None:
+        """Let go of all copies of an item that are here.
+
+        :param ended: the item has ended; else it is begun again.
+        """
+        stay = self.place.stays.get(key)
+        if stay is not None:
+            if stay is self.place.backlog.running:
+                self.place.backlog.void = True
+            else:
+                self.place.backlog.queue.remove(stay)
+            self.place.unlist(stay)
+        self.place.parked.pop(key, None)
+        self.asks.forget((key,))
+        kept = self.handover.custody.of(key)
+        if ended:
+            home = self.place.fleet.sources[key.source].worker
+            if kept is not None and kept.worker != home:  # whoever it went on to may not be told
+                self._release(kept.worker, key)
+            self.handover.release(key)
+        else:
+            self.handover.withdraw(key)
+            self.handover.custody.give_back(key)
+
+    def _release(self, worker: str, key: ItemKey) -> None:
+        told = self._releases.setdefault(worker, [])
+        if worker != self.place.worker and Release(key) not in told:
+            told.append(Release(key))
+
+    def drop_model(self, model: str, reason: str, now: float) -> list[Command]:
+        """End every task of a model that is here, and every item of this home that uses it."""
+        commands: list[Command] = []
+        for opened in self.ledger.items():
+            if opened.model == model:
+                commands += self.end(opened, Status.FAILED, reason, now)
+        tasks = [stay.task for stay in self.place.stays.values()] + [*self.place.parked.values()]
+        for task in tasks:
+            if task.model == model:
+                self.forget(task.key, ended=False)
+                commands += self.drop(task, Status.FAILED, reason, now)
+        return commands
+
+    def flush_releases(self) -> list[Command]:
+        """Tell those who took part that items have ended."""
+        tells: list[Command] = [
+            Tell(worker, tuple(releases))
+            for worker, releases in sorted(self._releases.items())
+            if releases
+        ]
+        self._releases.clear()
+        return tells
+
+    def expire(self, now: float) -> list[Command]:
+        """End the items of this home, and the tasks that wait here, whose lifespan has passed."""
+        commands: list[Command] = []
+        for stay in [stay for stay in self.place.backlog.queue if self._must_leave(stay, now)]:
+            commands += self.deliver(self.place.leave_early(stay, now), now)
+        late = self.place.backlog.queue.take(lambda stay: stay.task.expired(now))
+        tasks = []
+        for stay in late:
+            self.place.unlist(stay)
+            tasks.append(moved(stay, self.place.worker, now))
+        for key in [k for k, task in self.place.parked.items() if task.expired(now)]:
+            tasks.append(self.place.parked.pop(key))
+        for key in self.ledger.expired(now):
+            opened = self.ledger.end(key, Status.EXPIRED, 'expired')
+            if opened is not None:
+                self.forget(key)
+                end = End(opened, Status.EXPIRED, self.expiry(opened), opened.age_s(now))
+                self.made.append(end)
+                commands.append(end)
+        self.handover.expire(now)
+        for task in tasks:
+            if task.home != self.place.worker:  # the ledger knew those of this home
+                commands += self.drop(task, Status.EXPIRED, self.expiry(task), now)
+        return commands
+
+    def _must_leave(self, stay: Stay, now: float) -> bool:
+        """Tell whether a stay that waits with an answer can wait no longer."""
+        task, early = stay.task, stay.early
+        if early is None or task.lifespan_s is None or task.expired(now):
+            return False
+        way_s = self.place.estimates.links.between_s(
+            self.place.worker, task.home, early.payload_bytes
+        )
+        return task.age_s(now) + way_s + EARLY_MARGIN_S >= task.lifespan_s
+
+    def stopped(self) -> str:
+        """Give the reason of what ends because this worker does not serve."""
+        return f'worker_stopped: {self.place.worker} was deactivated'
+
+    def expiry(self, task: Task) -> str:
+        """Give the reason of a task that came too late."""
+        return f'expired: no answer within its lifespan of {task.lifespan_s:g} s'
+
+    def rejected(self, reason: str) -> list[Command]:
+        """Count a message that nobody can be told about."""
+        count_reason(self.drops, reason)
+        self.complaints.append(reason)
+        return []

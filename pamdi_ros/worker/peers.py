@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker knows of its peers: their last beacons, and what it sent them since."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from pamdi_ros.worker.control import Beacon
+
+
+@dataclass(slots=True)
+class _Sent:
+    """Work sent to a peer that its last beacon may not count yet."""
+
+    rank: int
+    service_s: float
+    weight: float
+    acknowledged: bool = False
+
+
+@dataclass(slots=True)
+class Peer:
+    """One peer.
+
+    :param beacon: its last.
+    :param heard_s: when that came [s].
+    :param alive: not silent for longer than the lease.
+    """
+
+    beacon: Beacon
+    heard_s: float
+    alive: bool = True
+    sent: dict[int, _Sent] = field(default_factory=dict)
+
+
+class Peers:
+    """The peers of one worker.
+
+    :param lease_s: a peer silent for longer is taken for lost [s].
+    """
+
+    def __init__(self, lease_s: float) -> None:
+        self._lease_s = lease_s
+        self._peers: dict[str, Peer] = {}
+
+    def heard(self, beacon: Beacon, now: float) -> tuple[bool, bool] | None:
+        """Take a beacon.
+
+        :returns: (the peer was restarted since its last one, it was lost or unknown until now);
+            None where it is of an earlier run than the last one, and was overtaken.
+        """
+        if list(beacon.held) != sorted(beacon.held):
+            beacon = replace(beacon, held=tuple(sorted(beacon.held)))
+        peer = self._peers.get(beacon.worker)
+        if peer is None:
+            self._peers[beacon.worker] = Peer(beacon, now)
+            return False, True
+        if beacon.incarnation < peer.beacon.incarnation:
+            return None
+        restarted = beacon.incarnation != peer.beacon.incarnation
+        returned = not peer.alive
+        peer.beacon, peer.heard_s, peer.alive = beacon, now, True
+        if restarted:
+            peer.sent.clear()
+        elif peer.sent:
+            peer.sent = {n: sent for n, sent in peer.sent.items() if not sent.acknowledged}
+        return restarted, returned or restarted
+
+    def beacon(self, worker: str) -> Beacon | None:
+        """Give a peer's last beacon."""
+        peer = self._peers.get(worker)
+        return None if peer is None else peer.beacon
+
+    def alive(self, worker: str) -> bool:
+        """Tell whether a peer has been heard within the lease."""
+        peer = self._peers.get(worker)
+        return peer is not None and peer.alive
+
+    def living(self) -> list[str]:
+        """Give the peers that have been heard within the lease."""
+        return [name for name, peer in self._peers.items() if peer.alive]
+
+    def lost(self, worker: str) -> bool:
+        """Tell whether a peer that was heard before is silent."""
+        peer = self._peers.get(worker)
+        return peer is not None and not peer.alive
+
+    def silence_s(self, worker: str, now: float) -> float:
+        """Time since a peer's last beacon [s]; 0 where none came."""
+        peer = self._peers.get(worker)
+        return now - peer.heard_s if peer is not None else 0.0
+
+    def silent(self, now: float) -> list[str]:
+        """Give the peers whose lease has run out since the last call."""
+        lost = []
+        for name, peer in self._peers.items():
+            if peer.alive and now - peer.heard_s > self._lease_s:
+                peer.alive = False
+                lost.append(name)
+        return lost
+
+    def mark_lost(self, worker: str) -> bool:
+        """Take a peer for lost until its next beacon.
+
+        :returns: False where it was lost already, or never heard.
+        """
+        peer = self._peers.get(worker)
+        if peer is None or not peer.alive:
+            return False
+        peer.alive = False
+        return True
+
+    def sent(self, worker: str, transfer: int, rank: int, service_s: float, weight: float) -> None:
+        """Count work on its way to a peer."""
+        if (peer := self._peers.get(worker)) is not None:
+            peer.sent[transfer] = _Sent(rank, service_s, weight)
+
+    def acknowledged(self, worker: str, transfer: int, accepted: bool) -> None:
+        """Note what became of that work; the next beacon counts it."""
+        peer = self._peers.get(worker)
+        if peer is None or transfer not in peer.sent:
+            return
+        if accepted:
+            peer.sent[transfer].acknowledged = True
+        else:
+            del peer.sent[transfer]
+
+    def wait_s(self, worker: str, rank: int | None) -> float:
+        """Estimate how long a task would wait at a peer [s].
+
+        :param rank: of its class: only classes as urgent count; None: everything counts.
+        """
+        peer = self._peers.get(worker)
+        if peer is None:
+            return 0.0
+        backlog = peer.beacon.backlog_s
+        counted = backlog if rank is None else backlog[: rank + 1]
+        wait_s = sum(counted)
+        for sent in peer.sent.values():
+            if rank is None or sent.rank <= rank:
+                wait_s += sent.service_s
+        return wait_s
+
+    def pushed_back(self, worker: str, rank: int, weights: Sequence[float]) -> float:
+        """Sum of the weights of the tasks at a peer that a task of this rank would push back."""
+        peer = self._peers.get(worker)
+        if peer is None:
+            return 0.0
+        lengths = peer.beacon.queue_lengths
+        total = sum(
+            length * weight
+            for length, weight in zip(lengths[rank + 1 :], weights[rank + 1 :], strict=False)
+        )
+        return total + sum(sent.weight for sent in peer.sent.values() if sent.rank > rank)

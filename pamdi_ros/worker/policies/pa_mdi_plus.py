@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PA-MDI+: priority order with aging, preemption, externalities, RTC/CTC, chunks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import math
+
+from pamdi_ros.fleet import PolicyParameters
+from pamdi_ros.worker.plan import ModelProfile
+from pamdi_ros.worker.policies.policy import Option
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PaMdiPlus:
+    """The design's run-time policy (§ 3); switches of the parameters take ingredients away.
+
+    :param parameters: constants and switches.
+    """
+
+    parameters: PolicyParameters
+    priority: bool = True
+    fixed_route: bool = False
+
+    @property
+    def preemptive(self) -> bool:
+        """Whether the most urgent task is chosen anew after every unit."""
+        return self.parameters.preemption
+
+    @property
+    def counts_ahead_only(self) -> bool:
+        """Whether an estimate counts only the work that would be served before the task."""
+        return self.parameters.priority_backlog
+
+    @property
+    def asks(self) -> bool:
+        """Whether peers are asked before a task is sent."""
+        return self.parameters.rtc
+
+    @property
+    def reconsiders(self) -> bool:
+        """Whether waiting tasks may move."""
+        return self.parameters.reconsider
+
+    @property
+    def admission(self) -> bool:
+        """Whether items that cannot be answered in time are refused at once."""
+        return self.parameters.admission
+
+    @property
+    def exits(self) -> bool:
+        """Whether items may leave by early exits."""
+        return self.parameters.exits
+
+    def order(
+        self, rank: int, weight: float, arrived_s: float, here_s: float
+    ) -> tuple[float, ...]:
+        """Top class first; below it an item is served before one of double weight once it is
+        older by aging_s.
+        """
+        if rank == 0:
+            return (0.0, arrived_s)
+        if not self.parameters.aging:
+            return (float(rank), arrived_s)
+        return (1.0, arrived_s / self.parameters.aging_s - math.log2(weight))
+
+    def stay_end(self, profile: ModelProfile, unit: int, held_end: int) -> int:
+        """As far as the worker holds the model: a cut costs a transfer and gains nothing."""
+        return held_end
+
+    def cost(self, option: Option, weight: float) -> float:
+        """Weighted delay of the task and, with the externality, of what it pushes back.
+
+        γ·est + s·min(Σγ pushed back there, γ) + tx·Σγ pushed back on the wire
+        + γ·(transfer_charge_s + transfer_charge_share·tx)   (design § 3)
+        + s·Σ_m γ_m·λ_m·u   (ours: more urgent sources m whose home is there, of rate λ_m; one that
+        arrives meanwhile waits for a unit of u seconds at worst, for half of it on average)
+        """
+        cost = weight * option.answer_s
+        if self.parameters.externality:
+            cost += option.service_s * min(option.pushed_back, weight)
+            cost += option.wire_s * option.wire_pushed_back + option.held_up_s
+        if not option.here:
+            charge_s = self.parameters.transfer_charge_share * option.wire_s
+            cost += weight * (self.parameters.transfer_charge_s + charge_s)
+        return cost

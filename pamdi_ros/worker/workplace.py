@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tasks at one worker: waiting, parked, or handed to a peer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from itertools import count
+import math
+
+from pamdi_ros.fleet import Fleet
+from pamdi_ros.worker.backlog import Backlog
+from pamdi_ros.worker.commands import Tell
+from pamdi_ros.worker.estimates import Estimates, Subject
+from pamdi_ros.worker.handover import Handover
+from pamdi_ros.worker.plan import Plan
+from pamdi_ros.worker.policies import Option
+from pamdi_ros.worker.stay import Key, Stay
+from pamdi_ros.worker.task import Hop, ItemKey, Status, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A task that ends without an answer."""
+
+    task: Task
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A task that ends here with the answer of an early exit."""
+
+    task: Task
+
+
+Step = Tell | Dropped | Answered
+
+
+@dataclass(slots=True)
+class Workplace:
+    """Puts tasks where it was decided that they go.
+
+    :ivar stays: what waits or runs here, by item.
+    :ivar parked: what cannot go on now, by item.
+    :ivar serving: tasks are taken.
+    """
+
+    worker: str
+    fleet: Fleet
+    estimates: Estimates
+    backlog: Backlog
+    handover: Handover
+    plan: Plan = field(default_factory=Plan)
+    stays: dict[ItemKey, Stay] = field(default_factory=dict)
+    parked: dict[ItemKey, Task] = field(default_factory=dict)
+    serving: bool = True
+    _numbers: count[int] = field(default_factory=count)
+
+    def enqueue(self, task: Task, last: int, now: float) -> list[Step]:
+        """Let a task wait here for units [next_unit, last)."""
+        rank = self.rank(task)
+        stay = Stay(
+            task=task,
+            order=self._order(task, rank, now),
+            rank=rank,
+            unit=task.next_unit,
+            last=last,
+            payload=task.payload,
+            payload_bytes=task.payload_bytes,
+            tokens=task.tokens,
+            passes_left=task.passes_left,
+            raw=task.raw,
+            since_s=now,
+            first=task.next_unit,
+        )
+        self.estimate(stay)
+        self.parked.pop(task.key, None)
+        self.stays[task.key] = stay
+        self.backlog.queue.push(stay)
+        depth = self.fleet.priority_classes[rank].qos.depth
+        surplus = self.backlog.queue.surplus(task.key.source, depth)
+        if surplus is None:
+            return []
+        if surplus.early is not None:
+            return [Answered(self.leave_early(surplus, now))]
+        return [self._crowded_out(self.leave(surplus, now), depth)]
+
+    def park(self, task: Task) -> list[Step]:
+        """Keep a task until it can go on; as many of a source as would wait in the queue."""
+        self.parked[task.key] = task
+        depth = self.fleet.priority_classes[self.rank(task)].qos.depth
+        same = [other for key, other in self.parked.items() if key.source == task.key.source]
+        if len(same) <= depth:
+            return []
+        same.sort(key=lambda other: other.arrived_s)
+        victim = next((other for other in same if not other.begun), same[0])
+        del self.parked[victim.key]
+        return [self._crowded_out(victim, depth)]
+
+    def hand_over(self, task: Task, option: Option, now: float) -> None:
+        self.send(task, option.worker, option.service_s, self.rank(task), now)
+
+    def deliver(self, task: Task, now: float) -> None:
+        """Send a task home: its answer, or the word that there is none."""
+        rank = self.rank(task)
+        self.send(task, task.home, 0.0, rank, now, answer=True)
+
+    def send(
+        self,
+        task: Task,
+        worker: str,
+        work_s: float,
+        rank: int,
+        now: float,
+        answer: bool = False,
+    ) -> None:
+        """Hand a task to a peer, under the assignment in force.
+
+        :param work_s: that the peer will spend on it [s].
+        :param rank: of its class.
+        :param answer: it goes home.
+        """
+        self.parked.pop(task.key, None)
+        order = self._order(task, rank, now)
+        sent = replace(passed_on(task, self.worker, now), epoch=self.plan.epoch, rank=rank)
+        weight = self.estimates.weights[rank]
+        level = self._level(rank)
+        self.handover.send(sent, worker, order, level, work_s, weight, now, answer)
+
+    def leave(self, stay: Stay, now: float) -> Task:
+        """Take a waiting stay out of the queue.
+
+        :returns: the task as far as it has come.
+        """
+        self.backlog.queue.remove(stay)
+        self.unlist(stay)
+        stay.queue_s += now - stay.since_s
+        return moved(stay, self.worker, now)
+
+    def leave_early(self, stay: Stay, now: float) -> Task:
+        """Take a stay, waiting or not, away with the answer of its early exit.
+
+        :returns: that answer, as one that the whole model would give; its last hop says where the
+            exit is.
+        """
+        early = stay.early
+        assert early is not None
+        waits = stay in self.backlog.queue
+        task = self.leave(stay, now) if waits else moved(stay, self.worker, now)
+        *hops, last = task.hops
+        return replace(
+            task,
+            hops=(*hops, replace(last, last_unit=early.exit.unit)),
+            next_unit=early.unit_count,
+            payload=early.payload,
+            payload_bytes=early.payload_bytes,
+        )
+
+    def unlist(self, stay: Stay) -> None:
+        """Forget a stay; another one of its item, begun again, is left alone."""
+        if self.stays.get(stay.task.key) is stay:
+            del self.stays[stay.task.key]
+
+    def trim_egress(self) -> list[Step]:
+        """Drop what waits for the wire beyond its class's depth, the newest of a source stay."""
+        steps: list[Step] = []
+        waiting = Counter[str]()
+        for transfer in sorted(
+            (t for t in self.handover.egress if t.untouched), key=lambda t: -t.task.arrived_s
+        ):
+            task = transfer.task
+            kept = self.handover.custody.of(task.key)
+            if kept is None or kept.answer:
+                continue
+            waiting[task.key.source] += 1
+            depth = self.fleet.priority_classes[self.rank(task)].qos.depth
+            if waiting[task.key.source] > depth:
+                self.handover.withdraw(task.key)
+                self.handover.custody.give_back(task.key)
+                steps.append(self._crowded_out(task, depth))
+        return steps
+
+    def take_up(self, plan: Plan, now: float) -> None:
+        """Put what waits and what leaves in the order of a new assignment."""
+        self.plan = plan
+        self.estimates.plan = plan
+        for stay in self.stays.values():
+            stay.rank = self.rank(stay.task)
+        self.backlog.queue.reorder(self._reordered)
+        if (running := self.backlog.running) is not None:
+            running.order = self._reordered(running)
+        self.handover.egress.reorder(
+            lambda transfer: (
+                self._key(transfer.task, self.rank(transfer.task), now, transfer.order[-1]),
+                self._level(self.rank(transfer.task)),
+            )
+        )
+
+    def rank(self, task: Task) -> int:
+        """Rank of a task's class as it is now: a priority may have changed on the way."""
+        source = self.plan.sources.get(task.key.source)
+        if source is None:
+            return task.rank
+        return self.fleet.priority_class(source.priority_class).rank
+
+    def estimate(self, stay: Stay) -> None:
+        """Set the compute time that is left of a stay."""
+        service = self.estimates.service
+        if stay.last <= stay.unit or not service.knows(stay.task.model):
+            stay.left_s = 0.0
+            return
+        left_s = service.here_s(stay.task.model, stay.unit, stay.last)
+        stay.left_s = left_s if stay.started else left_s + service.overhead_s
+
+    def end_here(self, model: str, unit: int) -> int:
+        if model not in self.plan.models:
+            return unit
+        return self.estimates.stay_end(self.worker, model, unit)
+
+    def subject(self, task: Task, now: float) -> Subject:
+        rank = self.rank(task)
+        order = self._key(task, rank, now, math.inf)
+        return Subject(
+            model=task.model,
+            unit=task.next_unit,
+            size=task.payload_bytes,
+            rank=rank,
+            order=order,
+            home=task.home,
+            passes=task.passes_left,
+        )
+
+    def subject_of(self, stay: Stay) -> Subject:
+        return Subject(
+            model=stay.task.model,
+            unit=stay.unit,
+            size=stay.payload_bytes,
+            rank=stay.rank,
+            order=stay.order,
+            home=stay.task.home,
+            passes=stay.passes_left,
+            own=stay,
+        )
+
+    def _crowded_out(self, task: Task, depth: int) -> Dropped:
+        reason = f'queue_full: a newer item came while {depth} waited at {self.worker}'
+        return Dropped(task, Status.REFUSED, reason)
+
+    def _level(self, rank: int) -> int:
+        return rank if self.estimates.policy.priority else 0
+
+    def _order(self, task: Task, rank: int, now: float) -> Key:
+        return self._key(task, rank, now, float(next(self._numbers)))
+
+    def _key(self, task: Task, rank: int, here_s: float, number: float) -> Key:
+        weight = self.estimates.weights[rank]
+        return (*self.estimates.policy.order(rank, weight, task.arrived_s, here_s), number)
+
+    def _reordered(self, stay: Stay) -> Key:
+        return self._key(stay.task, stay.rank, stay.task.received_s, stay.order[-1])
+
+
+def moved(stay: Stay, worker: str, now: float) -> Task:
+    """Give the task of a stay as far as it has come, the stay being its last hop."""
+    task = stay.task
+    hop = Hop(
+        worker,
+        stay.first,
+        max(stay.first, stay.unit) if stay.passes_left == task.passes_left else stay.last,
+        queue_s=max(0.0, stay.queue_s),
+        compute_s=stay.compute_s,
+        bytes_in=task.received_bytes,
+    )
+    return replace(
+        task,
+        hops=(*task.hops, hop),
+        next_unit=stay.unit,
+        passes_left=stay.passes_left,
+        raw=stay.raw,
+        received_bytes=0,
+        payload=stay.payload,
+        payload_bytes=stay.payload_bytes,
+        tokens=stay.tokens,
+        received_s=now,
+    )
+
+
+def passed_on(task: Task, worker: str, now: float) -> Task:
+    """Give a task whose last hop tells of this worker, if it came from a peer and had no stay."""
+    if not task.received_bytes:
+        return task
+    unit = task.next_unit
+    waited_s = max(0.0, now - task.received_s)
+    hop = Hop(worker, unit, unit, queue_s=waited_s, bytes_in=task.received_bytes)
+    return replace(task, hops=(*task.hops, hop), received_bytes=0)

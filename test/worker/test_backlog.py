@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long a task would wait here, and whom it would push back."""
+
+from __future__ import annotations
+
+from pamdi_ros.worker import Stay
+from pamdi_ros.worker.backlog import Backlog, Reservation
+import pytest
+from worker.cases import foreign, stay_of
+
+WEIGHTS = (16.0, 1.0)
+
+
+def stay(order: float, left_s: float, rank: int = 0, seq: int = 1) -> Stay:
+    return stay_of(foreign(seq=seq), (order,), left_s=left_s, rank=rank)
+
+
+def backlog_of(*waiting: Stay, running: Stay | None = None) -> Backlog:
+    backlog = Backlog(2)
+    for one in waiting:
+        backlog.queue.push(one)
+    backlog.running = running
+    return backlog
+
+
+def reservation(order: float, service_s: float, until_s: float, rank: int = 0) -> Reservation:
+    return Reservation((order,), rank, service_s, until_s, ('b', 1))
+
+
+def test_only_what_is_served_before_counts() -> None:
+    backlog = backlog_of(stay(1, 0.1), stay(3, 0.4))
+    assert backlog.wait_s((2,), 0.0, True) == pytest.approx(0.1)
+    assert backlog.wait_s((4,), 0.0, True) == pytest.approx(0.5)
+    assert backlog.wait_s((0,), 0.0, True) == 0.0
+    assert backlog.wait_s(None, 0.0, True) == pytest.approx(0.5)
+
+
+def test_a_running_lesser_task_counts_for_its_unit_or_without_preemption_for_all_of_it() -> None:
+    backlog = backlog_of(running=stay(5, 0.5))
+    backlog.unit_s = 0.02
+    assert backlog.wait_s((1,), 0.005, True) == pytest.approx(0.015)
+    assert backlog.wait_s((1,), 0.005, False) == pytest.approx(0.495)
+    assert backlog.wait_s((9,), 0.005, True) == pytest.approx(0.495)
+    assert backlog.wait_s((1,), 0.5, True) == 0.0  # the unit takes longer than thought
+
+
+def test_a_task_does_not_wait_for_itself() -> None:
+    own = stay(1, 0.1)
+    assert backlog_of(own, stay(0, 0.2)).wait_s((1,), 0.0, True, own) == pytest.approx(0.2)
+    assert backlog_of(running=own).wait_s((1,), 0.0, True, own) == 0.0
+    assert backlog_of(own).pushed_back((0,), WEIGHTS, own) == 0.0
+
+
+def test_reservations_count_until_they_expire_are_used_or_declined() -> None:
+    backlog = Backlog(2)
+    backlog.reserve(foreign(seq=1).key, reservation(1, 0.1, 0.5))
+    assert backlog.wait_s((2,), 0.4, True) == pytest.approx(0.1)
+    assert backlog.wait_s((0,), 0.4, True) == 0.0
+    backlog.decline(('c', 1))
+    assert backlog.wait_s((2,), 0.4, True) == pytest.approx(0.1)
+    backlog.decline(('b', 1))
+    assert backlog.wait_s((2,), 0.4, True) == 0.0
+    backlog.reserve(foreign(seq=2).key, reservation(1, 0.1, 0.5))
+    backlog.unreserve(foreign(seq=2).key)
+    assert backlog.wait_s((2,), 0.4, True) == 0.0
+
+
+def test_a_reservation_that_is_not_used_expires() -> None:
+    for expire in (False, True):  # tick() cleans up; until then it does not count either
+        backlog = Backlog(2)
+        backlog.reserve(foreign(seq=1).key, reservation(1, 0.1, 0.5))
+        if expire:
+            backlog.expire(0.5)
+        assert backlog.wait_s((2,), 0.5, True) == 0.0
+
+
+def test_an_item_is_reserved_for_once() -> None:
+    backlog = Backlog(2)
+    for _ in range(3):
+        backlog.reserve(foreign(seq=1).key, reservation(1, 0.1, 0.5))
+    assert backlog.wait_s((2,), 0.0, True) == pytest.approx(0.1)
+
+
+def test_pushed_back_are_the_weights_of_what_is_served_later() -> None:
+    backlog = backlog_of(stay(1, 0.1), stay(3, 0.1, rank=1), running=stay(4, 0.1, rank=1))
+    assert backlog.pushed_back((2,), WEIGHTS) == 2.0
+    assert backlog.pushed_back((0,), WEIGHTS) == 18.0
+    assert backlog.pushed_back((9,), WEIGHTS) == 0.0
+
+
+def test_the_beacon_counts_what_waits_and_runs_by_class() -> None:
+    backlog = backlog_of(stay(1, 0.1), stay(3, 0.4, rank=1), running=stay(4, 0.2, rank=1))
+    assert backlog.by_class(0.05) == pytest.approx((0.1, 0.55))
+    assert backlog.lengths() == (1, 2)
+
+
+def test_the_beacon_does_not_count_what_may_never_come() -> None:
+    backlog = Backlog(2)
+    backlog.reserve(foreign(seq=1).key, reservation(1, 0.1, 0.5))
+    assert backlog.by_class(0.0) == (0.0, 0.0)

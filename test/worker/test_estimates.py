@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each option would mean in time, from beacons, links and the assignment."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pamdi_ros.fleet import Fleet
+from pamdi_ros.worker import ModelProfile, Partition, Worker
+from pamdi_ros.worker.estimates import held_end, Subject
+from pamdi_ros.worker.policies import Option
+import pytest
+from worker.cases import beacon, free_plan, item, PROFILE, run, SIZE, started
+
+
+def options(worker: Worker, unit: int = 0, **changes: Any) -> dict[str, Option]:
+    """Give the options of a camera task at a worker by name."""
+    fields: dict[str, Any] = {
+        'model': 'net', 'unit': unit, 'size': SIZE, 'rank': 0, 'order': (0.0, 9.0, math.inf),
+        'home': 'a',
+    }  # fmt: skip
+    subject = Subject(**{**fields, **changes})
+    found = worker._estimates.options(subject, ('a', 'b', 'c'), 0.0)
+    return {option.worker: option for option in found}
+
+
+@pytest.mark.parametrize(
+    ('held', 'ends'),
+    [
+        ([], [0, 1, 2, 3]),
+        ([('net', 0, 4)], [4, 4, 4, 4]),
+        ([('net', 0, 1), ('net', 1, 3)], [3, 3, 3, 3]),
+        ([('net', 2, 4), ('net', 0, 2)], [4, 4, 4, 4]),
+        ([('net', 0, 3), ('net', 1, 4)], [4, 4, 4, 4]),
+        ([('net', 0, 1), ('net', 2, 4)], [1, 1, 4, 4]),
+        ([('other', 0, 4)], [0, 1, 2, 3]),
+    ],
+)
+def test_how_far_a_task_can_go_where_it_is(
+    held: list[tuple[str, int, int]], ends: list[int]
+) -> None:
+    parts = sorted(Partition(*part) for part in held)
+    assert [held_end(parts, 'net', unit) for unit in range(4)] == ends
+
+
+def test_the_order_in_which_a_plan_names_partitions_does_not_matter(fleet: Fleet) -> None:
+    halves = (Partition('net', 2, 4), Partition('net', 0, 2))
+    worker = started('a', fleet, free_plan(holders={'a': halves, 'b': halves, 'c': halves}))
+    worker.beacon_heard(beacon('c', held=halves), 0.0)
+    for name in 'abc':  # b has not been heard yet
+        assert worker._estimates.stay_end(name, 'net', 0) == 4
+
+
+def test_an_idle_fleet(fleet: Fleet) -> None:
+    worker = started('a', fleet, free_plan())
+    worker.beacon_heard(beacon('b'), 0.0)
+    found = options(worker)
+    assert found['a'].answer_s == pytest.approx(0.08)
+    # 1 + 1 ms there, 40 ms of work, 1 + 1 ms for the answer
+    assert (found['b'].way_s, found['b'].wire_s) == (pytest.approx(0.002), pytest.approx(0.001))
+    assert (found['b'].service_s, found['b'].rest_s) == (
+        pytest.approx(0.04),
+        pytest.approx(0.002),
+    )
+    assert found['b'].answer_s == pytest.approx(0.044)
+
+
+def test_who_does_not_hold_the_unit_is_no_option(fleet: Fleet) -> None:
+    worker = started('a', fleet, free_plan())
+    worker.beacon_heard(beacon('b', held=(Partition('net', 1, 4),)), 0.0)
+    assert 'b' not in options(worker, 0)
+    assert 'b' in options(worker, 1)
+    worker.holding((), 0.0)
+    assert 'a' not in options(worker, 0)
+
+
+def test_later_hops_are_counted_by_the_quickest_way_on(fleet: Fleet) -> None:
+    placement = {
+        'a': (Partition('net', 0, 2),),
+        'b': (Partition('net', 2, 4),),
+        'c': (Partition('net', 0, 4),),
+    }
+    worker = started('a', fleet, free_plan(holders=placement))
+    worker.beacon_heard(beacon('b', held=placement['b']), 0.0)
+    worker.beacon_heard(beacon('c', held=placement['c'], model_s={'net': 0.4}), 0.0)
+    found = options(worker)
+    # a runs two units, then b: 2 ms there, 20 of work, 2 home; c would take 200 for the two
+    assert found['a'].service_s == pytest.approx(0.04)
+    assert found['a'].rest_s == pytest.approx(0.024)
+    worker.peer_lost('b', 0.1)
+    assert options(worker)['a'].rest_s == pytest.approx(0.002 + 0.2 + 0.002)
+    worker.peer_lost('c', 0.1)
+    assert 'a' not in options(worker)  # no way leads to an answer
+
+
+def test_the_last_boundary_is_the_answers_size(fleet: Fleet) -> None:
+    profile = ModelProfile(
+        flops=PROFILE.flops, boundary_bytes=(*PROFILE.boundary_bytes[:-1], 500_000)
+    )
+    worker = started('a', fleet, free_plan(profile=profile))
+    worker.beacon_heard(beacon('b'), 0.0)
+    assert options(worker)['b'].rest_s == pytest.approx(0.051)
+    assert options(worker, home='b')['b'].rest_s == 0.0
+
+
+def test_what_waits_to_leave_makes_the_way_longer(fleet: Fleet) -> None:
+    worker = started('a', fleet, free_plan())
+    worker.beacon_heard(beacon('b'), 0.0)
+    worker.item_arrived(item(worker, 'camera', 0.0, payload_bytes=100_000), 0.0)
+    first = options(worker)['b']
+    assert first.way_s == pytest.approx(0.012)
+    assert first.wire_pushed_back == 0.0
+    urgent = options(worker, order=(-1.0, 0.0, 0.0))['b']
+    assert urgent.way_s == pytest.approx(0.002)
+    assert urgent.wire_pushed_back == 16.0
+
+
+def test_waiting_here_counts_what_is_served_before_and_not_the_task_itself(fleet: Fleet) -> None:
+    worker = started('a', fleet, free_plan())
+    for source in ('camera', 'log'):
+        worker.item_arrived(item(worker, source, 0.0), 0.0)
+    assert options(worker)['a'].wait_s == pytest.approx(0.08)  # the camera's, not the log's
+    assert options(worker)['a'].pushed_back == 1.0
+    own = run(worker, 0.0).stay
+    assert options(worker, own=own)['a'].wait_s == 0.0
+
+
+def test_a_measured_slowdown_of_the_link_counts(fleet: Fleet) -> None:
+    worker = started('a', fleet, free_plan())
+    worker.beacon_heard(beacon('b'), 0.0)
+    link = worker._estimates.links.to('b')
+    assert link is not None
+    link.slowdown = 10.0
+    assert options(worker)['b'].wire_s == pytest.approx(0.01)
+    assert options(worker)['b'].way_s == pytest.approx(0.011)

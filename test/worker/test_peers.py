@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker knows of its peers: beacons, silence, restarts, and what it sent since."""
+
+from __future__ import annotations
+
+from pamdi_ros.worker.peers import Peers
+from worker.cases import beacon
+
+WEIGHTS = (16.0, 4.0, 1.0)
+
+
+def peers_of(**changes: object) -> Peers:
+    peers = Peers(0.3)
+    peers.heard(beacon('b', **changes), 0.0)
+    return peers
+
+
+def test_a_peer_is_new_once_and_then_known() -> None:
+    peers = Peers(0.3)
+    assert peers.heard(beacon('b'), 0.0) == (False, True)
+    assert peers.heard(beacon('b'), 0.1) == (False, False)
+    assert peers.living() == ['b']
+    assert (peers.alive('c'), peers.lost('c')) == (False, False)
+
+
+def test_a_peer_silent_for_longer_than_its_lease_is_lost_once() -> None:
+    peers = peers_of()
+    assert peers.silent(0.3) == []
+    assert peers.silent(0.31) == ['b']
+    assert peers.silent(9.0) == []
+    assert (peers.alive('b'), peers.lost('b'), peers.living()) == (False, True, [])
+    assert peers.silence_s('b', 9.0) == 9.0
+    assert peers.heard(beacon('b'), 9.1) == (False, True)
+    assert peers.alive('b')
+
+
+def test_a_restart_is_known_by_its_number_and_an_overtaken_beacon_is_dropped() -> None:
+    peers = peers_of(incarnation=3)
+    assert peers.heard(beacon('b', incarnation=4), 0.1) == (True, True)
+    assert peers.heard(beacon('b', incarnation=3, epoch=9), 0.2) is None
+    last = peers.beacon('b')
+    assert last is not None
+    assert (last.incarnation, last.epoch) == (4, 0)
+
+
+def test_a_peer_can_be_taken_for_lost_until_its_next_beacon() -> None:
+    peers = peers_of()
+    assert peers.mark_lost('b')
+    assert not peers.mark_lost('b')
+    assert not peers.mark_lost('never heard')
+    assert peers.heard(beacon('b'), 0.1) == (False, True)
+
+
+def test_only_work_of_classes_as_urgent_makes_a_task_wait() -> None:
+    peers = peers_of(backlog_s=(0.1, 0.2, 0.4))
+    assert [round(peers.wait_s('b', rank), 6) for rank in (0, 1, 2, None)] == [0.1, 0.3, 0.7, 0.7]
+    assert peers.wait_s('never heard', 0) == 0.0
+
+
+def test_what_was_sent_since_the_last_beacon_counts() -> None:
+    peers = peers_of(backlog_s=(0.1, 0.2, 0.4))
+    peers.sent('b', 1, rank=1, service_s=0.05, weight=4.0)
+    assert round(peers.wait_s('b', 0), 6) == 0.1
+    assert round(peers.wait_s('b', 1), 6) == 0.35
+    peers.heard(beacon('b', backlog_s=(0.1, 0.2, 0.4)), 0.1)
+    assert round(peers.wait_s('b', 1), 6) == 0.35  # it may be on its way still
+    peers.acknowledged('b', 1, True)
+    assert round(peers.wait_s('b', 1), 6) == 0.35
+    peers.heard(beacon('b', backlog_s=(0.1, 0.25, 0.4)), 0.2)  # now the beacon counts it
+    assert round(peers.wait_s('b', 1), 6) == 0.35
+
+
+def test_what_was_refused_or_lost_with_a_restart_counts_no_more() -> None:
+    peers = peers_of()
+    for number in (1, 2):
+        peers.sent('b', number, rank=0, service_s=0.05, weight=16.0)
+    peers.acknowledged('b', 1, False)
+    assert peers.wait_s('b', 0) == 0.05
+    peers.heard(beacon('b', incarnation=9), 0.1)
+    assert peers.wait_s('b', 0) == 0.0
+
+
+def test_who_is_pushed_back_is_who_is_less_urgent() -> None:
+    peers = peers_of(queue_lengths=(5, 3, 2))
+    assert [peers.pushed_back('b', rank, WEIGHTS) for rank in (0, 1, 2)] == [14.0, 2.0, 0.0]
+    peers.sent('b', 1, rank=1, service_s=0.05, weight=4.0)
+    assert [peers.pushed_back('b', rank, WEIGHTS) for rank in (0, 1, 2)] == [18.0, 2.0, 0.0]
+    assert peers.pushed_back('never heard', 0, WEIGHTS) == 0.0
