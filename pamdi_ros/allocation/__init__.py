@@ -2,6 +2,29 @@
 """Who holds and runs what: from a fleet and its models' unit tables to an assignment."""
 
 from pamdi_ros.allocation.costs import Costs
-from pamdi_ros.allocation.static_chain import plan_static_chain
+from pamdi_ros.allocation.exact import solve_exact
+from pamdi_ros.allocation.objective import evaluate
+from pamdi_ros.allocation.plan import plan_for, profiles, with_priorities
+from pamdi_ros.allocation.priced import solve_priced
+from pamdi_ros.allocation.problem import Problem
+from pamdi_ros.allocation.record import digest, read_record, Record, write_record
+from pamdi_ros.allocation.route import route_s
+from pamdi_ros.allocation.solution import Flow, Solution
 
-__all__ = ['Costs', 'plan_static_chain']
+__all__ = [
+    'Costs',
+    'Flow',
+    'Problem',
+    'Record',
+    'Solution',
+    'digest',
+    'evaluate',
+    'plan_for',
+    'profiles',
+    'read_record',
+    'route_s',
+    'solve_exact',
+    'solve_priced',
+    'with_priorities',
+    'write_record',
+]

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much memory a set of units needs at one worker."""
+"""How much memory units need at a worker, and a placement that stays within the bounds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pamdi_ros.allocation.costs import Costs
 from pamdi_ros.models.units import UnitTable
+from pamdi_ros.worker.plan import Partition
 
 
 @dataclass(slots=True)
@@ -36,3 +38,83 @@ class MemoryNeed:
     def total_bytes(self) -> int:
         """Weights and activations [byte]."""
         return self.weight_bytes + self.activation_bytes
+
+    def extra_bytes(self, model: str, first: int, last: int) -> int:
+        """Give what units [first, last) would add [byte]."""
+        units = self.tables[model].units[first:last]
+        new = {name: size for unit in units for name, size in unit.weights}
+        weights = sum(size for name, size in new.items() if (model, name) not in self._counted)
+        most = max((unit.activation_bytes for unit in units), default=0)
+        return weights + max(0, most - self.activation_bytes)
+
+    def copy(self) -> MemoryNeed:
+        """Give the same need, to try what more would take."""
+        return MemoryNeed(
+            self.tables, self.weight_bytes, self.activation_bytes, set(self._counted)
+        )
+
+
+class Holdings:
+    """Units that each worker is to hold; a placement in the making.
+
+    :param costs: tells tables and bounds.
+    """
+
+    def __init__(self, costs: Costs) -> None:
+        self._costs = costs
+        self._units: dict[str, dict[str, set[int]]] = {}
+        self._needs: dict[str, MemoryNeed] = {}
+
+    def need(self, worker: str) -> MemoryNeed:
+        """Give what a worker needs for what it holds, as a copy."""
+        need = self._needs.get(worker)
+        return MemoryNeed(self._costs.tables) if need is None else need.copy()
+
+    def free_bytes(self, worker: str) -> float:
+        """Memory still free at a worker [byte]; infinite where it has no bound."""
+        need = self._needs.get(worker)
+        return self._costs.memory_bytes(worker) - (0 if need is None else need.total_bytes)
+
+    def extra_bytes(self, worker: str, model: str, first: int, last: int) -> int:
+        """Memory that units [first, last) would take besides what is held [byte]."""
+        need = self._needs.get(worker) or MemoryNeed(self._costs.tables)
+        return need.extra_bytes(model, first, last)
+
+    def has_room(self, worker: str, model: str, first: int, last: int) -> bool:
+        """Whether a worker's memory can hold units [first, last) too."""
+        return self.extra_bytes(worker, model, first, last) <= self.free_bytes(worker)
+
+    def holds(self, worker: str, model: str, first: int, last: int) -> bool:
+        """Whether a worker is to hold all of units [first, last)."""
+        held = self._units.get(worker, {}).get(model, set())
+        return held.issuperset(range(first, last))
+
+    def hold(self, worker: str, model: str, first: int, last: int) -> None:
+        """Place units [first, last) at a worker; the caller has seen that there is room."""
+        self._units.setdefault(worker, {}).setdefault(model, set()).update(range(first, last))
+        need = self._needs.setdefault(worker, MemoryNeed(self._costs.tables))
+        for unit in range(first, last):
+            need.add(model, unit)
+
+    def placement(self) -> dict[str, tuple[Partition, ...]]:
+        """Give what each worker holds as contiguous ranges, workers in the fleet's order."""
+        return {
+            worker: tuple(
+                Partition(model, first, last)
+                for model, units in self._units[worker].items()
+                for first, last in ranges(units)
+            )
+            for worker in self._costs.fleet.workers
+            if worker in self._units
+        }
+
+
+def ranges(units: set[int]) -> list[tuple[int, int]]:
+    """Give contiguous ranges [first, last) of units."""
+    found: list[tuple[int, int]] = []
+    for unit in sorted(units):
+        if found and found[-1][1] == unit:
+            found[-1] = (found[-1][0], unit + 1)
+        else:
+            found.append((unit, unit + 1))
+    return found

@@ -3,65 +3,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from allocation.cases import assert_plan_is_sound, fleet_of, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pamdi_ros.allocation import Costs, plan_static_chain
-from pamdi_ros.allocation.memory import MemoryNeed
-from pamdi_ros.fleet import parse_fleet
-from pamdi_ros.models.units import UnitCost, UnitTable
-from pamdi_ros.worker import Leg, Plan
+from pamdi_ros.allocation import Costs, plan_for
+from pamdi_ros.fleet import Fleet, parse_fleet
+from pamdi_ros.models.units import UnitTable
+from pamdi_ros.worker.plan import Leg, Plan
 import pytest
 
-MB = 10**6
 
-
-def table(name: str, units: list[tuple[float, float]], boundary_mb: float = 0.1) -> UnitTable:
-    """Give a table of units, each (GFLOP, MB of weights), with 1 MB of activations."""
-    return UnitTable(
-        model=name,
-        units=tuple(
-            UnitCost(
-                name=f'{name}.{index}',
-                flops=int(gflop * 1e9),
-                weights=((f'{name}.{index}.weight', int(mb * MB)),),
-                boundary_bytes=int(boundary_mb * MB),
-                activation_bytes=MB,
-            )
-            for index, (gflop, mb) in enumerate(units)
-        ),
-        output_bytes=4000,
-    )
-
-
-def fleet_of(
-    workers: dict[str, dict[str, Any]],
-    sources: dict[str, tuple[str, str, str, float]],
-    links: dict[str, Any] | None = None,
-) -> Any:
-    """Give a fleet; a source is (worker, model, priority, rate)."""
-    return parse_fleet(
-        {
-            'fleet': 'test',
-            'priority_classes': {'critical': {'weight': 16}, 'background': {'weight': 1}},
-            'models': {name: {'zoo': 'resnet18'} for _, name, _, _ in sources.values()},
-            'workers': workers,
-            'links': links or {'default': {'bandwidth_mbps': 100, 'latency_ms': 1}},
-            'sources': {
-                name: {
-                    'worker': worker, 'topic': f'{name}/image', 'model': model,
-                    'type': 'sensor_msgs/msg/Image', 'priority': priority, 'rate_hz': rate_hz,
-                }
-                for name, (worker, model, priority, rate_hz) in sources.items()
-            },
-        }
-    )  # fmt: skip
-
-
-def planned(fleet: Any, *tables: UnitTable) -> Plan:
+def planned(fleet: Fleet, *tables: UnitTable) -> Plan:
     """Plan with the tables given."""
-    return plan_static_chain(Costs(fleet=fleet, tables={t.model: t for t in tables}), 3, {})
+    return plan_for(
+        'static_chain', Costs(fleet=fleet, tables={t.model: t for t in tables}), epoch=3
+    )
 
 
 def test_what_fits_at_home_on_a_fast_home_is_not_cut() -> None:
@@ -148,7 +104,12 @@ def test_a_model_that_fits_nowhere_is_named_with_what_is_free() -> None:
 
 def test_a_model_without_a_table_leaves_its_source_without_a_route() -> None:
     fleet = fleet_of({'a': {}}, {'s': ('a', 'net', 'critical', 1)})
-    plan = plan_static_chain(Costs(fleet=fleet, tables={}), 1, {'net': 'no such model'})
+    plan = plan_for(
+        'static_chain',
+        Costs(fleet=fleet, tables={}),
+        epoch=1,
+        unusable={'net': 'no such model'},
+    )
     assert plan.sources['s'].reason == 'no such model'
     assert plan.sources['s'].route == ()
 
@@ -216,22 +177,9 @@ def test_routes_cover_the_model_and_memory_is_never_exceeded(
     )  # fmt: skip
     tables = {'one': table('one', first), 'two': table('two', second)}
     plan = planned(fleet, *tables.values())
-    for name, model in (('s', 'one'), ('t', 'two')):
-        route = plan.sources[name].route
-        if not route:
-            assert 'needs about' in plan.sources[name].reason
-            continue
-        assert [leg.first for leg in route] == [0, *(leg.last for leg in route[:-1])]
-        assert route[-1].last == len(tables[model])
-        for leg in route:
-            held = plan.partitions(leg.worker)
-            assert any(part.covers(model, leg.first, leg.last) for part in held)
-    for worker in names:
-        need = MemoryNeed(tables)
-        for part in plan.partitions(worker):
-            for unit in range(part.first, part.last):
-                need.add(part.model, unit)
-        assert need.total_bytes <= fleet.workers[worker].memory_bytes
+    assert_plan_is_sound(plan, fleet, tables)
+    for source in plan.sources.values():
+        assert source.route or 'needs about' in source.reason
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PA-MDI's optimisation at any size: prices, shortest paths at them, and a greedy placement.
+
+Where memory is scarce nowhere, the flows at the prices are the optimum but for the tolerance, and
+the bound says so. Otherwise a placement is searched (:mod:`pamdi_ros.allocation.search`); that
+answer is good, not proven.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import math
+import time
+
+import numpy as np
+from pamdi_ros.allocation.bounds import refine, relax, Relaxation, ROUGH
+from pamdi_ros.allocation.candidates import Builder, Candidate
+from pamdi_ros.allocation.deadlines import lateness, needless, urged
+from pamdi_ros.allocation.finish import finish, Found
+from pamdi_ros.allocation.paths import Paths
+from pamdi_ros.allocation.problem import Problem
+from pamdi_ros.allocation.search import search
+from pamdi_ros.allocation.solution import Placement, Solution
+
+#: Blocks of a model, at most, where a placement with fewer was not found.
+MOST_BLOCKS = 48
+#: How many times as much the delay of a source counts that misses a deadline needlessly, in turn.
+URGENCIES = (8.0, 64.0)
+
+
+def solve_priced(
+    problem: Problem, warm: Solution | None = None, *, tries: int | None = None
+) -> Solution:
+    """Solve a problem by prices.
+
+    :param warm: a solution to start from, such as that of the running assignment; a plan that is
+        no better than it is not given.
+    :param tries: at improving a placement where memory is scarce; None: by the problem's size.
+    :returns: a solution that can run even where it is not feasible; then it says why.
+    """
+    began_s = time.perf_counter()
+    solution = _solve(problem, warm, tries)
+    if solution.unserved and np.isfinite(problem.memory_bytes).any():
+        finer = problem.finer(MOST_BLOCKS)  # smaller blocks may fit where these do not
+        if finer is not None:
+            again = _solve(finer, warm, tries)
+            if len(again.unserved) < len(solution.unserved):
+                problem, solution = finer, again
+    if solution.feasible:
+        solution = _punctual(problem, solution, tries)
+    return replace(solution, seconds=time.perf_counter() - began_s)
+
+
+def _punctual(problem: Problem, solution: Solution, tries: int | None) -> Solution:
+    """Give a plan that misses fewer of the deadlines that could be kept, if one is found."""
+    late = needless(problem, solution)
+    for factor in URGENCIES:
+        if not late:
+            break
+        found = _solve(urged(problem, late, factor), solution, tries)
+        if not found.feasible:
+            continue
+        found = _judged(problem, found, solution.bound)
+        left = needless(problem, found)
+        if found.feasible and lateness(problem, left) < lateness(problem, late):
+            solution, late = found, left
+    return solution
+
+
+def _judged(problem: Problem, found: Solution, bound: float) -> Solution:
+    """Give a plan that was made under other weights as a solution under the problem's own."""
+    paths = Paths(problem)
+    candidate = _given(Builder(paths), found.placement)
+    for source, stream in enumerate(problem.streams):
+        blocks = problem.models[stream.model]
+        for flow in found.flows[stream.name]:
+            legs = tuple(
+                (problem.number(leg.worker), blocks.block_of(leg.first), blocks.block_of(leg.last))
+                for leg in flow.route
+            )
+            candidate.shares.put(paths.column(source, legs), flow.share)
+    return finish(paths, Found(candidate=candidate, bound=bound, began_s=time.perf_counter()))
+
+
+def _solve(problem: Problem, warm: Solution | None, tries: int | None) -> Solution:
+    """Solve a problem with its models cut as they are."""
+    began_s = time.perf_counter()
+    paths = Paths(problem)
+    builder = Builder(paths)
+    relaxed = relax(paths, tolerance=ROUGH)
+    if _placed(builder, relaxed) is not None:  # then these flows are the answer: make them good
+        relaxed = refine(paths, relaxed)
+    candidate = _placed(builder, relaxed)
+    if candidate is None:
+        start = None if warm is None else _candidate(builder, warm)
+        candidate = search(paths, relaxed.shares, start, tries)
+        candidate = builder.settle(candidate, rounds=12, tolerance=1e-4)
+    return finish(paths, Found(candidate=candidate, bound=relaxed.bound, began_s=began_s))
+
+
+def solve_placed(problem: Problem, placement: Placement) -> Solution:
+    """Give the best flows over a placement that is given.
+
+    :param placement: partitions by worker; what does not fit is left out.
+    """
+    began_s = time.perf_counter()
+    problem = problem.recut(_cuts(placement)) or problem
+    paths = Paths(problem)
+    builder = Builder(paths)
+    given = _given(builder, placement)
+    candidate = builder.settle(given, rounds=12, tolerance=1e-4)
+    return finish(paths, Found(candidate=candidate, bound=math.inf, began_s=began_s))
+
+
+def _placed(builder: Builder, relaxed: Relaxation) -> Candidate | None:
+    """Give the relaxed flows with what they need; None where that does not fit."""
+    candidate = builder.empty()
+    candidate.shares = relaxed.shares
+    columns = [column for columns in relaxed.shares.columns for column in columns]
+    return candidate if candidate.space.take(columns) else None
+
+
+def _candidate(builder: Builder, warm: Solution) -> Candidate | None:
+    """Give the placement of a solution as far as it fits this problem."""
+    return builder.settle(_given(builder, warm.placement))
+
+
+def _cuts(placement: Placement) -> dict[str, set[int]]:
+    """Give the units at which a placement's partitions begin and end, by model."""
+    found: dict[str, set[int]] = {}
+    for parts in placement.values():
+        for part in parts:
+            found.setdefault(part.model, set()).update((part.first, part.last))
+    return found
+
+
+def _given(builder: Builder, placement: Placement) -> Candidate:
+    """Give a candidate that holds what is given as far as it fits, without flows yet."""
+    problem = builder.problem
+    candidate = builder.empty()
+    for worker, parts in placement.items():
+        if worker not in problem.workers:
+            continue
+        number = problem.number(worker)
+        for part in parts:
+            blocks = problem.models.get(part.model)
+            if blocks is None:
+                continue
+            mask = 0
+            for block in range(len(blocks)):
+                first, last = blocks.cuts[block], blocks.cuts[block + 1]
+                if part.first <= first and last <= part.last:
+                    mask |= 1 << block
+            if candidate.space.fits(number, part.model, mask):
+                candidate.space.hold(number, part.model, mask)
+    return candidate

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cheapest route of a source: unit by unit over (units done, worker), within memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+import heapq
+from itertools import pairwise
+
+from pamdi_ros.allocation.costs import Costs
+from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.fleet import Source
+from pamdi_ros.worker.plan import Leg
+
+#: Routes kept for each (unit, worker) while searching: memory makes the cheapest one to here a
+#: dead end at times.
+BEAM = 8
+
+#: Routes to a unit, over all workers, that the search goes on from: bounds the time of large
+#: fleets, and is more than there are in small ones.
+MOST_ORIGINS = 64
+
+#: A worker is never taken for busier than this: the charge must stay finite.
+MOST_BUSY = 0.98
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A partial route: its cost so far [s], its legs and their workers."""
+
+    cost_s: float
+    legs: tuple[Leg, ...] = ()
+    workers: frozenset[str] = frozenset()
+
+    def to(self, leg: Leg, cost_s: float) -> _Way:
+        """Give the way longer by one leg, and what it costs then."""
+        return _Way(cost_s, (*self.legs, leg), self.workers | {leg.worker})
+
+
+def cheapest_route(
+    costs: Costs,
+    source: Source,
+    holdings: Holdings,
+    busy: Mapping[str, float] | None = None,
+    *,
+    held_only: bool = False,
+) -> tuple[Leg, ...]:
+    """Give the route of least latency, the item alone on the fleet but for the charge of `busy`.
+
+    :param holdings: what is placed already; weights held cost no memory again.
+    :param busy: share of time in [0, 1) that each worker is taken; a stay there is charged
+        ``1 / (1 - busy)`` of its time (the waiting of an M/M/1 queue).
+    :param held_only: run units only where they are held already.
+    :returns: legs from the first unit to the last; empty where none fits.
+    """
+    return _Search(costs, source, holdings, busy or {}, held_only).route()
+
+
+def route_s(costs: Costs, source: Source, route: Sequence[Leg]) -> float:
+    """Latency of an item on a route of its own, alone on the fleet [s]; infinite without a way.
+
+    Later passes send the new text back to the route's first worker; the answer's size is small
+    and counts as nothing.
+    """
+    table, passes = costs.tables[source.model], costs.passes(source.model)
+    start, end = route[0].worker, route[-1].worker
+    sends = [
+        (1, table.boundary_bytes(0), source.worker, start),
+        (passes - 1, table.boundary_bytes(0), end, start),
+        (1, 0, end, source.worker),
+    ]
+    sends += [
+        (passes, table.boundary_bytes(leg.first), before.worker, leg.worker)
+        for before, leg in pairwise(route)
+    ]
+    total_s = sum(
+        passes * costs.run_s(source.model, leg.first, leg.last, leg.worker) for leg in route
+    )
+    for times, size, origin, target in sends:
+        send_s = costs.send_s(size, origin, target) if times else 0.0
+        if send_s is None:
+            return float('inf')
+        total_s += times * send_s
+    return total_s
+
+
+class _Search:
+    """One search; the ways to each unit are extended in the order of the units."""
+
+    def __init__(
+        self,
+        costs: Costs,
+        source: Source,
+        holdings: Holdings,
+        busy: Mapping[str, float],
+        held_only: bool,
+    ) -> None:
+        self._costs = costs
+        self._source = source
+        self._holdings = holdings
+        self._busy = busy
+        self._held_only = held_only
+        self._table = costs.tables[source.model]
+        self._passes = costs.passes(source.model)
+        self._best = _Way(float('inf'))
+        fastest = min(costs.seconds_per_flop(worker) for worker in costs.fleet.workers)
+        self._least_rest_s = [0.0]  # of units [unit, count): no route can take less
+        for unit in reversed(self._table.units):
+            least_s = self._passes * unit.flops * fastest
+            self._least_rest_s.insert(0, self._least_rest_s[0] + least_s)
+
+    def route(self) -> tuple[Leg, ...]:
+        count = len(self._table)
+        beams: list[dict[str, list[_Way]]] = [{} for _ in range(count)]
+        beams[0][self._source.worker] = [_Way(0.0)]
+        for first in range(count):
+            ways = [way for beam in beams[first].values() for way in beam]
+            ways = heapq.nsmallest(MOST_ORIGINS, ways, key=_cost)
+            for worker in self._costs.fleet.workers:
+                entries = sorted(self._entries(ways, worker, first), key=_cost)[:BEAM]
+                reach = list(self._stays(worker, first, ())) if entries else []
+                for way in entries:
+                    again = worker in way.workers  # what the way has there counts as held
+                    stays = self._stays(worker, first, way.legs) if again else reach
+                    for last, stay_s in stays:
+                        cost_s = way.cost_s + self._passes * stay_s
+                        if self._hopeless(cost_s, last):
+                            continue
+                        longer = way.to(Leg(worker, first, last), cost_s)
+                        if last == count:
+                            self._finish(longer)
+                        else:
+                            _keep(beams[last].setdefault(worker, []), longer)
+        return self._best.legs
+
+    def _entries(self, ways: list[_Way], worker: str, first: int) -> Iterator[_Way]:
+        """Ways that come to a worker from another one, or start at home."""
+        size = self._table.boundary_bytes(first)
+        for way in ways:
+            origin = way.legs[-1].worker if way.legs else self._source.worker
+            if way.legs and origin == worker:
+                continue  # the same leg would have gone on
+            send_s = self._costs.send_s(size, origin, worker)
+            if send_s is not None:
+                times = self._passes if way.legs else 1  # home sends the input once
+                cost_s = way.cost_s + times * send_s
+                if not self._hopeless(cost_s, first):
+                    yield _Way(cost_s, way.legs, way.workers)
+
+    def _stays(
+        self, worker: str, first: int, legs: tuple[Leg, ...]
+    ) -> Iterator[tuple[int, float]]:
+        """Give the ends of a leg that starts at `first`, as far as the worker can hold it.
+
+        :param legs: of the way so far.
+        :returns: (one past the leg's last unit, charged time of the leg [s]), growing.
+        """
+        model = self._source.model
+        if not self._held_only:
+            need = self._holdings.need(worker)
+            for leg in legs:
+                if leg.worker == worker:
+                    for unit in range(leg.first, leg.last):
+                        need.add(model, unit)
+        bound = self._costs.memory_bytes(worker)
+        speed = self._costs.seconds_per_flop(worker)
+        busy = min(self._busy.get(worker, 0.0), MOST_BUSY)
+        time_s = self._costs.fleet.workers[worker].overhead_s
+        for unit in range(first, len(self._table)):
+            if self._held_only:
+                if not self._holdings.holds(worker, model, unit, unit + 1):
+                    return
+            else:
+                need.add(model, unit)
+                if need.total_bytes > bound:
+                    return
+            time_s += self._table.units[unit].flops * speed
+            yield unit + 1, time_s / (1 - busy)
+
+    def _hopeless(self, cost_s: float, unit: int) -> bool:
+        """Whether a way that has come to `unit` can no longer be the best."""
+        return cost_s + self._least_rest_s[unit] >= self._best.cost_s
+
+    def _finish(self, way: _Way) -> None:
+        """Bring the answer home, and each further pass back to the first worker."""
+        end, start = way.legs[-1].worker, way.legs[0].worker
+        back_s = self._costs.send_s(0, end, self._source.worker)
+        again_s = self._costs.send_s(self._table.boundary_bytes(0), end, start)
+        if back_s is None or (again_s is None and self._passes > 1):
+            return
+        cost_s = way.cost_s + back_s + (self._passes - 1) * (again_s or 0.0)
+        if cost_s < self._best.cost_s:
+            self._best = _Way(cost_s, way.legs)
+
+
+def _keep(beam: list[_Way], way: _Way) -> None:
+    """Add a way to a beam, which keeps the cheapest and at most one for each set of workers."""
+    if len(beam) == BEAM and way.cost_s >= beam[-1].cost_s:
+        return
+    for index, other in enumerate(beam):
+        if other.workers == way.workers and len(other.legs) == len(way.legs):
+            if way.cost_s < other.cost_s:
+                beam[index] = way
+            return
+    beam.append(way)
+    beam.sort(key=_cost)
+    del beam[BEAM:]
+
+
+def _cost(way: _Way) -> float:
+    return way.cost_s

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong in a simulated run: messages, workers, the allocator, the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+import random
+
+#: Name of the allocator where workers' names are expected, as in the fleet file's events.
+ALLOCATOR = 'allocator'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Crash:
+    """A process that dies without a word, and is started again.
+
+    :param worker: a worker, or ``allocator``.
+    :param at_s: when it dies [s].
+    :param for_s: until it is started again [s]; None: never.
+    """
+
+    worker: str
+    at_s: float
+    for_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pause:
+    """A worker that is deactivated and activated again, as its node's life cycle allows.
+
+    :param worker: a worker.
+    :param at_s: when it ceases to serve [s].
+    :param for_s: until it serves again [s].
+    """
+
+    worker: str
+    at_s: float
+    for_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """A network that falls into two halves and heals.
+
+    :param group: workers of the half without the allocator.
+    :param at_s: when it falls apart [s].
+    :param for_s: until it heals [s].
+    """
+
+    group: frozenset[str]
+    at_s: float
+    for_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Faults:
+    """Everything that goes wrong. Chances are per message, whatever it carries.
+
+    :param loss: chance that a message is lost after it was sent [1].
+    :param duplication: chance that it comes twice [1].
+    :param delayed: chance that it comes later, so that others overtake it [1].
+    :param delay_s: longest such delay; the delay is uniform below it [s].
+    :param clock_offset_s: workers' clocks are ahead by up to so much [s].
+    :param crashes: processes that die.
+    :param pauses: workers that cease to serve for a while.
+    :param splits: times during which the network is in two halves; they must not overlap.
+    """
+
+    loss: float = 0.0
+    duplication: float = 0.0
+    delayed: float = 0.0
+    delay_s: float = 0.0
+    clock_offset_s: float = 0.0
+    crashes: tuple[Crash, ...] = ()
+    pauses: tuple[Pause, ...] = ()
+    splits: tuple[Split, ...] = ()
+
+
+def random_faults(workers: Sequence[str], seconds: float, chance: random.Random) -> Faults:
+    """Draw the faults that the run-time protocol must survive.
+
+    Loss 5 %, duplication 5 %, overtaking 20 %, clocks that differ by minutes; crashes of any
+    worker and of the allocator, most of them with a revival; now and then a worker that is
+    deactivated for a while; often a split of the network.
+
+    :param workers: of the fleet.
+    :param seconds: of the run [s]; a crash may happen in any of them, and a split ends in them.
+    """
+    crashes = [
+        Crash(
+            worker=worker,
+            at_s=chance.uniform(0.0, seconds),
+            for_s=None if chance.random() < 0.2 else chance.uniform(0.05, 0.5 * seconds),
+        )
+        for worker in (*workers, ALLOCATOR)
+        if chance.random() < 0.5
+    ]
+    pauses = [
+        Pause(
+            worker=worker,
+            at_s=chance.uniform(0.0, seconds),
+            for_s=chance.uniform(0.05, 0.3 * seconds),
+        )
+        for worker in workers
+        if chance.random() < 0.2
+    ]
+    splits = []
+    if len(workers) > 1 and chance.random() < 0.5:
+        group = frozenset(chance.sample(workers, chance.randrange(1, len(workers))))
+        at_s = chance.uniform(0.0, 0.7 * seconds)
+        splits.append(Split(group=group, at_s=at_s, for_s=chance.uniform(0.05, 0.3) * seconds))
+    return Faults(
+        loss=0.05,
+        duplication=0.05,
+        delayed=0.2,
+        delay_s=0.03,
+        clock_offset_s=1000.0,
+        crashes=tuple(crashes),
+        pauses=tuple(pauses),
+        splits=tuple(splits),
+    )

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks what a driver can see of a machine's promises: order, bounds, nothing left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pamdi_ros.fleet import policy_parameters
+from pamdi_ros.simulation.clock import Clock
+from pamdi_ros.simulation.recorder import named, Recorder
+from pamdi_ros.simulation.setup import Setup
+from pamdi_ros.worker import Forget, Frame, Work, Worker
+
+#: Policies under which the most urgent task is chosen anew after every unit.
+PREEMPTIVE = ('pa_mdi_plus',)
+
+
+class Watch:
+    """Notes broken promises with the recorder.
+
+    :param setup: what is simulated.
+    :param recorder: takes the violations.
+    :param clock: virtual time.
+    """
+
+    def __init__(self, setup: Setup, recorder: Recorder, clock: Clock) -> None:
+        self._setup = setup
+        self._recorder = recorder
+        self._clock = clock
+        self._parameters = setup.parameters or policy_parameters(setup.fleet.policy_parameters)
+        self._preemptive = setup.policy in PREEMPTIVE and self._parameters.preemption
+        self._pieces: dict[str, dict[tuple[str, int], set[int]]] = {}
+        self._finished: dict[str, set[tuple[str, int]]] = {}
+        self._lesser: dict[str, list[tuple[float, float]]] = {}
+        # Of each source `depth` items may wait at a worker, and one that was overtaken in service.
+        # The depth is that of the class it has or had: a priority may change meanwhile.
+        deepest = max(priority.qos.depth for priority in setup.fleet.priority_classes)
+        self._most_waiting = (deepest + 1) * len(setup.fleet.sources)
+
+    def piece(self, worker: str, sender: str, frame: Frame, complete: bool) -> None:
+        """Check that a transfer is called complete only when all its pieces are here."""
+        transfers = self._pieces.setdefault(worker, {})
+        finished = self._finished.setdefault(worker, set())
+        transfer = (sender, frame.transfer)
+        if transfer in finished:
+            if complete:
+                self._violated(f'{worker}: {transfer} called complete twice')
+            return
+        pieces = transfers.setdefault(transfer, set())
+        pieces.add(frame.index)
+        if complete:
+            if len(pieces) < frame.count:
+                self._violated(f'{worker}: {transfer} called complete with {sorted(pieces)}')
+            del transfers[transfer]
+            finished.add(transfer)
+
+    def forgotten(self, worker: str, command: Forget) -> None:
+        """Throw pieces away, as the executor does."""
+        self._pieces.get(worker, {}).pop((command.sender, command.transfer), None)
+
+    def died(self, worker: str) -> None:
+        """Lose the pieces of a dead worker."""
+        self._pieces.pop(worker, None)
+        self._finished.pop(worker, None)
+
+    def begun(self, worker: str, machine: Worker, work: Work) -> None:
+        """Check that no task of the top class waits while one of a lower class is begun."""
+        if not self._preemptive or work.stay.rank == 0:
+            return
+        if machine.queue_lengths[0]:
+            lesser = named(work.stay.task.key)
+            self._violated(f'{worker}: {lesser} is begun while a task of the top class waits')
+
+    def sent(self, worker: str, frame: Frame, ahead_s: float, after_s: float) -> None:
+        """Measure how long a piece of the top class waits for lesser ones at the interface.
+
+        :param ahead_s: time until what was given to the interface before is sent [s].
+        :param after_s: time until the piece is sent, too [s].
+        """
+        if not self._preemptive:
+            return
+        now = self._clock.now
+        lesser = self._lesser.setdefault(worker, [])
+        if frame.task.rank:
+            lesser.append((now + after_s, after_s - ahead_s))
+            return
+        lesser[:] = [piece for piece in lesser if piece[0] > now]
+        wait_s = sum(min(airtime_s, sent_s - now) for sent_s, airtime_s in lesser)
+        run = self._recorder.run
+        run.worst_wire_wait_s = max(run.worst_wire_wait_s, wait_s)
+
+    def settled(self, worker: str, machine: Worker) -> None:
+        """Check the bounds."""
+        if machine.retained_bytes > self._parameters.retention_bytes:
+            self._violated(f'{worker}: keeps {machine.retained_bytes} bytes')
+        waiting = sum(machine.queue_lengths)
+        if waiting > self._most_waiting:
+            self._violated(f'{worker}: {waiting} tasks wait')
+
+    def left(self, machines: Mapping[str, Worker | None]) -> list[str]:
+        """Say what the fleet still keeps: queues, boundaries, pieces."""
+        found = []
+        for name, machine in machines.items():
+            if machine is None:
+                continue
+            if machine.waiting:
+                found.append(f'{name}: {machine.waiting} tasks wait or are on their way')
+            if machine.retained_bytes:
+                found.append(f'{name}: {machine.retained_bytes} bytes are kept')
+            if pieces := self._pieces.get(name):
+                found.append(f'{name}: pieces of {len(pieces)} transfers are kept')
+        return found
+
+    def _violated(self, what: str) -> None:
+        self._recorder.violated(self._clock.now, what)

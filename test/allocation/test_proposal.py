@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plan for the conditions that hold now, held against the running one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import math
+
+from allocation.cases import assert_plan_is_sound, fleet_of, MB, table
+from pamdi_ros.allocation import Problem, replicas, Solution
+from pamdi_ros.allocation.conditions import Conditions
+from pamdi_ros.allocation.proposal import propose
+from pamdi_ros.allocation.rates import Rate
+from pamdi_ros.allocation.replan import Replanner
+from pamdi_ros.fleet import Fleet
+import pytest
+
+UNITS = 4
+TABLES = {'net': table('net', [(1, 30)] * UNITS)}
+#: The model has 121 MB with its activations: it takes two of them.
+SMALL = {'memory_mb': 70, 'ms_per_gflop': 5}
+FLEET = fleet_of(
+    {'a': SMALL, 'b': SMALL, 'c': SMALL, 'd': SMALL},
+    {'eye': ('a', 'net', 'critical', 5.0), 'ear': ('d', 'net', 'background', 5.0)},
+    {'default': {'bandwidth_mbps': 1000, 'latency_ms': 1}},
+)
+NOW = Conditions()
+
+
+def of(policy: str) -> Fleet:
+    """Give the fleet under a policy."""
+    return replace(FLEET, policy=policy)
+
+
+@pytest.mark.parametrize('policy', ['pa_mdi_plus', 'ms_mdi', 'static_chain', 'ar_mdi'])
+def test_a_first_plan_is_that_of_the_declared_fleet(policy: str) -> None:
+    proposal = propose(of(policy), TABLES, NOW)
+    assert_plan_is_sound(proposal.plan, FLEET, TABLES)
+    assert proposal.running is None and not proposal.moved_bytes
+    assert proposal.value.served == {'eye', 'ear'}
+    assert math.isfinite(proposal.value.objective)
+    assert proposal.value.delay > 0
+
+
+@pytest.mark.parametrize('policy', ['pa_mdi_plus', 'static_chain'])
+def test_the_same_fleet_planned_again_is_not_worth_a_move(policy: str) -> None:
+    fleet = of(policy)
+    first = propose(fleet, TABLES, NOW).plan
+    again = propose(fleet, TABLES, NOW, running=first)
+    assert again.running is not None
+    assert again.running == again.value
+    assert not Replanner(fleet).judge(again.running, again.value, again.moved_bytes).adopted
+
+
+@pytest.mark.parametrize('policy', ['pa_mdi_plus', 'static_chain'])
+def test_a_worker_that_a_model_needs_is_replaced(policy: str) -> None:
+    fleet = of(policy)
+    first = propose(fleet, TABLES, NOW).plan
+    used = {leg.worker for leg in first.sources['eye'].route} - {'a', 'd'}
+    gone = Conditions(absent=frozenset(used or {'b'}))
+    proposal = propose(fleet, TABLES, gone, running=first)
+    assert {leg.worker for leg in proposal.plan.sources['eye'].route}.isdisjoint(gone.absent)
+    for worker in gone.absent:  # it keeps what it had, for when it is back
+        assert proposal.plan.partitions(worker) == first.partitions(worker)
+    if policy == 'static_chain' and used:
+        assert proposal.running is not None
+        verdict = Replanner(fleet).judge(proposal.running, proposal.value, proposal.moved_bytes)
+        assert verdict.adopted, verdict
+
+
+def test_a_model_that_no_rest_can_hold_has_no_route_and_says_why() -> None:
+    gone = Conditions(absent=frozenset('bc'))
+    fleet = replace(FLEET, sources={'eye': FLEET.sources['eye']})
+    first = propose(fleet, TABLES, NOW).plan
+    proposal = propose(fleet, TABLES, replace(gone, absent=frozenset('bcd')), running=first)
+    source = proposal.plan.sources['eye']
+    assert source.route == () and source.reason
+    assert not proposal.value.served
+    assert proposal.running is not None
+    assert not Replanner(fleet).judge(proposal.running, proposal.value, {}).adopted
+
+
+def test_an_absent_homes_sources_stay_in_the_plan() -> None:
+    first = propose(FLEET, TABLES, NOW).plan
+    gone = Conditions(absent=frozenset('d'), priorities={'ear': 'critical'})
+    proposal = propose(FLEET, TABLES, gone, running=first)
+    assert proposal.plan.models == first.models
+    kept, before = proposal.plan.sources['ear'], first.sources['ear']
+    assert kept == replace(before, priority_class='critical')
+    alone = propose(FLEET, TABLES, gone).plan.sources['ear']
+    assert alone.route == () and 'd is not there' in alone.reason
+
+
+def test_a_slower_worker_is_relieved() -> None:
+    workers = {'a': {'ms_per_gflop': 5}, 'b': {'ms_per_gflop': 5}}
+    fleet = replace(
+        fleet_of(
+            workers,
+            {'eye': ('a', 'net', 'critical', 20.0)},
+            {'default': {'bandwidth_mbps': 1000, 'latency_ms': 1}},
+        ),
+        policy='static_chain',
+    )
+    first = propose(fleet, TABLES, NOW).plan
+    assert {leg.worker for leg in first.sources['eye'].route} == {'a'}
+    slow = Conditions(seconds_per_flop={'a': 1.1e-11}, rates={'eye': Rate(20.0, 10.0)})
+    proposal = propose(fleet, TABLES, slow, running=first)
+    assert {leg.worker for leg in proposal.plan.sources['eye'].route} == {'b'}
+    assert proposal.moved_bytes == {'b': 4 * 30 * MB}
+    assert proposal.running is not None
+    assert Replanner(fleet).judge(proposal.running, proposal.value, proposal.moved_bytes).adopted
+
+
+def test_planning_again_starts_from_the_running_placement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[object] = []
+    solve = replicas.solve_priced
+
+    def watched(problem: Problem, warm: Solution | None = None) -> Solution:
+        started.append(warm and warm.placement)
+        return solve(problem, warm)
+
+    monkeypatch.setattr(replicas, 'solve_priced', watched)
+    first = propose(FLEET, TABLES, NOW).plan
+    propose(FLEET, TABLES, NOW, running=first)
+    assert started == [None, first.placement]

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rates from counters."""
+
+from __future__ import annotations
+
+from pamdi_ros.allocation.rates import ArrivalCounter, LEAST_S, Rate, WINDOW_S
+
+
+def test_a_rate_needs_some_time() -> None:
+    counter = ArrivalCounter()
+    assert counter.rate() is None
+    counter.count(100, 1, 0.0)
+    counter.count(102, 1, 0.5)
+    assert counter.rate() is None
+    counter.count(112, 1, LEAST_S)
+    assert counter.rate() == Rate(12 / LEAST_S, LEAST_S)
+
+
+def test_a_rate_is_of_the_last_while() -> None:
+    counter = ArrivalCounter()
+    for second in range(100):
+        counter.count(10 * second, 1, float(second))
+    for second in range(100, 130):
+        counter.count(1000 + 20 * (second - 100), 1, float(second))
+    rate = counter.rate()
+    assert rate is not None
+    assert rate.per_s == 20
+    assert WINDOW_S - 1 <= rate.seconds <= WINDOW_S + 1
+
+
+def test_a_restarted_home_counts_anew_and_late_messages_are_passed_over() -> None:
+    counter = ArrivalCounter()
+    counter.count(1000, 1, 0.0)
+    counter.count(5, 2, 10.0)
+    counter.count(4, 2, 11.0)
+    counter.count(45, 2, 14.0)
+    counter.count(45, 2, 14.0)
+    assert counter.rate() == Rate(10.0, 4.0)
+
+
+def test_chance_is_told_from_change() -> None:
+    assert not Rate(12.0, 10.0).differs(10.0, 3.0)
+    assert Rate(20.0, 10.0).differs(10.0, 3.0)
+    assert not Rate(0.0, 1.0).differs(0.0, 3.0)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random fleets under loss, doubling, overtaking, crashes and splits: what must always hold.
+
+PAMDI_FAULT_SEEDS=10000 runs more of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+import os
+import subprocess
+import sys
+
+from pamdi_ros.simulation.faults import Faults
+from pamdi_ros.simulation.run import Run, simulate
+import pytest
+from simulation.worlds import random_setup
+
+SEEDS = int(os.environ.get('PAMDI_FAULT_SEEDS', '500'))
+BATCHES = 10
+#: Runs that are repeated, to be compared line by line.
+REPEATED = 10
+
+
+def check(seed: int, run: Run) -> None:
+    """Every accepted item ended exactly once, no promise was broken, nothing is left."""
+    case = f'seed {seed}, {run.setup.policy}'
+    assert run.violations == [], case  # double ends, inversions, bounds
+    assert run.unfinished == [], case
+    assert run.left == [], case
+    ended = Counter(end.source for end in run.ends)
+    accepted = {source: len(times) for source, times in run.arrivals.items()}
+    assert {source: ended[source] for source in accepted} == accepted, case
+    assert len({end.key for end in run.ends}) == len(run.ends), case
+    assert all(bool(end.reason) == bool(end.status) for end in run.ends), case
+    for end in run.ends:
+        if not end.status:
+            source = run.setup.fleet.sources[end.source]
+            exits = run.setup.fleet.models[source.model].exits
+            answers = {exit_.unit for exit_ in exits} | {len(run.setup.tables[source.model])}
+            assert end.exit_unit in answers, f'{case}: {end}'
+
+
+@pytest.mark.parametrize('batch', range(BATCHES))
+def test_every_item_ends_once_whatever_fails(batch: int) -> None:
+    for seed in range(batch, SEEDS, BATCHES):
+        check(seed, simulate(random_setup(seed), watched=True))
+
+
+def test_early_exits_are_among_what_is_tried() -> None:
+    early = whole = 0
+    for seed in range(60):
+        run = simulate(random_setup(seed))
+        for end in run.ends:
+            if not end.status:
+                units = len(run.setup.tables[run.setup.fleet.sources[end.source].model])
+                early += end.exit_unit < units
+                whole += end.exit_unit == units
+    assert early > 60
+    assert whole > 1000
+
+
+@pytest.mark.parametrize('policy', ['pa_mdi_plus', 'ms_mdi_plus', 'static_chain'])
+def test_lost_and_doubled_messages_cost_few_results(policy: str) -> None:
+    """Nothing but the network fails, and what is lost is sent again."""
+    faults = Faults(loss=0.05, duplication=0.05, delayed=0.1, delay_s=0.01)
+    clean = lossy = 0
+    for seed in range(40):
+        setup = replace(random_setup(seed), policy=policy)
+        setup = replace(setup, fleet=replace(setup.fleet, events=()), faults=Faults())
+        clean += sum(not end.status for end in simulate(setup).ends)
+        run = simulate(replace(setup, faults=faults), watched=True)
+        check(seed, run)
+        lossy += sum(not end.status for end in run.ends)
+    assert lossy >= 0.95 * clean
+
+
+def test_equal_seeds_give_equal_traces() -> None:
+    for seed in range(REPEATED):
+        first, second = (simulate(random_setup(seed), traced=True).lines for _ in range(2))
+        assert first == second, f'seed {seed}'
+        assert any(' end ' in line for line in first)
+
+
+def test_the_trace_does_not_depend_on_the_hash_seed() -> None:
+    code = (
+        'from pamdi_ros.simulation.run import simulate\n'
+        'from simulation.worlds import random_setup\n'
+        f'print([simulate(random_setup(seed), traced=True).lines for seed in range({REPEATED})])'
+    )
+    path = os.pathsep.join(sys.path)
+    traces = [
+        subprocess.run(
+            [sys.executable, '-c', code],
+            env={**os.environ, 'PYTHONPATH': path, 'PYTHONHASHSEED': hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ('1', '2')
+    ]
+    assert traces[0] == traces[1]
+
+
+def test_other_seeds_give_other_traces() -> None:
+    setup = random_setup(0)
+    other = simulate(replace(setup, seed=1), traced=True)
+    assert other.lines != simulate(setup, traced=True).lines
