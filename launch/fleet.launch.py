@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start a whole fleet on this machine: the allocator and one executor for each worker.
+"""Start a whole fleet on this machine: the allocator, one executor for each worker, the monitor.
 
 ros2 launch pamdi_ros fleet.launch.py fleet_file:=/path/to/fleet.yaml
 """
@@ -9,17 +9,21 @@ from launch.action import Action
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
 from pamdi_ros.launch_nodes import (
+    aggregator_node,
     argument,
     common_arguments,
     flag,
     full_namespace,
+    monitor_arguments,
     planned_nodes,
 )
 
 
 def start(context: LaunchContext) -> list[Action]:
     """Give the nodes that the arguments ask for."""
-    actions: list[Action] = list(planned_nodes(context))
+    actions: list[Action] = list(planned_nodes(context, monitor=flag(context, 'monitor')))
+    if flag(context, 'aggregator'):
+        actions.append(aggregator_node())
     if flag(context, 'demo_sensors'):
         options = ['--fleet', argument(context, 'fleet_file')]
         options += ['--namespace', full_namespace(context)]
@@ -38,4 +42,6 @@ def generate_launch_description() -> LaunchDescription:
         default_value='false',
         description="publish photographs, lidar scans and sentences on the sources' topics",
     )
-    return LaunchDescription([*common_arguments(), sensors, OpaqueFunction(function=start)])
+    return LaunchDescription(
+        [*common_arguments(), *monitor_arguments(), sensors, OpaqueFunction(function=start)]
+    )

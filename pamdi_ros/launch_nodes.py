@@ -17,7 +17,7 @@ from pamdi_ros.fleet.resources import config_path
 if TYPE_CHECKING:
     from launch import LaunchContext
     from launch.actions import DeclareLaunchArgument
-    from launch_ros.actions import LifecycleNode
+    from launch_ros.actions import LifecycleNode, Node
 
 #: As Nav2's [s].
 RESPAWN_DELAY_S = 2.0
@@ -40,13 +40,45 @@ def common_arguments() -> list[DeclareLaunchArgument]:
     ]
 
 
+def monitor_arguments() -> list[DeclareLaunchArgument]:
+    """Arguments of the launch files that may start the monitor."""
+    from launch.actions import DeclareLaunchArgument
+
+    table = (
+        ('monitor', 'true', 'start the monitor, which tells /diagnostics what is amiss'),
+        ('monitor_params', '', "parameter file with the monitor's thresholds (check_*)"),
+        ('aggregator', 'false', 'start diagnostic_aggregator with config/aggregator.yaml'),
+    )
+    return [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, default, description in table
+    ]
+
+
+def aggregator_node() -> Node:
+    """Launch action that groups the fleet's diagnostics for rqt_robot_monitor."""
+    from launch_ros.actions import Node
+
+    return Node(
+        package='diagnostic_aggregator',
+        executable='aggregator_node',
+        parameters=[str(config_path('aggregator.yaml'))],
+        output='screen',
+    )
+
+
 def planned_nodes(
-    context: LaunchContext, *, workers: Iterable[str] | None = None, allocator: bool = True
+    context: LaunchContext,
+    *,
+    workers: Iterable[str] | None = None,
+    allocator: bool = True,
+    monitor: bool = False,
 ) -> list[LifecycleNode]:
     """Actions that start nodes of a fleet, as the launch arguments say.
 
     :param workers: the workers to start here; None: all of them.
     :param allocator: start the allocator here.
+    :param monitor: start the monitor here; there are :func:`monitor_arguments` then.
     :raises FleetError: the fleet file or a worker's name is bad; launch prints the text and ends
         with exit code 1.
     """
@@ -59,6 +91,8 @@ def planned_nodes(
         log_level=argument(context, 'log_level'),
         workers=workers,
         allocator=allocator,
+        monitor=monitor,
+        monitor_parameters=argument(context, 'monitor_params') if monitor else '',
     )
     return [lifecycle_node(node) for node in nodes]
 

@@ -13,7 +13,6 @@ import sys
 import time
 from typing import Any
 
-from pamdi_ros.demo.arrivals import gaps
 from pamdi_ros.demo.streams import stream
 from pamdi_ros.fleet import (
     Fleet,
@@ -26,6 +25,7 @@ from pamdi_ros.fleet import (
 )
 from pamdi_ros.fleet.launch_plan import fleet_prefix
 from pamdi_ros.nodes.fleet_node import die_with_parent
+from pamdi_ros.simulation.arrivals import gaps
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node

@@ -3,52 +3,101 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import fields, replace
 import os
 from pathlib import Path
 import time
 from typing import NoReturn
 
-from pamdi_ros.allocation import Costs, plan_static_chain
+from diagnostic_msgs.msg import DiagnosticArray
+from pamdi_ros.allocation import digest, read_record, Record, with_priorities, write_record
+from pamdi_ros.allocation.conditions import Conditions
+from pamdi_ros.allocation.replan import ReplanParameters
 from pamdi_ros.fleet import Fleet
-from pamdi_ros.models.catalog import unit_table
-from pamdi_ros.models.errors import ModelError
-from pamdi_ros.models.units import UnitTable
-from pamdi_ros.msg import Assignment, WorkerStatus
-from pamdi_ros.nodes import qos
-from pamdi_ros.nodes.assignment_message import to_message
+from pamdi_ros.msg import Assignment, SourceStats, WorkerStatus
+from pamdi_ros.nodes import beacon_message, qos
+from pamdi_ros.nodes.allocator_report import allocator_diagnostics
+from pamdi_ros.nodes.assignment_message import from_message, to_message
 from pamdi_ros.nodes.fleet_node import FleetNode, run
-from pamdi_ros.worker import Plan
+from pamdi_ros.nodes.planning import Decision, Planning
+from pamdi_ros.nodes.priorities import PREFIX, PriorityParameters
+from pamdi_ros.nodes.wire import BadMessage
+from pamdi_ros.worker.plan import Plan
 
 POLL_PERIOD_S = 0.05
 #: Without a remembered epoch, workers that run already are given this time to tell theirs [s].
 LISTEN_S = 2.0
 #: Epochs are 64 bits on the wire; a true one is nowhere near.
 LARGEST_EPOCH = 2**62
+REPORT_PERIOD_S = 1.0
+#: Bounds of the parameters of re-planning.
+REPLAN_BOUNDS = {
+    'drift': (0.01, 10.0),
+    'absent_s': (0.5, 3600.0),
+    'settle_s': (0.0, 3600.0),
+    'least_interval_s': (0.0, 86400.0),
+    'horizon_s': (0.0, 86400.0),
+    'least_gain': (0.0, 10.0),
+    'load_bytes_per_s': (1e3, 1e12),
+    'load_share': (0.0, 1.0),
+}
 
 
 class AllocatorNode(FleetNode):
-    """Plans when it is activated, and again above any epoch it sees in the workers' beacons."""
+    """Plans when it is first activated, and anew when the fleet has changed enough.
+
+    Workers that join or go, priorities, rates, unit times and links are changes; a new plan is
+    published only where it is worth its move. A priority or a foreign epoch renews the number at
+    once. The assignment is kept in a file. An allocator that starts again over the same fleet file
+    goes on with it, the priorities set meanwhile included, and the workers notice nothing.
+    """
 
     def __init__(self) -> None:
         super().__init__('allocator')
+        self.parameter('replan', True, 'plan anew when the fleet has changed; false: plan once')
+        for field in fields(ReplanParameters):
+            about = 'of re-planning, see docs/planning.md'
+            bounds = REPLAN_BOUNDS[field.name]
+            self.parameter(f'replan_{field.name}', field.default, about, bounds)
         self._plan: Plan | None = None
-        self._planning: Future[tuple[dict[str, UnitTable], dict[str, str]]] | None = None
-        self._thread: ThreadPoolExecutor | None = None
+        self._recorded: Plan | None = None
+        self._planning: Planning | None = None
+        self._decision: Decision | None = None
+        self._adopted: Decision | None = None
+        self._priorities: PriorityParameters | None = None
         self._publisher = None
-        self._timer = None
+        self._diagnostics_out = None
+        self._timers: list[object] = []
         self._subscriptions_made: list[object] = []
         self._newest_epoch = 0
         self._listen_until_s = 0.0
         self._epoch_file = Path()
+        self._fleet_digest = ''
 
     def set_up(self, fleet: Fleet) -> None:
-        """Recall the last epoch, offer the assignment topic and listen to the beacons."""
+        """Recall the last assignment, offer the topic and listen to the beacons."""
         self._epoch_file = epoch_file(self.prefix)
         self._newest_epoch = read_epoch(self._epoch_file)
+        self._recall(fleet)
+        known = self._recorded.sources if self._recorded is not None else {}
+        self._priorities = PriorityParameters(
+            self,
+            fleet,
+            {name: source.priority_class for name, source in known.items()},
+            self._follow_priorities,
+        )
         self._publisher = self.create_publisher(
             Assignment, self.topic('assignment'), qos.ASSIGNMENT
         )
+        self._diagnostics_out = self.create_publisher(
+            DiagnosticArray, '/diagnostics', qos.STATISTICS
+        )
+        for source in fleet.sources:
+            self._subscriptions_made.append(
+                self.create_subscription(
+                    SourceStats, self.topic(f'sources/{source}/stats'), self._counted, qos.STATUS
+                )
+            )
         for worker in fleet.workers:
             self._subscriptions_made.append(
                 self.create_subscription(
@@ -57,49 +106,78 @@ class AllocatorNode(FleetNode):
             )
 
     def start(self) -> None:
-        """Fetch the models' unit tables in another thread: a first one takes a while to build."""
+        """Begin to plan."""
         assert self.fleet is not None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix='plan')
-        self._planning = self._thread.submit(fetch_tables, self.fleet)
+        assert self._priorities is not None
+        self._timers = [
+            self.create_timer(POLL_PERIOD_S, self._poll),
+            self.create_timer(REPORT_PERIOD_S, self._report),
+        ]
+        self._planning = Planning(self.fleet, self._replan_parameters(), time.monotonic())
+        # It may have been deactivated meanwhile; the fleet ran on under its plan.
+        known = self._plan or self._recorded
+        self._planning.begin(self._priorities.in_force(), known)
         self._listen_until_s = time.monotonic() + LISTEN_S
-        self._timer = self.create_timer(POLL_PERIOD_S, self._publish_when_ready)
+        self._follow_priorities()
 
     def stop(self) -> None:
         """Cease to plan; the fleet runs on under the last assignment."""
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-            self._timer = None
-        if self._thread is not None:
-            self._thread.shutdown(wait=False, cancel_futures=True)
-            self._thread = None
-        self._planning = None
+        for timer in self._timers:
+            self.destroy_timer(timer)
+        self._timers = []
+        if self._planning is not None:
+            self._planning.close()
+            self._planning = None
 
     def tear_down(self) -> None:
-        """Withdraw the topics."""
+        """Withdraw the topics and the fleet's parameters."""
         if self._publisher is not None:
             self.destroy_publisher(self._publisher)
             self._publisher = None
+        if self._diagnostics_out is not None:
+            self.destroy_publisher(self._diagnostics_out)
+            self._diagnostics_out = None
         for subscription in self._subscriptions_made:
             self.destroy_subscription(subscription)
         self._subscriptions_made.clear()
-        self._plan = None
+        if self._priorities is not None:
+            self._priorities.close()
+            self._priorities = None
+        self._plan = self._recorded = self._decision = self._adopted = None
 
-    def _publish_when_ready(self) -> None:
-        listening = not self._newest_epoch and time.monotonic() < self._listen_until_s
-        if self._planning is not None and self._planning.done() and not listening:
+    # --- events ----------------------------------------------------------------------------------
+
+    def _heard(self, status: WorkerStatus) -> None:
+        if status.epoch <= LARGEST_EPOCH:  # a beacon that lies must not use up all numbers
+            self._newest_epoch = max(self._newest_epoch, status.epoch)
+        if self._planning is None or status.state == WorkerStatus.STATE_UNCONFIGURED:
+            return
+        try:
+            beacon = beacon_message.from_message(status, self.fleet)
+        except BadMessage as error:
+            self.get_logger().warning(f'beacon: {error}', throttle_duration_sec=10.0)
+        else:
+            self._planning.heard(beacon, time.monotonic())
+
+    def _counted(self, stats: SourceStats) -> None:
+        if self._planning is not None:
+            now = time.monotonic()
+            self._planning.counted(stats.source, stats.accepted, stats.incarnation, now)
+
+    def _poll(self) -> None:
+        now = time.monotonic()
+        listening = not self._newest_epoch and now < self._listen_until_s
+        if self._planning is not None and not listening:
+            self._publish_foretold()
             try:
-                tables, unusable = self._planning.result()
+                decision = self._planning.poll(self._plan, self._priorities.in_force(), now)
             except Exception as error:  # it must be told, and beacons must go on being heard
                 self.get_logger().error(f'cannot plan: {type(error).__name__}: {error}')
-                self._planning = None
                 return
-            self._planning = None
-            started = time.perf_counter()
-            costs = Costs(fleet=self.fleet, tables=tables)
-            self._plan = plan_static_chain(costs, self._newest_epoch + 1, unusable)
-            took_s = time.perf_counter() - started
-            self._publish(f'planned in {1e3 * took_s:.1f} ms')
-        elif self._plan is not None and self._newest_epoch > self._plan.epoch:
+            if decision is not None:
+                self._decide(decision)
+                return
+        if self._plan is not None and self._newest_epoch > self._plan.epoch:
             if self.count_publishers(self.topic('assignment')) > 1:
                 self.get_logger().error(
                     f'another allocator of fleet {self.fleet.name} is active, the workers follow '
@@ -107,48 +185,137 @@ class AllocatorNode(FleetNode):
                     throttle_duration_sec=10.0,
                 )
             else:
-                self._renumber()
+                why = f'the workers were at epoch {self._newest_epoch} already'
+                self._publish_anew(self._plan, why)
 
-    def _renumber(self) -> None:
-        """Rise above an epoch that the workers kept from an earlier allocator."""
-        old = self._plan
-        self._plan = Plan(
-            epoch=self._newest_epoch + 1,
-            policy=old.policy,
-            placement=old.placement,
-            sources=old.sources,
+    def _decide(self, decision: Decision) -> None:
+        """Publish a plan that is adopted; a first one gone on with keeps its number if it can."""
+        self._decision = decision
+        if not decision.adopted:
+            self.get_logger().info(decision.text)
+            return
+        self._adopted = decision
+        plan = decision.proposal.plan
+        prioritised = with_priorities(plan, self._priorities.in_force())
+        if not decision.recorded:
+            self._publish_anew(prioritised, decision.text)
+            self._tell_plan()
+        elif self._plan is not None:  # it was deactivated meanwhile, and has followed priorities
+            return
+        elif prioritised != plan or self._newest_epoch > plan.epoch:
+            self._publish_anew(prioritised, f'going on with what epoch {plan.epoch} was')
+        else:
+            self._publish(plan, 'going on with it')
+
+    def _report(self) -> None:
+        absent = (
+            frozenset[str]() if self._planning is None else self._planning.absent(time.monotonic())
         )
-        self._publish(f'the workers were at epoch {self._newest_epoch} already')
+        self._diagnostics_out.publish(
+            allocator_diagnostics(
+                self.get_clock().now().to_msg(), self.prefix, self._plan, self._adopted,
+                self._decision, absent,
+            )
+        )  # fmt: skip
 
-    def _publish(self, why: str) -> None:
-        self._newest_epoch = max(self._newest_epoch, self._plan.epoch)
-        self._remember(self._newest_epoch)
-        message = to_message(self._plan, self.fleet)
+    def _replan_parameters(self) -> ReplanParameters | None:
+        if not self.get_parameter('replan').value:
+            return None
+        return ReplanParameters(
+            **{
+                field.name: self.get_parameter(f'replan_{field.name}').value
+                for field in fields(ReplanParameters)
+            }
+        )
+
+    def _follow_priorities(self) -> None:
+        """Publish the classes in force, where the plan has others."""
+        if not self._timers or self._plan is None:
+            return  # it will be done when there is a plan, or when active again
+        plan = with_priorities(self._plan, self._priorities.in_force())
+        changes = [
+            f'{PREFIX}{name} {self._plan.sources[name].priority_class} -> {source.priority_class}'
+            for name, source in plan.sources.items()
+            if source != self._plan.sources[name]
+        ]
+        if changes:
+            self._publish_anew(plan, ', '.join(changes))
+
+    # --- publishing ------------------------------------------------------------------------------
+
+    def _publish_anew(self, plan: Plan, why: str) -> None:
+        self._publish(replace(plan, epoch=self._newest_epoch + 1), why)
+
+    def _publish_foretold(self) -> None:
+        """Publish the plan in force once more, now that its latencies under load are predicted.
+
+        Its number is the same: the workers pass it over, those who watch read it.
+        """
+        assert self._planning is not None
+        try:
+            foretold = self._planning.foretold()
+        except Exception as error:  # the fleet does as well without
+            self.get_logger().warning(f'cannot predict: {type(error).__name__}: {error}')
+            return
+        if foretold is not None and self._plan is not None and foretold.epoch == self._plan.epoch:
+            self._plan = foretold
+            self._remember(foretold)
+            self._send(foretold)
+
+    def _publish(self, plan: Plan, why: str) -> None:
+        self._plan = plan
+        self._newest_epoch = max(self._newest_epoch, plan.epoch)
+        self._remember(plan)  # before anybody sees it: a number must not be given twice
+        self._send(plan)
+        if self._planning is not None:
+            adopted = self._adopted
+            conditions = Conditions() if adopted is None else adopted.proposal.conditions
+            self._planning.foretell(plan, conditions)
+        self.get_logger().info(f'assignment {plan.epoch} ({plan.policy}): {why}')
+
+    def _send(self, plan: Plan) -> None:
+        message = to_message(plan, self.fleet)
         message.header.stamp = self.get_clock().now().to_msg()
         self._publisher.publish(message)
-        self.get_logger().info(f'assignment {self._plan.epoch} ({self._plan.policy}): {why}')
-        wanted = self.fleet.policy
-        if wanted != self._plan.policy:
-            self.get_logger().warning(
-                f'policy {wanted} is not built yet; the fleet runs {self._plan.policy}'
-            )
+
+    def _tell_plan(self) -> None:
         for name, source in self._plan.sources.items():
             way = ' -> '.join(f'{leg.worker}[{leg.first}:{leg.last})' for leg in source.route)
             if way:
                 self.get_logger().info(f'  {name} ({source.model}): {way}')
             else:
                 self.get_logger().error(f'  {name} has no route: {source.reason}')
+        for worker, parts in self._plan.placement.items():
+            held = ', '.join(f'{part.model}[{part.first}:{part.last})' for part in parts)
+            self.get_logger().info(f'  {worker} holds {held}')
 
-    def _remember(self, epoch: int) -> None:
+    # --- memory ----------------------------------------------------------------------------------
+
+    def _recall(self, fleet: Fleet) -> None:
+        """Find the assignment of an earlier run, if it was made for this very fleet file."""
+        self._fleet_digest = digest(self.get_parameter('fleet_file').value)
+        record = read_record(record_file(self._epoch_file))
+        if record is None or not 0 < record.plan.epoch <= LARGEST_EPOCH:
+            return
+        self._newest_epoch = max(self._newest_epoch, record.plan.epoch)
+        if record.fleet_digest != self._fleet_digest or record.plan.policy != fleet.policy:
+            return
         try:
-            self._epoch_file.parent.mkdir(parents=True, exist_ok=True)
-            self._epoch_file.write_text(f'{epoch}\n', encoding='ascii')
-        except OSError as error:  # the workers' beacons still tell a restarted allocator
-            self.get_logger().warning(f'cannot remember epoch {epoch}: {error}')
+            from_message(to_message(record.plan, fleet), fleet)
+        except Exception as error:  # whatever stands in that file: planning anew does no harm
+            self.get_logger().warning(f'{record_file(self._epoch_file)} is unusable: {error}')
+        else:
+            self._recorded = record.plan
 
-    def _heard(self, status: WorkerStatus) -> None:
-        if status.epoch <= LARGEST_EPOCH:  # a beacon that lies must not use up all numbers
-            self._newest_epoch = max(self._newest_epoch, status.epoch)
+    def _remember(self, plan: Plan) -> None:
+        try:
+            write_record(
+                record_file(self._epoch_file),
+                Record(fleet_digest=self._fleet_digest, plan=plan),
+            )
+            self._epoch_file.write_text(f'{self._newest_epoch}\n', encoding='ascii')
+        except OSError as error:  # the workers' beacons still tell a restarted allocator
+            self.get_logger().warning(f'cannot remember epoch {plan.epoch}: {error}')
 
 
 def epoch_file(prefix: str) -> Path:
@@ -157,26 +324,17 @@ def epoch_file(prefix: str) -> Path:
     return home / 'pamdi_ros' / (prefix.strip('/').replace('/', '.') + '.epoch')
 
 
+def record_file(epoch_file: Path) -> Path:
+    """File that keeps the assignment, beside the one of its epoch."""
+    return epoch_file.with_suffix('.assignment.json')
+
+
 def read_epoch(path: Path) -> int:
     """Read the last epoch; 0 where none is remembered."""
     try:
         return max(0, int(path.read_text(encoding='ascii')))
     except (OSError, ValueError):
         return 0
-
-
-def fetch_tables(fleet: Fleet) -> tuple[dict[str, UnitTable], dict[str, str]]:
-    """Get the unit table of every model that a source uses.
-
-    :returns: tables by model, and the reason by model for those that cannot be used.
-    """
-    tables, unusable = {}, {}
-    for name in dict.fromkeys(source.model for source in fleet.sources.values()):
-        try:
-            tables[name] = unit_table(fleet.models[name].as_mapping())
-        except ModelError as error:
-            unusable[name] = f'model {name}: {error}'
-    return tables, unusable
 
 
 def main() -> NoReturn:

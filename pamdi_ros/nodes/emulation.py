@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Emulated devices: units paced to a declared speed, arithmetic left out where that is asked."""
+"""Emulated devices: units paced to a declared speed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import time
 
 from pamdi_ros.fleet import Worker
-from pamdi_ros.models import Model
-import torch
+
+#: How far an emulated device may have gone on while the machine that emulates it was late [s].
+MOST_LAG_S = 0.02
 
 
 class Pace:
-    """How long a stay at a worker takes, for a worker with ``emulate: true``; else no pace at all.
+    """How long units take at a worker with ``emulate: true``; at any other, as long as they do.
 
-    A unit takes its FLOP times the worker's ``ms_per_gflop``, a stay ``overhead_ms`` more
-    (design: charged once a stay). A machine slower than that cannot be hurried.
+    A unit takes its FLOP times the worker's ``ms_per_gflop``, the first one of a stay
+    ``overhead_ms`` more. A machine slower than that cannot be hurried.
+
+    A device that is busy begins its next unit when the last one was due, not when this process
+    came to notice: what Python and the scheduler take between units is not the device's time.
 
     :param worker: the worker.
     """
@@ -24,46 +27,44 @@ class Pace:
         self._seconds_per_flop = worker.seconds_per_flop or 0.0
         self._overhead_s = worker.overhead_s
         self._emulates = worker.emulate
-        self._due_s = 0.0
+        # Where nothing is computed, all that is late is the machine that emulates.
+        self._tolerated_s = MOST_LAG_S if worker.compute == 'none' else 0.0
+        self._free_s = float('-inf')
+        self._since_s = 0.0
 
-    def begin_stay(self) -> None:
-        """Start the clock of a stay."""
-        self._due_s = time.perf_counter() + self._overhead_s
+    def rested(self) -> None:
+        """Note that the device had nothing to do until now."""
+        self._free_s = float('-inf')
 
-    def end_unit(self, flops: int) -> None:
-        """Wait until a unit's time is over.
+    def begin(self) -> None:
+        """Begin a unit, or the preparation of an item."""
+        now = time.perf_counter()
+        went_on = self._emulates and self._free_s > float('-inf')
+        self._since_s = max(self._free_s, now - MOST_LAG_S) if went_on else now
+
+    def end_unit(self, flops: int, first: bool) -> float:
+        """Wait until the unit's time is over.
 
         :param flops: of the unit.
+        :param first: it is the first one of a stay.
+        :returns: the time that the unit took [s].
         """
         if not self._emulates:
-            return
-        self._due_s += flops * self._seconds_per_flop
-        left_s = self._due_s - time.perf_counter()
+            return self.end()
+        due_s = self._since_s + flops * self._seconds_per_flop
+        if first:
+            due_s += self._overhead_s
+        left_s = due_s - time.perf_counter()
         if left_s > 0:
             time.sleep(left_s)
+        late = -left_s > self._tolerated_s
+        self._free_s = due_s - left_s if late else due_s
+        return self._free_s - self._since_s
 
+    def end(self) -> float:
+        """End what is not paced, such as the preparation of an item.
 
-class SizesOnly:
-    """Stands in for a partition of a worker with ``compute: none``: right shapes, no values.
-
-    :param model: the model.
-    :param first: first unit.
-    :param last: one past the last unit.
-    """
-
-    def __init__(self, model: Model, first: int, last: int) -> None:
-        self.weight_bytes = model.table.weight_bytes(first, last)
-        self.units = tuple(_zeros_after(model, unit) for unit in range(first, last))
-
-    def place(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Give the tensor as it is."""
-        return tensor
-
-
-def _zeros_after(model: Model, unit: int) -> Callable[..., tuple[torch.Tensor, ...]]:
-    """Give a callable that takes anything and returns what leaves a unit, all zeros."""
-    tensors = tuple(
-        torch.zeros(shape, dtype=getattr(torch, dtype))
-        for shape, dtype in model.signature(unit + 1)
-    )
-    return lambda *_: tensors
+        :returns: the time that it took [s].
+        """
+        self._free_s = time.perf_counter()
+        return self._free_s - self._since_s

@@ -4,19 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 import logging
-import time
 from typing import TYPE_CHECKING
 
+from pamdi_ros.allocation.memory import MemoryNeed
 from pamdi_ros.fleet import Fleet, Source
 from pamdi_ros.models import Model, ModelError
-from pamdi_ros.models.answers import read_answer
+from pamdi_ros.models.answers import confidence, read_answer
 from pamdi_ros.models.text import TextModel, Vocabulary
-from pamdi_ros.nodes.emulation import Pace, SizesOnly
+from pamdi_ros.nodes.emulation import Pace
 from pamdi_ros.nodes.sensors import BadInput, decode, prepare
+from pamdi_ros.nodes.sensors.preprocess import resizing
+from pamdi_ros.nodes.sizes import has_sizes_only, says_nothing, size_outcome
 from pamdi_ros.nodes.wire import from_wire, WireTensor
-from pamdi_ros.worker import Outcome, Task, Work
+from pamdi_ros.worker import Outcome, Plan, Task, Work
 from pamdi_ros.worker import Partition as Range
 import torch
 
@@ -27,6 +30,8 @@ Tensors = tuple[torch.Tensor, ...]
 
 #: A text ends here: GPT-2's <|endoftext|>.
 END_OF_TEXT = 50256
+#: Bytes of one class in an answer: its number and its score.
+BYTES_OF_A_CLASS = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +90,13 @@ class Engine:
         self._texts: dict[str, TextModel] = {}
         self._vocabulary: Vocabulary | None = None
         self._labels: dict[str, tuple[str, ...]] = {}
-        self._partitions: dict[Range, Partition | SizesOnly] = {}
+        self._partitions: dict[Range, Partition] = {}
+        self._unit_counts: dict[str, int] = {}
+
+    @property
+    def prepares(self) -> bool:
+        """Whether items are to come as sensor messages."""
+        return True
 
     # --- loading --------------------------------------------------------------------------------
 
@@ -96,8 +107,13 @@ class Engine:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of weights held [byte]."""
-        return sum(partition.weight_bytes for partition in self._partitions.values())
+        """Bytes of weights held, those that partitions share once [byte]."""
+        held = (tensor for part in tuple(self._partitions.values()) for tensor in part.tensors)
+        return sum({tensor.data_ptr(): tensor.nbytes for tensor in held}.values())
+
+    def plan(self, plan: Plan) -> None:
+        """Take what an assignment tells of the models, to compare."""
+        self._unit_counts = {name: len(profile.flops) for name, profile in plan.models.items()}
 
     def learn(self, sources: Iterable[Source]) -> None:
         """Learn the models of the sources whose home is here: input shape, labels, tokens.
@@ -110,9 +126,11 @@ class Engine:
             model = self._model(source.model)
             if model.request.tokens is not None and self._vocabulary is None:
                 self._vocabulary = Vocabulary()
+            if model.request.tokens is None:
+                resizing()
             self._labels[source.model] = model.labels()
 
-    def load(self, wanted: Range) -> Partition | SizesOnly:
+    def load(self, wanted: Range) -> Partition:
         """Load one partition and run it once, so that its first task is not the slow one.
 
         :returns: the partition, for :meth:`hold`.
@@ -121,17 +139,37 @@ class Engine:
         if wanted in self._partitions:
             return self._partitions[wanted]
         model = self._model(wanted.model)
-        if self._worker.compute == 'none':
-            return SizesOnly(model, wanted.first, wanted.last)
+        planned = self._unit_counts.get(wanted.model, model.unit_count)
+        if planned != model.unit_count:
+            raise ModelError(
+                f'models.{wanted.model}', model.unit_count,
+                f'has that many units here, but {planned} in the assignment',
+                'All machines need the same fleet.yaml and version of pamdi_ros.',
+            )  # fmt: skip
         partition = model.partition(wanted.first, wanted.last, device=self.device)
-        zeros = tuple(
-            torch.zeros(shape, dtype=getattr(torch, dtype))
-            for shape, dtype in partition.input_signature
-        )
-        partition(*zeros)
+        partition(*zeros_of(partition.input_signature))
         return partition
 
-    def hold(self, partitions: dict[Range, Partition | SizesOnly]) -> None:
+    def fits(self, partitions: Iterable[Range]) -> bool:
+        """Whether these partitions, held together, stay within the worker's memory_mb.
+
+        A model that cannot be built counts as nothing: loading it will say why.
+        """
+        bound = self._worker.memory_bytes
+        if bound is None:
+            return True
+        wanted = tuple(partitions)
+        for name in {part.model for part in wanted}:
+            with suppress(ModelError):
+                self._model(name)
+        need = MemoryNeed({name: model.table for name, model in self._models.items()})
+        for part in wanted:
+            if part.model in self._models:
+                for unit in range(part.first, min(part.last, self._models[part.model].unit_count)):
+                    need.add(part.model, unit)
+        return need.total_bytes <= bound
+
+    def hold(self, partitions: dict[Range, Partition]) -> None:
         """Replace the partitions held."""
         self._partitions = dict(partitions)
 
@@ -147,22 +185,22 @@ class Engine:
 
     # --- running --------------------------------------------------------------------------------
 
+    def rested(self) -> None:
+        """Note that there was nothing to do until now."""
+        self._pace.rested()
+
     def run(self, work: Work) -> Outcome:
-        """Do a Work: prepare a raw item, run its units, answer where the model ends.
+        """Do a Work: prepare a raw item, or run one unit and answer where the model ends.
 
         :raises CannotCompute: with the reason that the item's result will carry.
         """
-        started = time.perf_counter()
-        task = work.task
+        self._pace.begin()
         try:
-            tokens = task.tokens
-            if task.raw:
-                tensors, tokens = self._prepare(task)
-            else:
-                tensors = received_tensors(task.payload)
-            if work.last > work.first:
-                tensors = self._run_units(work, tensors, tokens)
-            return self._outcome(work, tensors, tokens, started)
+            if work.stay.raw:
+                return self._prepared(work)
+            if says_nothing(work.stay.payload) and has_sizes_only(self._fleet):
+                return self._passed_on(work)
+            return self._computed(work)
         except BadInput as error:
             raise CannotCompute(f'{error.reason}: {error}') from error
         except ModelError as error:
@@ -170,67 +208,108 @@ class Engine:
         except CannotCompute:
             raise
         except Exception as error:  # a model's own failure must cost one item, not the node
-            logging.getLogger(__name__).exception('task %s failed', task.key)
+            logging.getLogger(__name__).exception('task %s failed', work.task.key)
             raise CannotCompute(f'compute_error: {type(error).__name__}: {error}') from error
 
-    def _prepare(self, task: Task) -> tuple[Tensors, tuple[int, ...]]:
-        source = self._fleet.sources[task.key.source]
-        message = decode(source.type, task.payload)  # type: ignore[arg-type]
+    def _prepared(self, work: Work) -> Outcome:
+        """Turn a sensor message into the tensors that enter the model."""
+        source = self._fleet.sources[work.task.key.source]
+        message = decode(source.type, work.stay.payload)  # type: ignore[arg-type]
         model = self._model(source.model)
         ((shape, _), *_) = model.signature(0)  # (batch, channels, height, width)
         prepared = prepare(source, None if model.request.tokens else shape[1:], message)
-        if not isinstance(prepared, str):
-            return prepared, ()
-        text = self._text(source.model)
-        if self._vocabulary is None:  # learn() could not make it: say why once more
-            self._vocabulary = Vocabulary()
-        tokens = tuple(self._vocabulary.encode(prepared))
-        return text.inputs(tokens), tokens
+        tokens: tuple[int, ...] = ()
+        if isinstance(prepared, str):
+            text = self._text(source.model)
+            if self._vocabulary is None:  # learn() could not make it: say why once more
+                self._vocabulary = Vocabulary()
+            tokens = tuple(self._vocabulary.encode(prepared))
+            tensors = text.inputs(tokens)
+        else:
+            tensors = prepared
+        return Outcome(
+            payload=tensors,
+            payload_bytes=_size(tensors),
+            compute_s=self._pace.end(),
+            tokens=tokens,
+        )
 
-    def _run_units(self, work: Work, tensors: Tensors, tokens: tuple[int, ...]) -> Tensors:
-        name = work.task.model
-        partition, first = self._covering(name, work.first, work.last)
-        text = self._text(name) if tokens else None
-        signature = self._model(name).signature(work.first)
-        check_signature(signature, tensors, name, work.first, narrow=text is not None)
+    def _computed(self, work: Work) -> Outcome:
+        """Run one unit; what enters it stays on the device as long as the stay lasts."""
+        name, unit, stay = work.task.model, work.first, work.stay
+        partition, first = self._covering(name, unit, work.last)
+        tensors = received_tensors(stay.payload)
+        text = self._text(name) if stay.tokens else None
+        if not stay.started:
+            signature = self._model(name).signature(unit)
+            check_signature(signature, tensors, name, unit, narrow=text is not None)
         with torch.inference_mode():
             tensors = tuple(map(partition.place, tensors))
-            self._pace.begin_stay()
-            for unit in range(work.first, work.last):
-                if text is not None:
-                    tensors = text.narrow(unit, tensors, len(tokens))
-                tensors = partition.units[unit - first](*tensors)
-                self._pace.end_unit(self._model(name).table.units[unit].flops)
-        return tensors
+            if text is not None:
+                tensors = text.narrow(unit, tensors, len(stay.tokens))
+            tensors = partition.units[unit - first](*tensors)
+        outcome = self._outcome(work, tensors)
+        if work.exit is not None:
+            self._ask_exit(work, partition, tensors, outcome)
+        flops = self._model(name).table.units[unit].flops
+        outcome.compute_s = self._pace.end_unit(flops, first=not stay.started)
+        return outcome
 
-    def _covering(self, model: str, first: int, last: int) -> tuple[Partition | SizesOnly, int]:
+    def _ask_exit(
+        self, work: Work, partition: Partition, tensors: Tensors, outcome: Outcome
+    ) -> None:
+        """Have the exit after a unit answer, too, where it is confident enough.
+
+        :param tensors: as the unit gives them.
+        """
+        assert work.exit is not None
+        head = partition.heads.get(work.last)
+        if head is None:
+            return
+        with torch.inference_mode():
+            logits = head(*tensors).cpu()
+        if confidence(logits) >= work.exit.threshold:
+            answer = self._answer(work.task, (logits,))
+            outcome.confident, outcome.early = True, answer
+            outcome.early_bytes = _size(answer.tensors)
+
+    def _passed_on(self, work: Work) -> Outcome:
+        """Run one unit on nothing: a worker before this one leaves the arithmetic out."""
+        model = self._model(work.task.model)
+        partition, first = self._covering(work.task.model, work.first, work.last)
+        zeros = zeros_of(model.signature(work.first))
+        with torch.inference_mode():
+            partition.units[work.first - first](*map(partition.place, zeros))
+        unit = model.table.units[work.first]
+        compute_s = self._pace.end_unit(unit.flops, first=not work.stay.started)
+        sizes = [model.table.boundary_bytes(unit) for unit in range(model.unit_count)]
+        top_k = self._fleet.sources[work.task.key.source].top_k
+        return size_outcome(work, [*sizes, BYTES_OF_A_CLASS * top_k], compute_s)
+
+    def _covering(self, model: str, first: int, last: int) -> tuple[Partition, int]:
         for held, partition in self._partitions.items():
             if held.covers(model, first, last):
                 return partition, held.first
         raise CannotCompute(f'not_held: units [{first}, {last}) of {model} are not loaded here')
 
-    def _outcome(
-        self, work: Work, tensors: Tensors, tokens: tuple[int, ...], started: float
-    ) -> Outcome:
-        task = work.task
+    def _outcome(self, work: Work, tensors: Tensors) -> Outcome:
+        """Give what follows from a unit: tensors for the next one, the next pass, the answer."""
+        task, tokens = work.task, work.stay.tokens
         payload: object = tensors
         next_pass = False
         if work.answers and tokens:
             text = self._text(task.model)
             token = text.next_token(tensors[0], len(tokens))
             tokens = (*tokens, token)
-            next_pass = task.passes_left > 1 and token != END_OF_TEXT
+            next_pass = work.stay.passes_left > 1 and token != END_OF_TEXT
             payload = tensors = text.inputs(tokens) if next_pass else ()
         if work.answers and not next_pass:
             payload = self._answer(task, tensors)
             tensors = payload.tensors
-        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        elif work.last == work.stay.last:  # what is kept for others is not kept on the device
+            payload = tensors = tuple(tensor.cpu() for tensor in tensors)
         return Outcome(
-            payload=payload,
-            payload_bytes=size,
-            compute_s=time.perf_counter() - started,
-            tokens=tokens,
-            next_pass=next_pass,
+            payload=payload, payload_bytes=_size(tensors), tokens=tokens, next_pass=next_pass
         )
 
     def _answer(self, task: Task, outputs: Tensors) -> AnswerTensors:
@@ -251,6 +330,15 @@ class Engine:
         if name not in self._texts:
             self._texts[name] = TextModel(self._model(name))
         return self._texts[name]
+
+
+def zeros_of(signature: Sequence[tuple[tuple[int, ...], str]]) -> Tensors:
+    """Give tensors of a signature, all zero."""
+    return tuple(torch.zeros(shape, dtype=getattr(torch, dtype)) for shape, dtype in signature)
+
+
+def _size(tensors: Tensors) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def received_tensors(payload: object) -> Tensors:

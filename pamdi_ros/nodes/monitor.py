@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 import time
+from typing import Any
 
 from pamdi_ros.fleet import Fleet, fleet_prefix
-from pamdi_ros.msg import InferenceResult, SourceStats, WorkerStatus
+from pamdi_ros.msg import Assignment, InferenceResult, SourceStats, WorkerStatus
 from pamdi_ros.nodes import qos
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -40,11 +41,13 @@ class SourceView:
 
     :param stats: last statistics; None: none yet.
     :param runs: last statistics of every run of the home worker, by incarnation.
+    :param ends: how the items of every run ended, by the reason's word; '': they were answered.
     :param results: (time since start [s], result without outputs), the last ones as they came.
     """
 
     stats: SourceStats | None = None
     runs: dict[int, SourceStats] = field(default_factory=dict)
+    ends: dict[int, Counter[str]] = field(default_factory=dict)
     results: deque[tuple[float, InferenceResult]] = field(
         default_factory=lambda: deque(maxlen=KEPT_RESULTS)
     )
@@ -55,19 +58,20 @@ class Monitor:
 
     :param fleet: the fleet.
     :param namespace: put before the fleet's.
-    :param on_result: called with every result.
+    :param on_message: called with every message as it comes; may be set later.
     """
 
     def __init__(
         self,
         fleet: Fleet,
         namespace: str = '',
-        on_result: Callable[[InferenceResult], None] | None = None,
+        on_message: Callable[[Any], None] | None = None,
     ) -> None:
         self.workers = {name: WorkerView() for name in fleet.workers}
         self.sources = {name: SourceView() for name in fleet.sources}
         self.started_s = time.monotonic()
-        self._on_result = on_result
+        self.assignment: Assignment | None = None
+        self.on_message = on_message
         prefix = fleet_prefix(fleet, namespace)
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node('pamdi_monitor', namespace=prefix)
@@ -83,6 +87,9 @@ class Monitor:
             )
         self._node.create_subscription(
             InferenceResult, f'{prefix}/results', self._result, qos.RESULT
+        )
+        self._node.create_subscription(
+            Assignment, f'{prefix}/assignment', self._assigned, qos.ASSIGNMENT
         )
 
     def spin(self, seconds: float) -> None:
@@ -114,7 +121,16 @@ class Monitor:
         """Items of all sources that have not ended, by the last statistics."""
         return sum(view.stats.in_flight for view in self.sources.values() if view.stats)
 
+    def _tell(self, message: Any) -> None:
+        if self.on_message is not None:
+            self.on_message(message)
+
+    def _assigned(self, message: Assignment) -> None:
+        self.assignment = message
+        self._tell(message)
+
     def _status(self, message: WorkerStatus) -> None:
+        self._tell(message)
         view = self.workers.get(message.worker)
         if view is not None:
             view.status = message
@@ -122,14 +138,16 @@ class Monitor:
             view.busy.append(message.busy_share)
 
     def _stats(self, message: SourceStats) -> None:
+        self._tell(message)
         if message.source in self.sources:
             self.sources[message.source].stats = message
             self.sources[message.source].runs[message.incarnation] = message
 
     def _result(self, message: InferenceResult) -> None:
+        self._tell(message)
         if message.source in self.sources:
             elapsed_s = time.monotonic() - self.started_s
-            if self._on_result is not None:
-                self._on_result(message)
+            ends = self.sources[message.source].ends.setdefault(message.incarnation, Counter())
+            ends[message.reason.partition(':')[0]] += 1
             message.outputs = []  # a night's tensors would fill the memory
             self.sources[message.source].results.append((elapsed_s, message))

@@ -1,28 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The other workers as one executor sees them: their inboxes, their beacons."""
+"""The other workers as one executor sees them: what it sends them, who is there, who is lost."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 import time
 
 from pamdi_ros.fleet import Fleet
-from pamdi_ros.msg import Task, WorkerStatus
-from pamdi_ros.nodes import qos
-from pamdi_ros.worker import Leg
-from rclpy.exceptions import InvalidHandle
+from pamdi_ros.msg import Control, WorkerStatus
+from pamdi_ros.nodes import beacon_message, qos
+from pamdi_ros.nodes.contact import Contact, Terms
+from pamdi_ros.nodes.link_emulation import EmulatedLinks
+from pamdi_ros.nodes.reach import way_through
+from pamdi_ros.nodes.wire import BadMessage
+from pamdi_ros.worker import Leg, Partition
+from pamdi_ros.worker.control import Beacon
 from rclpy.node import Node
-from rclpy.publisher import Publisher
-from rclpy.subscription import Subscription
+
+#: Silence after which a peer is taken for lost where nobody says otherwise [s].
+LEASE_S = 0.3
 
 
 class Peers:
-    """Publishers to peers' inboxes and subscriptions to their beacons, made when a plan asks.
+    """Publishers to peers and subscriptions to their beacons, made when a plan asks.
+
+    Callbacks come in rclpy's thread; sending is possible from any.
 
     :param node: the executor's node.
     :param fleet: the fleet.
     :param topic: makes absolute topic names.
     :param heard: called with each beacon.
+    :param lost: called with the name of a peer that is silent, gone or restarted, before the first
+        beacon of its new run is told.
+    :param refused: called with what is wrong with a beacon that cannot be used.
+    :param lease_s: a peer silent for longer is lost [s].
+    :param most_credit: messages that each sender may have under way.
+    :param links: carries what is sent; None: the network itself does.
     """
 
     def __init__(
@@ -30,17 +44,33 @@ class Peers:
         node: Node,
         fleet: Fleet,
         topic: Callable[[str], str],
-        heard: Callable[[WorkerStatus], None],
+        heard: Callable[[Beacon], None],
+        *,
+        lost: Callable[[str], None] = lambda worker: None,
+        refused: Callable[[BadMessage], None] = lambda error: None,
+        lease_s: float = LEASE_S,
+        most_credit: int = qos.MOST_CREDIT,
+        links: EmulatedLinks | None = None,
     ) -> None:
-        self._node = node
         self._fleet = fleet
-        self._topic = topic
         self._heard = heard
-        self._inboxes: dict[tuple[str, str], Publisher] = {}
-        self._beacons: dict[str, Subscription] = {}
+        self._lost = lost
+        self._refused = refused
+        self._terms = Terms(
+            node=node,
+            fleet=fleet,
+            topic=topic,
+            lease_s=lease_s,
+            most_credit=most_credit,
+            links=links,
+        )
+        self._contacts: dict[str, Contact] = {}
         self._wanted: set[str] = set()
         self.status: dict[str, WorkerStatus] = {}
+        self._beacons: dict[str, Beacon] = {}
         self._heard_s: dict[str, float] = {}
+
+    # --- contacts -------------------------------------------------------------------------------
 
     def keep(self, workers: Iterable[str]) -> None:
         """Keep contact with these workers, and for once more with those kept until now.
@@ -48,24 +78,13 @@ class Peers:
         What was routed under the last assignment still has to reach them.
         """
         wanted = set(workers)
-        for worker in sorted(wanted - set(self._beacons)):
-            self._beacons[worker] = self._node.create_subscription(
-                WorkerStatus,
-                self._topic(f'workers/{worker}/status'),
-                self._beacon,
-                qos.STATUS,
-            )
-            for priority in self._fleet.priority_classes:
-                self._inboxes[(worker, priority.name)] = self._node.create_publisher(
-                    Task,
-                    self._topic(f'workers/{worker}/inbox/{priority.name}'),
-                    qos.inbox(priority, len(self._fleet.workers)),
-                )
-        for worker in set(self._beacons) - wanted - self._wanted:
-            self._node.destroy_subscription(self._beacons.pop(worker))
-            self.status.pop(worker, None)
-            for priority in self._fleet.priority_classes:
-                self._node.destroy_publisher(self._inboxes.pop((worker, priority.name)))
+        for worker in sorted(wanted - set(self._contacts)):
+            gone = partial(self._gone, worker)
+            self._contacts[worker] = Contact(self._terms, worker, self._beacon, gone)
+        for worker in set(self._contacts) - wanted - self._wanted:
+            self._contacts.pop(worker).close()
+            for known in (self.status, self._beacons, self._heard_s):
+                known.pop(worker, None)
         self._wanted = wanted
 
     def close(self) -> None:
@@ -73,32 +92,69 @@ class Peers:
         self.keep(())
         self.keep(())
 
-    def send(self, worker: str, priority_class: str, data: bytes) -> bool:
-        """Publish a serialized task to a peer's inbox.
+    def check_sender(self, sender: str) -> None:
+        """Check that a message comes from another worker of this fleet.
 
+        :raises BadMessage: it does not.
+        """
+        if sender not in self._fleet.workers:
+            raise BadMessage(
+                'unknown_sender', f'{sender!r} is no worker of fleet {self._fleet.name}'
+            )
+
+    # --- sending --------------------------------------------------------------------------------
+
+    def send(self, worker: str, priority_class: str, data: bytes, in_pieces: bool = False) -> bool:
+        """Publish a serialized Task to a peer's inbox, or one piece of it.
+
+        :param in_pieces: it is a Chunk.
         :returns: False where this worker has no contact with the peer.
         """
-        publisher = self._inboxes.get((worker, priority_class))
-        if publisher is None:
-            return False
-        try:
-            publisher.publish(data)
-        except InvalidHandle:  # the spin thread withdrew it at this moment
-            return False
-        return True
+        name = 'chunks' if in_pieces else 'inbox'
+        contact = self._contacts.get(worker)
+        sent = contact and contact.publish(f'{name}/{priority_class}', data, len(data))
+        return bool(sent)
+
+    def tell(self, worker: str, message: Control, size: int) -> bool:
+        """Publish control traffic to a peer.
+
+        :param size: that it is taken to have on an emulated link [byte].
+        :returns: as :meth:`send`.
+        """
+        contact = self._contacts.get(worker)
+        return bool(contact and contact.publish('control', message, size))
+
+    # --- who is there ---------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Look for silent peers; to be called a few times in each lease.
+
+        The middleware's liveliness events say it sooner, but not every middleware has them.
+        """
+        now = time.monotonic()
+        for worker in list(self._beacons):
+            if now - self._heard_s[worker] > self._terms.lease_s:
+                self._gone(worker)
 
     def out_of_reach(self) -> list[str]:
-        """Peers of the present assignment whose inboxes have not been found yet."""
+        """Peers of the present assignment whose topics have not been found yet."""
         return sorted(
-            {
-                worker
-                for (worker, _), publisher in self._inboxes.items()
-                if worker in self._wanted and not publisher.get_subscription_count()
-            }
+            worker
+            for worker, contact in self._contacts.items()
+            if worker in self._wanted and not contact.matched()
         )
 
+    def mismatches(self) -> dict[str, str]:
+        """Topics to or from peers whose other end asks for another QoS, and what to do."""
+        told = [contact.mismatches() for contact in self._contacts.values()]
+        return {topic: text for one in told for topic, text in one.items()}
+
+    def late(self) -> dict[str, int]:
+        """Peers whose beacons came late, and how often: their host or the network is too busy."""
+        return {name: contact.late for name, contact in self._contacts.items() if contact.late}
+
     def waiting_for(self, model: str, legs: Iterable[Leg], own: str, timeout_s: float) -> str:
-        """Say which worker of a route cannot serve (yet); empty where all can.
+        """Say which worker of a fixed route cannot serve (yet); empty where all can.
 
         :param timeout_s: a peer silent for longer is taken for lost [s].
         """
@@ -114,17 +170,63 @@ class Peers:
                     f'{leg.worker} has not been heard for {silence_s:.0f} s; is its executor '
                     'running, does the network reach it?'
                 )
-            ready = any(
-                part.model == model and part.first_unit <= leg.first and leg.last <= part.last_unit
-                for part in status.placements
-            )
-            serves = status.state in (WorkerStatus.STATE_SERVING, WorkerStatus.STATE_DEGRADED)
-            if not ready or not serves:
+            beacon = self._beacons.get(leg.worker)
+            if beacon is None:
+                return f'{leg.worker} has just been lost'
+            ready = any(part.covers(model, leg.first, leg.last) for part in beacon.held)
+            if not ready or not beacon.serving:
                 why = status.message or 'loading'
                 return f'waiting for {leg.worker}: {why}'
         return ''
 
+    def waiting_for_a_way(self, model: str, unit_count: int, held: Iterable[Partition]) -> str:
+        """Say which unit nobody within reach serves (yet); empty where all are served.
+
+        For policies that decide each task: one way to the end is enough to open a source.
+
+        :param unit_count: units of the model.
+        :param held: partitions loaded here.
+        """
+        near = [
+            beacon
+            for worker, beacon in self._beacons.items()
+            if beacon.serving and self._contacts[worker].matched()
+        ]
+        parts = [*held, *(part for beacon in near for part in beacon.held)]
+        unit = way_through([part for part in parts if part.model == model], unit_count)
+        if unit == unit_count:
+            return ''
+        absent = sorted(self._wanted - {beacon.worker for beacon in near})
+        missing = f'; out of reach: {", ".join(absent)}' if absent else ''
+        return f'waiting for a worker that holds unit {unit} of {model}{missing}'
+
+    # --- inside ---------------------------------------------------------------------------------
+
     def _beacon(self, status: WorkerStatus) -> None:
-        self.status[status.worker] = status
-        self._heard_s[status.worker] = time.monotonic()
-        self._heard(status)
+        try:
+            beacon = beacon_message.from_message(status, self._fleet)
+        except BadMessage as error:
+            self._refused(error)
+            return
+        if beacon.worker not in self._contacts:
+            return  # on its way when the contact was given up
+        before = self._beacons.get(beacon.worker)
+        if before is not None and before.incarnation > beacon.incarnation:
+            self._refused(
+                BadMessage(
+                    'two_workers',
+                    f'an older run of worker {beacon.worker} still beacons beside the newer one; '
+                    'is its executor started on two machines?',
+                )
+            )
+            return
+        if before is not None and before.incarnation != beacon.incarnation:
+            self._gone(beacon.worker)
+        self.status[beacon.worker] = status
+        self._beacons[beacon.worker] = beacon
+        self._heard_s[beacon.worker] = time.monotonic()
+        self._heard(beacon)
+
+    def _gone(self, worker: str) -> None:
+        if self._beacons.pop(worker, None) is not None:
+            self._lost(worker)

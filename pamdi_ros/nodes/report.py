@@ -3,85 +3,17 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-import numpy as np
-from pamdi_ros.fleet import Fleet
+from pamdi_ros.fleet.ways import Ways
 from pamdi_ros.msg import SourceStats, WorkerStatus
-from pamdi_ros.nodes.assignment_message import placement
-from pamdi_ros.worker import SourceCounts, Worker
-
-#: Results older than this no longer count in a source's latencies [s].
-LATENCY_WINDOW_S = 10.0
-#: Time over which the busy share is taken [s].
-BUSY_WINDOW_S = 1.0
-
-
-@dataclass(slots=True)
-class BusyMeter:
-    """Share of the last second that was spent computing."""
-
-    _samples: deque[tuple[float, float]] = field(default_factory=deque)
-
-    def share(self, now: float, busy_s: float) -> float:
-        """Add a reading and give the share.
-
-        :param now: [s]
-        :param busy_s: computing time since start [s].
-        """
-        self._samples.append((now, busy_s))
-        while len(self._samples) > 2 and now - self._samples[1][0] >= BUSY_WINDOW_S:
-            self._samples.popleft()
-        since, was_busy_s = self._samples[0]
-        span_s = now - since
-        return min(1.0, max(0.0, (busy_s - was_busy_s) / span_s)) if span_s > 0 else 0.0
-
-
-@dataclass(slots=True)
-class SourceMeter:
-    """Latencies of a source's results over the last seconds, and its rates."""
-
-    _latencies: deque[tuple[float, float]] = field(default_factory=deque)
-    _last: tuple[float, int, int] | None = None
-
-    def result(self, now: float, latency_s: float) -> None:
-        """Add one result."""
-        self._latencies.append((now, latency_s))
-
-    def read(self, machine: Worker, message: SourceStats, now: float) -> None:
-        """Write what the state machine knows of a source into its message."""
-        message.incarnation = machine.incarnation
-        counts = machine.ledger.counts.get(message.source)
-        if counts is not None:
-            self.fill(message, now, counts, machine.ledger.in_flight(message.source))
-
-    def fill(self, message: SourceStats, now: float, counts: SourceCounts, in_flight: int) -> None:
-        """Write rates, latencies and counts into a message."""
-        while self._latencies and now - self._latencies[0][0] > LATENCY_WINDOW_S:
-            self._latencies.popleft()
-        values = np.array([latency for _, latency in self._latencies])
-        if values.size:
-            message.latency_mean_s = float(values.mean())
-            p50, p95 = np.percentile(values, [50, 95])
-            message.latency_p50_s, message.latency_p95_s = float(p50), float(p95)
-        if self._last is not None and now > self._last[0]:
-            span_s = now - self._last[0]
-            message.rate_hz = (counts.accepted - self._last[1]) / span_s
-            message.result_rate_hz = (counts.results - self._last[2]) / span_s
-        self._last = (now, counts.accepted, counts.results)
-        message.accepted = counts.accepted
-        message.results = counts.results
-        message.in_flight = in_flight
-        message.drop_reasons, message.drop_counts = split(counts.dropped)
-
-
-def split(counts: Mapping[str, int]) -> tuple[list[str], list[int]]:
-    """Give counts by reason as the two arrays of a message."""
-    return list(counts), list(counts.values())
+from pamdi_ros.nodes import beacon_message
+from pamdi_ros.nodes.meters import Activity, split
+from pamdi_ros.worker import Worker
+from pamdi_ros.worker.doing import Doing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,21 +28,62 @@ class Health:
     message: str = ''
 
 
-def fill_status(message: WorkerStatus, machine: Worker, fleet: Fleet, health: Health) -> None:
-    """Write what the state machine knows into a status; called under its lock."""
-    message.worker = machine.name
-    message.incarnation = machine.incarnation
-    message.epoch = machine.plan.epoch
+def fill_status(
+    message: WorkerStatus,
+    machine: Worker,
+    ways: Ways,
+    health: Health,
+    activity: Activity,
+    now: float,
+) -> None:
+    """Write what the state machine knows into a status; called under its lock.
+
+    :param ways: of the fleet, whose links were declared.
+    :param activity: of the last second.
+    """
+    beacon, fleet = machine.beacon(now), ways.fleet
+    beacon_message.fill(message, beacon, fleet)
     message.state = health.state
     message.message = health.message
     message.emulated = fleet.workers[machine.name].emulate
-    message.placements = [placement(machine.name, part) for part in machine.held]
-    message.priority_classes = [priority.name for priority in fleet.priority_classes]
-    message.queue_lengths = list(machine.queue.lengths)
-    message.backlog_s = list(machine.backlog_s())
     message.memory_limit_bytes = fleet.workers[machine.name].memory_bytes or 0
-    message.tasks_run = machine.tasks_run
     message.drop_reasons, message.drop_counts = split(machine.drops)
+    _fill_doing(message, machine.doing())
+    _fill_activity(message, beacon.slowdown, activity, ways)
+
+
+def _fill_doing(message: WorkerStatus, doing: Doing) -> None:
+    message.tasks_run = doing.tasks_run
+    message.inversions = doing.inversions
+    message.unit_drift = doing.unit_drift
+    if doing.item is not None:
+        message.running_source = doing.item.source
+        message.running_seq = doing.item.seq
+        message.running_unit = doing.unit
+
+
+def _fill_activity(
+    message: WorkerStatus, slowdown: Mapping[str, float], activity: Activity, ways: Ways
+) -> None:
+    """Write rates; links are those that were measured and those that something was sent over.
+
+    How long bytes are on the wire follows from the declared bandwidth and the measured slowdown.
+    """
+    message.busy_share = activity.busy_share
+    message.bytes_in_rate = activity.in_rate
+    message.bytes_out_rate = activity.out_rate
+    peers = list(dict.fromkeys((*slowdown, *activity.to_rates)))
+    message.link_peers = peers
+    message.link_slowdown = [slowdown.get(peer, 1.0) for peer in peers]
+    message.link_rate = [activity.to_rates.get(peer, 0.0) for peer in peers]
+    message.link_busy = [
+        min(1.0, rate * factor * (way.s_per_byte if way is not None else 0.0))
+        for rate, factor, way in (
+            (activity.to_rates.get(peer, 0.0), slowdown.get(peer, 1.0),
+             ways.between(message.worker, peer))
+            for peer in peers
+        )
+    ]  # fmt: skip
 
 
 LEVELS = {
@@ -128,17 +101,19 @@ def diagnostics(
     status: WorkerStatus,
     stats: Sequence[SourceStats],
     problems: Mapping[str, str],
+    facts: Mapping[str, object],
 ) -> DiagnosticArray:
     """One status for the worker and one for each source whose home it is.
 
     :param problems: what is wrong with a source, by name; empty texts for none.
+    :param facts: more about the worker.
     """
     array = DiagnosticArray()
     array.header.stamp = stamp
     worker = DiagnosticStatus(
         name=f'{prefix}: worker {status.worker}',
         hardware_id=status.worker,
-        level=LEVELS[status.state],
+        level=_level(status),
         message=status.message or STATES[status.state],
         values=_values(
             {
@@ -148,7 +123,14 @@ def diagnostics(
                 'weights held [MB]': f'{status.memory_bytes / 1e6:.1f}',
                 'tensors received [MB]': f'{status.bytes_in / 1e6:.2f}',
                 'tensors sent [MB]': f'{status.bytes_out / 1e6:.2f}',
+                'receives [MB/s]': f'{status.bytes_in_rate / 1e6:.2f}',
+                'sends [MB/s]': f'{status.bytes_out_rate / 1e6:.2f}',
                 'tasks run': status.tasks_run,
+                'priority inversions': status.inversions,
+                'unit time, measured over declared [1]': _known(status.unit_drift, '.2f'),
+                'processor clock [% of highest]': _known(100 * status.clock_share, '.0f'),
+                'temperature [deg C]': _known(status.temperature_c, '.0f'),
+                **facts,
                 **_prefixed('waiting ', status.priority_classes, status.queue_lengths),
                 **_prefixed('dropped ', status.drop_reasons, status.drop_counts),
             }
@@ -171,8 +153,15 @@ def diagnostics(
                         'results [1/s]': f'{source.result_rate_hz:.2f}',
                         'latency p50 [ms]': f'{1e3 * source.latency_p50_s:.1f}',
                         'latency p95 [ms]': f'{1e3 * source.latency_p95_s:.1f}',
+                        'latency alone, predicted [ms]': _known(1e3 * source.solo_s, '.1f'),
+                        'p95 over alone [1]': _known(source.inflation, '.2f'),
+                        'late [%]': f'{100 * source.late_share:.1f}',
+                        'early exits [%]': f'{100 * source.early_share:.1f}',
+                        'dropped [1/s]': f'{source.drop_rate_hz:.2f}',
                         'accepted': source.accepted,
                         'answered': source.results,
+                        'answered late': source.late,
+                        'answered by early exits': source.early_exits,
                         'in flight': source.in_flight,
                         **_prefixed('dropped ', source.drop_reasons, source.drop_counts),
                     }
@@ -182,8 +171,18 @@ def diagnostics(
     return array
 
 
+def _level(status: WorkerStatus) -> bytes:
+    serves_with_trouble = status.state == WorkerStatus.STATE_SERVING and status.message
+    return DiagnosticStatus.WARN if serves_with_trouble else LEVELS[status.state]
+
+
 def _values(pairs: Mapping[str, object]) -> list[KeyValue]:
     return [KeyValue(key=key, value=str(value)) for key, value in pairs.items()]
+
+
+def _known(value: float, form: str) -> str:
+    """Give a figure that is 0 where it is not known."""
+    return format(value, form) if value else 'unknown'
 
 
 def _prefixed(prefix: str, names: Sequence[str], values: Sequence[object]) -> dict[str, object]:

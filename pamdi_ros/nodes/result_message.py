@@ -9,6 +9,7 @@ from dataclasses import replace
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.msg import InferenceResult
 from pamdi_ros.nodes.engine import AnswerTensors, Engine
+from pamdi_ros.nodes.sizes import says_nothing, SizesEngine
 from pamdi_ros.nodes.task_message import SensorHeader, wire_tensors
 from pamdi_ros.nodes.wire import BadMessage, from_wire, WireTensor
 from pamdi_ros.nodes.wire.typed import hop_message, tensor_message
@@ -16,7 +17,9 @@ from pamdi_ros.worker import End, Plan, Status, Task
 import torch
 
 
-def to_message(end: End, fleet: Fleet, engine: Engine, plan: Plan) -> InferenceResult:
+def to_message(
+    end: End, fleet: Fleet, engine: Engine | SizesEngine, plan: Plan
+) -> InferenceResult:
     """Fill an InferenceResult.
 
     :param end: what the state machine gave.
@@ -33,7 +36,7 @@ def to_message(end: End, fleet: Fleet, engine: Engine, plan: Plan) -> InferenceR
         priority_class=task.priority_class,
         status=int(end.status),
         reason=end.reason,
-        exit_unit=max((hop.last_unit for hop in task.hops), default=0),
+        exit_unit=task.exit_unit,
         latency_s=end.latency_s,
         emulated=emulated(fleet, plan, task.key.source, {hop.worker for hop in task.hops}),
         hops=[hop_message(hop) for hop in task.hops],
@@ -80,15 +83,18 @@ def read_answer_tensors(payload: object) -> AnswerTensors:
     return AnswerTensors(class_ids, scores, tuple(outputs))
 
 
-def with_answer(task: Task, plan: Plan) -> Task:
+def with_answer(task: Task, fleet: Fleet, plan: Plan) -> Task:
     """Read the answer that a task brings home, before it counts as one.
 
+    :param fleet: the fleet.
     :param plan: assignment in force.
     :returns: the task with AnswerTensors, or failed where what came is no answer; a task that
         brings none as it is.
     """
     source = plan.sources.get(task.key.source)
     if source is None or task.next_unit < source.unit_count or task.status is not Status.RESULT:
+        return task
+    if says_nothing(task.payload) and not all(_computes(fleet, hop.worker) for hop in task.hops):
         return task
     try:
         return replace(task, payload=read_answer_tensors(task.payload))
@@ -108,8 +114,8 @@ def _computes(fleet: Fleet, worker: str) -> bool:
 def emulated(fleet: Fleet, plan: Plan, source: str, workers: Set[str] = frozenset()) -> bool:
     """Tell whether an emulated device has part in a source's figures.
 
-    :param workers: where an item has been; none: those of the source's route, and its home.
+    :param workers: where an item has been; none: where its items may go.
     """
-    route = plan.sources[source].route if source in plan.sources else ()
-    concerned = workers or {fleet.sources[source].worker, *(leg.worker for leg in route)}
+    home, model = fleet.sources[source].worker, fleet.sources[source].model
+    concerned = workers or {home, *plan.holders(model)}
     return any(name in fleet.workers and fleet.workers[name].emulate for name in concerned)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clears away the shared memory that killed processes have left behind."""
+"""Finds and clears away the shared memory that killed processes have left behind."""
 
 from __future__ import annotations
 
@@ -17,26 +17,40 @@ LOCK_SUFFIX = '_el'
 YOUNG_S = 5.0
 
 
-def remove_stale_segments(directory: Path = DIRECTORY) -> int:
-    """Remove the Fast DDS segments whose owner is dead, as `fastdds shm clean` does.
+def stale_segments(directory: Path = DIRECTORY) -> dict[Path, int]:
+    """Find the Fast DDS segments whose owner is dead.
 
-    A participant that is killed outright leaves 35 MB in memory, which nobody else ever frees.
-
-    :param directory: where they lie; elsewhere than on Linux it is absent, and nothing is done.
-    :returns: bytes freed [byte].
+    :param directory: where they lie; elsewhere than on Linux it is absent, and none is found.
+    :returns: their sizes by path [byte].
     """
-    freed = 0
+    found = {}
     for lock in directory.glob('fast*' + LOCK_SUFFIX):
         if not SEGMENT_LOCK.fullmatch(lock.name):
             continue
         try:
             if time.time() - lock.stat().st_mtime > YOUNG_S and _is_free(lock):
                 segment = lock.with_name(lock.name.removesuffix(LOCK_SUFFIX))
-                freed += segment.stat().st_size
-                segment.unlink()
-                lock.unlink()
+                found[segment] = segment.stat().st_size
+        except OSError:  # another user's, or removed by a cleaner at this moment
+            continue
+    return found
+
+
+def remove_stale_segments(directory: Path = DIRECTORY) -> int:
+    """Remove the Fast DDS segments whose owner is dead, as `fastdds shm clean` does.
+
+    A participant that is killed outright leaves 35 MB in memory, which nobody else ever frees.
+
+    :returns: bytes freed [byte].
+    """
+    freed = 0
+    for segment, size in stale_segments(directory).items():
+        try:
+            segment.unlink()
+            segment.with_name(segment.name + LOCK_SUFFIX).unlink()
         except OSError:  # another user's, or removed by another cleaner at this moment
             continue
+        freed += size
     return freed
 
 

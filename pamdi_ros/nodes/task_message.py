@@ -24,10 +24,11 @@ class SensorHeader(NamedTuple):
     frame_id: str = ''
 
 
-def to_message(task: Task, sender: str, now: float) -> TaskMessage:
+def to_message(task: Task, sender: str, now: float, transfer: int = 0) -> TaskMessage:
     """Fill a task message; tensors are viewed, not copied.
 
     :param now: time on the clock of the task's stamps [s].
+    :param transfer: its number.
     """
     header = task.header if isinstance(task.header, SensorHeader) else SensorHeader()
     return TaskMessage(
@@ -42,8 +43,10 @@ def to_message(task: Task, sender: str, now: float) -> TaskMessage:
         model=task.model,
         priority_class=task.priority_class,
         epoch=task.epoch,
+        transfer=transfer,
         next_unit=task.next_unit,
         passes_left=task.passes_left,
+        generation=task.generation,
         age_s=max(0.0, task.age_s(now)),
         lifespan_s=task.lifespan_s or 0.0,
         deadline_s=task.deadline_s or 0.0,
@@ -69,10 +72,13 @@ def wire_tensors(payload: object) -> tuple[WireTensor, ...]:
     return ()
 
 
-def from_message(message: TaskMessage, fleet: Fleet, now: float) -> Task:
+def from_message(
+    message: TaskMessage, fleet: Fleet, now: float, arrived_s: float | None = None
+) -> Task:
     """Read a task message; the item's age is rebased to this clock.
 
     :param now: when it was received [s].
+    :param arrived_s: when the item arrived at home, where its pieces told [s]; None: by its age.
     """
     size = total_bytes(message.tensors)
     ranks = {priority.name: priority.rank for priority in fleet.priority_classes}
@@ -82,12 +88,13 @@ def from_message(message: TaskMessage, fleet: Fleet, now: float) -> Task:
         model=message.model,
         priority_class=message.priority_class,
         rank=ranks.get(message.priority_class, len(ranks) - 1),
-        arrived_s=now - message.age_s,
+        arrived_s=now - message.age_s if arrived_s is None else arrived_s,
         received_s=now,
         lifespan_s=message.lifespan_s or None,
         deadline_s=message.deadline_s or None,
         next_unit=message.next_unit,
         passes_left=message.passes_left,
+        generation=message.generation,
         payload=message.tensors,
         payload_bytes=size,
         received_bytes=size,

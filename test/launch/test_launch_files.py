@@ -16,9 +16,9 @@ RESULT = 'pamdi_ros/msg/InferenceResult'
 @pytest.mark.parametrize(
     ('name', 'own'),
     [
-        ('fleet', ['demo_sensors']),
+        ('fleet', ['demo_sensors', 'monitor', 'monitor_params', 'aggregator']),
         ('robot', ['worker']),
-        ('allocator', []),
+        ('allocator', ['monitor', 'monitor_params', 'aggregator']),
         ('example_stop', ['source', 'watch']),
     ],
 )
@@ -38,7 +38,8 @@ def test_a_fleet_serves_under_its_namespace_until_ctrl_c(ros) -> None:
     arguments = ('namespace:=building1', 'demo_sensors:=true')
     with ros.launch('fleet.launch.py', *arguments) as fleet:
         fleet.wait_for('source camera is open')
-        ros.says('node', 'list', holds=('/building1/tiny/allocator', EXECUTOR))
+        nodes = ('/building1/tiny/allocator', '/building1/tiny/monitor', EXECUTOR)
+        ros.says('node', 'list', holds=nodes)
         ros.says('lifecycle', 'get', EXECUTOR, holds='active [3]')
         ros.says('param', 'list', EXECUTOR, holds=('worker', 'torch_threads'))
         ros.says('param', 'describe', EXECUTOR, 'fleet_file', holds='fleet.yaml that describes')
@@ -53,7 +54,7 @@ def test_a_fleet_serves_under_its_namespace_until_ctrl_c(ros) -> None:
 
         assert fleet.interrupt() == 0
         assert fleet.processes() == []
-        assert fleet.log().count('process has finished cleanly') == 4
+        assert fleet.log().count('process has finished cleanly') == 5
         assert 'Traceback' not in fleet.log()
 
 

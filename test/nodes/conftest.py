@@ -35,7 +35,7 @@ workers:
   one: {device: cpu, memory_mb: 20, ms_per_gflop: 1}
   two: {device: cpu, memory_mb: 28, ms_per_gflop: 1}
   three: {device: cpu, memory_mb: 28, ms_per_gflop: 1}
-  four: {device: cpu, memory_mb: 30, ms_per_gflop: 1000}
+  four: {device: cpu, memory_mb: 27, ms_per_gflop: 1000}
 links: {default: {bandwidth_mbps: 1000, latency_ms: 0.5}}
 sources:
   camera: {worker: one, topic: camera/image_raw, type: sensor_msgs/msg/Image, model: resnet18,

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 import itertools
 import os
 from pathlib import Path
+import signal
 import time
 from typing import Any
 
 from pamdi_ros.cli.supervisor import Child, node_child, Supervisor
 from pamdi_ros.fleet import fleet_nodes, load_fleet
+from pamdi_ros.fleet.launch_plan import Parameter
 from pamdi_ros.msg import Assignment, InferenceResult, SourceStats, WorkerStatus
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -168,6 +171,9 @@ class RunningFleet:
     :param directory: for the file and the logs.
     :param environment: of the nodes, besides the inherited one.
     :param respawn: start again what dies.
+    :param late: nodes, such as ``one/executor``, that :meth:`start` will start.
+    :param monitor: run the monitor, too.
+    :param parameters: of the nodes, besides their own.
     """
 
     def __init__(
@@ -177,6 +183,9 @@ class RunningFleet:
         domain: int,
         environment: Mapping[str, str] | None = None,
         respawn: bool = False,
+        late: Collection[str] = (),
+        monitor: bool = False,
+        parameters: Mapping[str, Parameter] | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.file = directory / 'fleet.yaml'
@@ -185,16 +194,31 @@ class RunningFleet:
         self.logs = directory / 'logs'
         self.told: list[str] = []
         self._processes = Supervisor(self.logs, self.told.append)
-        self._extra = {**(environment or {}), 'ROS_DOMAIN_ID': str(domain)}
-        self._nodes = fleet_nodes(self.fleet, fleet_file=self.file, use_respawn=respawn)
+        own = {
+            'ROS_DOMAIN_ID': str(domain),
+            # What a killed run of this fleet kept open would be ended by this one.
+            'ROS_HOME': str(directory / 'ros_home'),
+        }
+        self._extra = {**own, **(environment or {})}
+        nodes = [
+            replace(node, parameters={**node.parameters, **(parameters or {})})
+            for node in fleet_nodes(
+                self.fleet, fleet_file=self.file, use_respawn=respawn, monitor=monitor
+            )
+        ]
+        self._nodes = {child.name: child for child in map(self._child, nodes)}
+        self._late = set(late)
         self.client = Client(self.file, domain)
         self.client.between.append(self._processes.watch)
 
     def __enter__(self) -> RunningFleet:
-        """Start, and wait until all sources are served."""
-        self._processes.start(map(self._child, self._nodes))
+        """Start, and wait until all sources are served; without the allocator, until all speak."""
+        now = [child for name, child in self._nodes.items() if name not in self._late]
+        self._processes.start(now)
+        planned = f'{self.fleet.name}/allocator' not in self._late
         try:
-            self.client.until(self.serves, self.state, 2 * PATIENCE_S)
+            done = self.serves if planned else self.speak
+            self.client.until(done, self.state, 2 * PATIENCE_S)
         except BaseException:
             self.__exit__()
             raise
@@ -206,14 +230,19 @@ class RunningFleet:
         self.client.close()
 
     def serves(self) -> bool:
-        """Whether every worker serves and every source is open."""
+        """Whether every worker that was started serves, and every source is open."""
         states = [status.state for status in self.client.status.values()]
         topics = [self.topic(name) for name in self.fleet.sources]
         return (
-            len(states) == len(self.fleet.workers)
+            self.speak()
             and all(state == WorkerStatus.STATE_SERVING for state in states)
             and all(self.client.node.count_subscribers(topic) for topic in topics)
         )
+
+    def speak(self) -> bool:
+        """Whether every worker that was started has sent a beacon."""
+        started = {name for name in self.fleet.workers if f'{name}/executor' not in self._late}
+        return started <= set(self.client.status)
 
     def state(self) -> str:
         """What the workers say of themselves, and the last lines that a person was told."""
@@ -229,8 +258,21 @@ class RunningFleet:
 
     def process(self, name: str) -> Any:
         """Process of a node, such as ``one/executor``; None while it is dead."""
-        (child,) = [child for child in self._processes.children if child.name == name]
-        return child.process
+        return self._nodes[name].process
+
+    def kill(self, name: str) -> None:
+        """Kill a node outright and wait until it is known to be dead."""
+        process = self.process(name)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def start(self, name: str) -> None:
+        """Start a node that was killed, or that was to come late."""
+        child = self._nodes[name]
+        self._processes.watch()
+        self._processes.stop([child])
+        self._late.discard(name)
+        self._processes.start([child])
 
     def pids(self) -> list[int]:
         """Process ids of the nodes."""
@@ -250,6 +292,17 @@ class RunningFleet:
 def each_ended_once(results: list[InferenceResult]) -> bool:
     """Whether a source's items ended exactly once each, without a gap in their numbers."""
     return Counter(result.seq for result in results) == Counter(range(1, len(results) + 1))
+
+
+def amiss(results: list[InferenceResult]) -> str:
+    """Tell which of a source's items ended twice, and which numbers are missing."""
+    counts = Counter(result.seq for result in results)
+    twice = [
+        (result.incarnation, result.seq, result.status, result.reason, round(result.latency_s, 4))
+        for result in results
+        if counts[result.seq] > 1
+    ]
+    return f'twice: {twice}; missing: {sorted(set(range(1, len(results) + 1)) - set(counts))}'
 
 
 def is_alive(pid: int) -> bool:

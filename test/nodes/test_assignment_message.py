@@ -4,29 +4,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from pamdi_ros.fleet import parse_fleet
 from pamdi_ros.msg import Assignment
 from pamdi_ros.nodes.assignment_message import from_message, to_message
+from pamdi_ros.worker.plan import ModelProfile, PlannedExit
 import pytest
+from rclpy.serialization import deserialize_message, serialize_message
 from worker.cases import FLEET, make_plan
 
 Change = Callable[[Assignment], None]
 
 
+ROUTED = make_plan(3, camera=(('a', 0, 1), ('b', 1, 4)), map_=())
+EXITS = (
+    PlannedExit(unit=1, accuracy=0.61),
+    PlannedExit(unit=3, accuracy=0.7, threshold=0.9),
+)
+PLAN = replace(
+    ROUTED,
+    policy='pa_mdi_plus',
+    sources={
+        **ROUTED.sources,
+        'camera': replace(ROUTED.sources['camera'], exits=EXITS, accuracy=0.76),
+    },
+    models={'net': ModelProfile(flops=(1, 2, 3, 2**40), boundary_bytes=(5, 6, 7, 8, 2**40))},
+)
+
+
 def example() -> Assignment:
     """Give a good assignment of the tests' fleet."""
-    plan = make_plan(3, camera=(('a', 0, 1), ('b', 1, 4)), map_=())
-    return to_message(plan, parse_fleet(FLEET))
+    return to_message(PLAN, parse_fleet(FLEET))
 
 
 def test_a_plan_survives_the_wire() -> None:
-    plan = make_plan(3, camera=(('a', 0, 1), ('b', 1, 4)), map_=())
-    fleet = parse_fleet(FLEET)
-    read = from_message(to_message(plan, fleet), fleet)
-    assert (read.epoch, read.policy) == (plan.epoch, plan.policy)
-    assert read.placement == plan.placement
-    assert read.sources == plan.sources
+    sent = serialize_message(example())
+    assert from_message(deserialize_message(sent, Assignment), parse_fleet(FLEET)) == PLAN
+
+
+def set_exit(index: int, **fields: object) -> Change:
+    """Change one exit of the first source."""
+
+    def change(message: Assignment) -> None:
+        for name, value in fields.items():
+            setattr(message.sources[0].exits[index], name, value)
+
+    return change
 
 
 def set_leg(index: int, **fields: object) -> Change:
@@ -44,6 +68,14 @@ def set_leg(index: int, **fields: object) -> Change:
     [
         (lambda m: setattr(m, 'fleet', 'other'), "for fleet 'other'"),
         (lambda m: setattr(m.placements[0], 'worker', 'x'), "places 'net' at 'x'"),
+        (lambda m: setattr(m, 'policy', 'fastest'), "policy 'fastest', unknown"),
+        (lambda m: setattr(m.models[0], 'model', 'x'), "costs of model 'x'"),
+        (lambda m: setattr(m.models[0], 'flops', [1, 2, 3]), '5 boundaries of net for 3 units'),
+        (lambda m: setattr(m.models[0], 'boundary_bytes', []), '0 boundaries of net for 4 units'),
+        (lambda m: setattr(m, 'models', []), r'units \[0, 1\) of net at a, which has 0'),
+        (lambda m: setattr(m.placements[1], 'last_unit', 5), r'units \[1, 5\) of net at b'),
+        (lambda m: setattr(m.placements[1], 'last_unit', 1), r'units \[1, 1\) of net at b'),
+        (lambda m: setattr(m.sources[0], 'unit_count', 5), 'counts 5 units of net for camera'),
         (lambda m: setattr(m.sources[0], 'source', 'radar'), "source 'radar'"),
         (lambda m: setattr(m.sources[0], 'model', 'other'), "through 'other'"),
         (lambda m: setattr(m.sources[0], 'priority_class', 'x'), "class 'x', unknown"),
@@ -52,6 +84,12 @@ def set_leg(index: int, **fields: object) -> Change:
         (set_leg(1, first_unit=0), r'units \[0, 4\) where unit 1 is next'),
         (set_leg(1, last_unit=1), r'units \[1, 1\) where unit 1 is next'),
         (set_leg(1, last_unit=3), 'ends at unit 3 of 4'),
+        (set_exit(1, unit=4), 'exits of camera have unit 4 after unit 1, of 4'),
+        (set_exit(1, unit=1), 'exits of camera have unit 1 after unit 1'),
+        (set_exit(0, unit=0), 'exits of camera have unit 0 after unit 0'),
+        (set_exit(0, accuracy=1.5), 'accuracy or threshold of 1.5'),
+        (set_exit(0, threshold=float('nan')), 'accuracy or threshold of nan'),
+        (lambda m: setattr(m.sources[0], 'accuracy', -0.1), 'accuracy or threshold of -0.1'),
     ],
 )
 def test_an_assignment_that_makes_no_sense_is_refused(change: Change, text: str) -> None:

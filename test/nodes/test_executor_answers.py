@@ -8,7 +8,7 @@ from itertools import pairwise
 import time
 
 import cv2
-from nodes.running_fleet import each_ended_once, RunningFleet
+from nodes.running_fleet import amiss, each_ended_once, RunningFleet
 import numpy as np
 from pamdi_ros.models.text import Vocabulary
 from pamdi_ros.msg import InferenceResult
@@ -76,7 +76,10 @@ def check_hops(result: InferenceResult, units: int) -> None:
     assert sum(map(sum, times)) <= result.latency_s * 1.001 + 1e-4, (times, result.latency_s)
     assert 0 < result.latency_s < 60
     for before, after in pairwise(result.hops):
-        assert (after.bytes_in > 0) == (after.worker != before.worker), result.hops
+        came = after.worker != before.worker
+        # A text's answer is its tokens: no tensor goes home with it.
+        carries = not (result.text and after.first_unit == after.last_unit == units)
+        assert (after.bytes_in > 0) == (came and carries), result.hops
 
 
 def check_camera(result: InferenceResult, rgb: np.ndarray) -> None:
@@ -123,7 +126,7 @@ def test_frames_at_30_hz_each_end_once_with_their_own_header(trial: RunningFleet
         client.spin(max(0.0, due_s - time.monotonic()))
     stats = client.settled('camera')
     own = client.results['camera']
-    assert each_ended_once(own)
+    assert each_ended_once(own), amiss(own)
     assert len(own) == stats.accepted
     client.until(lambda: seqs(client.all_results) == seqs(own), 'results lacks some')
     answered = 0
@@ -170,7 +173,7 @@ def test_a_text_is_continued_as_transformers_continues_it(trial: RunningFleet, w
     result = trial.client.ask('text', '/speech', String(data=words), qos=10)
     assert result.status == InferenceResult.RESULT, result.reason
     assert result.text == greedy(words.strip(), tokens=16, new=4)
-    assert {hop.worker for hop in result.hops} >= {'one', 'four'}
+    assert len({hop.worker for hop in result.hops if hop.last_unit > hop.first_unit}) >= 2
     check_hops(result, result.exit_unit)
     assert sum(hop.first_unit == 0 and hop.last_unit > 0 for hop in result.hops) == 4
 

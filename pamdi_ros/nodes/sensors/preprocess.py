@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 from pamdi_ros.fleet import Preprocess
 from pamdi_ros.nodes.sensors.bad_input import (
     BAD_MESSAGE,
@@ -12,10 +14,16 @@ from pamdi_ros.nodes.sensors.bad_input import (
     TOO_LARGE,
 )
 import torch
-from torchvision.transforms.v2 import functional
 
 #: torchvision's classifiers were evaluated on a crop of 224 from a shorter side of 256.
 CROP_MARGIN = 256 / 224
+
+
+def resizing() -> ModuleType:
+    """Give torchvision's functions; the first call takes a second, and few workers need them."""
+    from torchvision.transforms.v2 import functional
+
+    return functional
 
 
 def to_input(
@@ -37,6 +45,7 @@ def to_input(
             f'the model takes {tuple(input_shape)}, the source gives {frame.shape[0]} channels; '
             f'choose a model with an input of ({frame.shape[0]}, height, width)',
         )
+    functional = resizing()
     size = [int(input_shape[1]), int(input_shape[2])]
     if preprocess.mode == 'crop':
         side = preprocess.resize or round(CROP_MARGIN * size[0])

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks and tensors as bytes: CDR, the Task codec, tensor views."""
+"""Tasks, their pieces and their tensors as bytes: CDR, the codecs, tensor views."""
 
 from pamdi_ros.nodes.wire.cdr import BadMessage
+from pamdi_ros.nodes.wire.chunk_codec import bounds, ChunkMessage, decode_chunk, encode_chunk
 from pamdi_ros.nodes.wire.task_codec import decode_task, encode_task, TaskMessage
 from pamdi_ros.nodes.wire.tensors import from_wire, to_wire, WireTensor
 
 __all__ = [
     'BadMessage',
+    'ChunkMessage',
     'TaskMessage',
     'WireTensor',
+    'bounds',
+    'decode_chunk',
     'decode_task',
+    'encode_chunk',
     'encode_task',
     'from_wire',
     'to_wire',

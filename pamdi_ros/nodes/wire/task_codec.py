@@ -35,8 +35,10 @@ class TaskMessage:
     model: str
     priority_class: str
     epoch: int
+    transfer: int = 0
     next_unit: int
     passes_left: int = 1
+    generation: int = 0
     age_s: float = 0.0
     lifespan_s: float = 0.0
     deadline_s: float = 0.0
@@ -70,8 +72,10 @@ def encode_task(task: TaskMessage) -> bytes:
     for text in (task.home, task.sender, task.model, task.priority_class):
         out.string(text)
     out.put('Q', 8, task.epoch)
+    out.put('Q', 8, task.transfer)
     out.put('H', 2, task.next_unit)
     out.put('H', 2, task.passes_left)
+    out.put('I', 4, task.generation)
     for seconds in (task.age_s, task.lifespan_s, task.deadline_s):
         out.put('d', 8, seconds)
     out.put('B', 1, task.status)
@@ -87,7 +91,7 @@ def encode_task(task: TaskMessage) -> bytes:
     return out.joined()
 
 
-def decode_task(data: bytes) -> TaskMessage:
+def decode_task(data: bytes | memoryview) -> TaskMessage:
     """Unpack and check a task; its tensors are views into `data`.
 
     :raises BadMessage: cut short, malformed, a tensor whose numbers disagree, or a checksum that
@@ -106,8 +110,10 @@ def decode_task(data: bytes) -> TaskMessage:
         model=read.string(),
         priority_class=read.string(),
         epoch=read.integer('Q', 8),
+        transfer=read.integer('Q', 8),
         next_unit=read.integer('H', 2),
         passes_left=read.integer('H', 2),
+        generation=read.integer('I', 4),
         age_s=float(read.get('d', 8)),
         lifespan_s=float(read.get('d', 8)),
         deadline_s=float(read.get('d', 8)),

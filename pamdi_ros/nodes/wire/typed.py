@@ -23,11 +23,12 @@ from pamdi_ros.worker import Hop
 from rclpy.serialization import deserialize_message, serialize_message
 
 Encoder = Callable[[TaskMessage], bytes]
-Decoder = Callable[[bytes], TaskMessage]
+Decoder = Callable[[bytes | memoryview], TaskMessage]
 
 PLAIN_FIELDS = (
     'source', 'incarnation', 'seq', 'home', 'sender', 'model', 'priority_class', 'epoch',
-    'next_unit', 'passes_left', 'age_s', 'lifespan_s', 'deadline_s', 'status', 'reason',
+    'transfer', 'next_unit', 'passes_left', 'generation', 'age_s', 'lifespan_s', 'deadline_s',
+    'status', 'reason',
 )  # fmt: skip
 HOP_FIELDS = (
     'worker', 'first_unit', 'last_unit', 'queue_s', 'compute_s', 'transfer_s', 'bytes_in'
@@ -73,13 +74,13 @@ def encode_task_typed(task: TaskMessage) -> bytes:
     return bytes(serialize_message(task_message(task)))
 
 
-def decode_task_typed(data: bytes) -> TaskMessage:
+def decode_task_typed(data: bytes | memoryview) -> TaskMessage:
     """Give what :func:`decode_task` gives, through a typed message.
 
     :raises BadMessage: as there.
     """
     try:
-        message = deserialize_message(data, TaskMsg)
+        message = deserialize_message(bytes(data), TaskMsg)
     except Exception as error:  # the middleware's own exception types
         raise BadMessage('bad_message', f'not a Task: {error}') from None
     plain = {name: getattr(message, name) for name in PLAIN_FIELDS}

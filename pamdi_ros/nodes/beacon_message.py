@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The beacon to and from WorkerStatus.msg, which says more, for people."""
+
+from __future__ import annotations
+
+import math
+
+from pamdi_ros.fleet import Fleet
+from pamdi_ros.msg import WorkerStatus
+from pamdi_ros.nodes.assignment_message import placement
+from pamdi_ros.nodes.wire import BadMessage
+from pamdi_ros.worker import Partition
+from pamdi_ros.worker.control import Beacon
+
+#: Epochs are 64 bits on the wire; a true one is nowhere near.
+LARGEST_EPOCH = 2**62
+
+
+def fill(message: WorkerStatus, beacon: Beacon, fleet: Fleet) -> None:
+    """Write a beacon into a status; `state` and all that is for people is left to the caller."""
+    message.worker = beacon.worker
+    message.incarnation = beacon.incarnation
+    message.epoch = beacon.epoch
+    message.placements = [placement(beacon.worker, part) for part in beacon.held]
+    message.priority_classes = [priority.name for priority in fleet.priority_classes]
+    message.queue_lengths = list(beacon.queue_lengths)
+    message.backlog_s = list(beacon.backlog_s)
+    message.models = list(beacon.model_s)
+    message.model_s = list(beacon.model_s.values())
+    message.link_peers = list(beacon.slowdown)
+    message.link_slowdown = list(beacon.slowdown.values())
+
+
+def from_message(message: WorkerStatus, fleet: Fleet) -> Beacon:
+    """Read a status. A worker that loads serves what it holds already.
+
+    :raises BadMessage: it names what fleet.yaml does not have, or numbers that cannot be.
+    """
+    if message.worker not in fleet.workers:
+        raise BadMessage(
+            'unknown_worker', f'{message.worker!r} is no worker of fleet {fleet.name}'
+        )
+    if not message.incarnation or message.epoch > LARGEST_EPOCH:
+        raise BadMessage(
+            'bad_beacon',
+            f'{message.worker}: run {message.incarnation}, assignment {message.epoch}',
+        )
+    queue_lengths, backlog_s = _by_rank(message, fleet)
+    return Beacon(
+        worker=message.worker,
+        incarnation=message.incarnation,
+        epoch=message.epoch,
+        serving=message.state != WorkerStatus.STATE_UNCONFIGURED,
+        held=_held(message, fleet),
+        backlog_s=backlog_s,
+        queue_lengths=queue_lengths,
+        model_s=_model_s(message, fleet),
+        slowdown=_slowdown(message, fleet),
+    )
+
+
+def _held(message: WorkerStatus, fleet: Fleet) -> tuple[Partition, ...]:
+    for part in message.placements:
+        known = part.worker == message.worker and part.model in fleet.models
+        if not known or part.first_unit > part.last_unit:
+            raise BadMessage(
+                'bad_beacon',
+                f'{message.worker} says that {part.worker!r} holds units [{part.first_unit}, '
+                f'{part.last_unit}) of {part.model!r}',
+            )
+    return tuple(
+        Partition(part.model, part.first_unit, part.last_unit) for part in message.placements
+    )
+
+
+def _by_rank(message: WorkerStatus, fleet: Fleet) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Give queue lengths and backlogs in the order of this fleet's classes."""
+    names = message.priority_classes
+    if {*names} != {priority.name for priority in fleet.priority_classes}:
+        raise BadMessage(
+            'unknown_class',
+            f'{message.worker} has classes {", ".join(names)}, fleet {fleet.name} here has '
+            f'{", ".join(priority.name for priority in fleet.priority_classes)}. All machines '
+            'need the same fleet.yaml',
+        )
+    if not len(names) == len(message.queue_lengths) == len(message.backlog_s):
+        raise BadMessage(
+            'bad_beacon',
+            f'{message.worker}: {len(names)} classes, {len(message.queue_lengths)} queue lengths, '
+            f'{len(message.backlog_s)} backlogs',
+        )
+    for seconds in message.backlog_s:
+        if not 0 <= seconds < math.inf:
+            raise BadMessage('bad_time', f'{message.worker}: backlog_s = {seconds}')
+    lengths = dict(zip(names, message.queue_lengths, strict=True))
+    backlogs = dict(zip(names, message.backlog_s, strict=True))
+    order = [priority.name for priority in fleet.priority_classes]
+    return (
+        tuple(int(lengths[name]) for name in order),
+        tuple(float(backlogs[name]) for name in order),
+    )
+
+
+def _model_s(message: WorkerStatus, fleet: Fleet) -> dict[str, float]:
+    if len(message.models) != len(message.model_s):
+        raise BadMessage(
+            'bad_beacon',
+            f'{message.worker}: {len(message.models)} models, {len(message.model_s)} times',
+        )
+    times = dict(zip(message.models, map(float, message.model_s), strict=True))
+    for model, seconds in times.items():
+        if model not in fleet.models:
+            raise BadMessage('unknown_model', f'{message.worker} has measured {model!r}')
+        if not 0 <= seconds < math.inf:
+            raise BadMessage('bad_time', f'{message.worker}: {model} takes {seconds} s')
+    return times
+
+
+def _slowdown(message: WorkerStatus, fleet: Fleet) -> dict[str, float]:
+    if len(message.link_peers) != len(message.link_slowdown):
+        raise BadMessage(
+            'bad_beacon',
+            f'{message.worker}: {len(message.link_peers)} peers, '
+            f'{len(message.link_slowdown)} slowdowns',
+        )
+    factors = dict(zip(message.link_peers, map(float, message.link_slowdown), strict=True))
+    for peer, factor in factors.items():
+        if peer not in fleet.workers:
+            raise BadMessage('unknown_worker', f'{message.worker} has a link to {peer!r}')
+        if not 0 < factor < math.inf:
+            raise BadMessage('bad_time', f'{message.worker}: link to {peer} is {factor} x slower')
+    return factors

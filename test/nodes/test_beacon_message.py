@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Beacons on the wire."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nodes.wire_cases import FLEET
+from pamdi_ros.msg import Placement, WorkerStatus
+from pamdi_ros.nodes.beacon_message import fill, from_message
+from pamdi_ros.nodes.wire import BadMessage
+from pamdi_ros.worker import Partition
+from pamdi_ros.worker.control import Beacon
+import pytest
+from rclpy.serialization import deserialize_message, serialize_message
+
+SECONDS = st.floats(0, 1e9)
+MODELS = st.sampled_from(['net', 'seg'])
+PARTS = st.builds(
+    lambda model, first, size: Partition(model, first, first + size),
+    MODELS, st.integers(0, 1000), st.integers(0, 1000),
+)  # fmt: skip
+BEACONS = st.builds(
+    Beacon,
+    worker=st.sampled_from(['a', 'b', 'c']),
+    incarnation=st.integers(1, 2**64 - 1),
+    epoch=st.integers(0, 2**62),
+    held=st.lists(PARTS, max_size=3).map(tuple),
+    backlog_s=st.tuples(SECONDS, SECONDS),
+    queue_lengths=st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 9)),
+    model_s=st.dictionaries(MODELS, SECONDS),
+    slowdown=st.dictionaries(st.sampled_from(['a', 'b', 'c']), st.floats(0.125, 100, width=32)),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(BEACONS, st.sampled_from(range(4)))
+def test_what_is_sent_comes_back_equal(beacon: Beacon, state: int) -> None:
+    message = WorkerStatus(state=state)
+    fill(message, beacon, FLEET)
+    received = from_message(deserialize_message(serialize_message(message), WorkerStatus), FLEET)
+    assert received.serving == (state != WorkerStatus.STATE_UNCONFIGURED)
+    for name in Beacon.__slots__:
+        assert name == 'serving' or getattr(received, name) == getattr(beacon, name)
+
+
+def status(**changes: object) -> WorkerStatus:
+    """Give a sound status of worker a."""
+    values = {
+        'worker': 'a', 'incarnation': 1, 'state': WorkerStatus.STATE_SERVING,
+        'placements': [Placement(worker='a', model='net', first_unit=0, last_unit=3)],
+        'priority_classes': ['critical', 'normal'], 'queue_lengths': [1, 2],
+        'backlog_s': [0.5, 0.25], 'models': ['net'], 'model_s': [0.01],
+    }  # fmt: skip
+    return WorkerStatus(**{**values, **changes})
+
+
+def part(**changes: object) -> list[Placement]:
+    """Give one placement at worker a."""
+    values = {'worker': 'a', 'model': 'net', 'first_unit': 0, 'last_unit': 3}
+    return [Placement(**{**values, **changes})]
+
+
+@pytest.mark.parametrize(
+    ('change', 'reason'),
+    [
+        ({'worker': 'z'}, "unknown_worker: 'z' is no worker of fleet duo"),
+        ({'incarnation': 0}, 'bad_beacon: a: run 0'),
+        ({'epoch': 2**63}, 'bad_beacon: a: run 1, assignment 9223372036854775808'),
+        ({'placements': part(worker='b')}, "bad_beacon: a says that 'b' holds"),
+        ({'placements': part(model='huge')}, "bad_beacon: a says that 'a' holds .* of 'huge'"),
+        ({'placements': part(first_unit=4)}, r'bad_beacon: .* units \[4, 3\)'),
+        (
+            {'priority_classes': ['critical', 'royal']},
+            'unknown_class: a has classes critical, roy',
+        ),
+        ({'priority_classes': []}, 'unknown_class'),
+        ({'queue_lengths': [1]}, 'bad_beacon: a: 2 classes, 1 queue lengths, 2 backlogs'),
+        ({'backlog_s': [0.5, float('nan')]}, 'bad_time: a: backlog_s = nan'),
+        ({'backlog_s': [-1.0, 0.0]}, 'bad_time: a: backlog_s = -1.0'),
+        ({'models': []}, 'bad_beacon: a: 0 models, 1 times'),
+        ({'models': ['huge']}, "unknown_model: a has measured 'huge'"),
+        ({'model_s': [float('inf')]}, 'bad_time: a: net takes inf s'),
+        ({'link_peers': ['b']}, 'bad_beacon: a: 1 peers, 0 slowdowns'),
+        ({'link_peers': ['z'], 'link_slowdown': [1.0]}, "unknown_worker: a has a link to 'z'"),
+        ({'link_peers': ['b'], 'link_slowdown': [0.0]}, 'bad_time: a: link to b is 0.0 x'),
+    ],
+)
+def test_what_cannot_be_is_refused(change: dict[str, object], reason: str) -> None:
+    with pytest.raises(BadMessage, match=reason):
+        from_message(status(**change), FLEET)
+
+
+def test_classes_in_another_order_are_sorted() -> None:
+    beacon = from_message(status(priority_classes=['normal', 'critical']), FLEET)
+    assert beacon.queue_lengths == (2, 1)
+    assert beacon.backlog_s == (0.25, 0.5)

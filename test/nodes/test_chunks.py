@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tasks cut into pieces and put together again, whatever the network does to the pieces."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nodes.wire_cases import FLEET, task
+import numpy as np
+from pamdi_ros.nodes import chunks, task_message
+from pamdi_ros.nodes.chunks import Assembler, Outgoing
+from pamdi_ros.nodes.wire import (
+    BadMessage,
+    ChunkMessage,
+    decode_chunk,
+    decode_task,
+    encode_chunk,
+    encode_task,
+    from_wire,
+)
+from pamdi_ros.worker import Task
+from pamdi_ros.worker.commands import Frame
+import pytest
+import torch
+
+
+def outgoing(incarnation: int = 9) -> Outgoing:
+    """Give what worker `a` sends with."""
+    return Outgoing('a', incarnation, encode_task, encode_chunk)
+
+
+def pieces(
+    sent: Task, count: int, now: float = 101.0, transfer: int = 1, incarnation: int = 9
+) -> list[ChunkMessage]:
+    """Give a task's pieces as they are received."""
+    out = outgoing(incarnation)
+    frames = [Frame('b', transfer, sent, index, count, 0) for index in range(count)]
+    return [decode_chunk(out.message(frame, now)) for frame in frames]
+
+
+def assembled(assembler: Assembler, sent: Task, transfer: int = 1, now: float = 51.0) -> Task:
+    """Take a complete task out and check that nothing changed on its way."""
+    message, arrived_s = assembler.take('a', 9, transfer)
+    received = task_message.from_message(message, FLEET, now, arrived_s)
+    assert received.key == sent.key
+    assert received.header == sent.header
+    assert received.lifespan_s == sent.lifespan_s
+    assert received.payload_bytes == sent.payload_bytes
+    (tensor,) = map(from_wire, received.payload)
+    assert torch.equal(tensor, sent.payload[0])
+    return received
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(2, 12), st.lists(st.integers(10, 3000), min_size=3, max_size=3), st.integers())
+def test_loss_duplication_and_reordering_with_retransmission(
+    count: int, elements: list[int], seed: int
+) -> None:
+    """Whatever order the pieces of several transfers come in, each task comes out once."""
+    network = random.Random(seed)
+    sent = {number: task(size) for number, size in enumerate(elements)}
+    assembler = Assembler(decode_task)
+    waiting = {number: set(range(count)) for number in sent}
+    whole = {number: pieces(one, count, transfer=number) for number, one in sent.items()}
+    while any(waiting.values()):
+        flight = [(n, i) for n, missing in waiting.items() for i in missing] * 2
+        network.shuffle(flight)
+        for number, index in flight:
+            if network.random() < 0.3:
+                continue  # lost
+            assembler.add(whole[number][index], 50.0)
+            was_waiting = bool(waiting[number])
+            waiting[number].discard(index)
+            if was_waiting and not waiting[number]:
+                assembled(assembler, sent[number], number)
+    assert len(assembler) == assembler.bytes == 0
+
+
+def test_a_late_piece_of_a_finished_transfer_starts_nothing() -> None:
+    assembler, sent = Assembler(decode_task), task()
+    received = pieces(sent, 3)
+    for piece in received:
+        assembler.add(piece, 50.0)
+    assembled(assembler, sent)
+    assembler.add(received[0], 50.1)
+    assert len(assembler) == 0
+
+
+def test_the_age_is_that_of_the_quickest_piece() -> None:
+    assembler, sent = Assembler(decode_task), task()
+    out = outgoing()
+    for index, (now, delay) in enumerate([(101.0, 0.3), (101.5, 0.1), (102.0, 0.2)]):
+        piece = decode_chunk(out.message(Frame('b', 1, sent, index, 3, 0), now))
+        assembler.add(piece, now - 50.0 + delay)  # b's clock is 50 s behind
+    assert assembled(assembler, sent, now=52.2).arrived_s == pytest.approx(50.1)
+
+
+def test_encoding_again_gives_the_same_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retransmission, much later and after its bytes were thrown away, fits the first."""
+    monkeypatch.setattr(chunks, 'KEPT_BYTES', 0)
+    sent, out, assembler = task(), outgoing(), Assembler(decode_task)
+    other = task(500)
+    for index, now in ((0, 101.0), (2, 101.5), (1, 103.0)):
+        assembler.add(decode_chunk(out.message(Frame('b', 1, sent, index, 3, 0), now)), 50.0)
+        out.message(Frame('b', 2, other, 0, 2, 0), now)
+    assembled(assembler, sent)
+
+
+def test_encoded_bytes_are_kept_until_the_last_piece_only() -> None:
+    encodings = []
+    out = Outgoing('a', 9, lambda m: encodings.append(m) or encode_task(m), encode_chunk)
+    sent = task()
+    for index in range(5):
+        out.message(Frame('b', 1, sent, index, 5, 0), 101.0)
+    assert len(encodings) == 1
+    assert out._kept_bytes == 0
+
+
+def test_a_whole_task_tells_its_age_and_transfer() -> None:
+    message = decode_task(outgoing().message(Frame('b', 4, task(), 0, 1, 0), 101.25))
+    assert (message.age_s, message.transfer, message.sender) == (1.25, 4, 'a')
+
+
+def test_what_cannot_be_sent_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadMessage, match='cannot_send'):
+        outgoing().message(Frame('b', 1, task(next_unit=2**16), 0, 1, 0), 101.0)
+    with pytest.raises(BadMessage, match='bad_tensor'):
+        strange = task(payload=(torch.zeros(3, dtype=torch.complex64),))
+        outgoing().message(Frame('b', 1, strange, 0, 2, 0), 101.0)
+    monkeypatch.setattr(chunks, 'LARGEST_TASK', 1000)
+    with pytest.raises(BadMessage, match='too_large'):
+        outgoing().message(Frame('b', 1, task(), 0, 2, 0), 101.0)
+
+
+def test_contradicting_pieces_are_refused() -> None:
+    assembler = Assembler(decode_task)
+    first = pieces(task(1000), 4)
+    assembler.add(first[0], 50.0)
+    with pytest.raises(BadMessage, match='bad_chunk: a transfer 1: 5 pieces'):
+        assembler.add(pieces(task(1000), 5)[1], 50.0)
+    with pytest.raises(BadMessage, match='bad_chunk: a transfer 1: 4 pieces'):
+        assembler.add(pieces(task(2000), 4)[1], 50.0)
+    with pytest.raises(BadMessage, match='piece 0 came twice, with different data'):
+        assembler.add(pieces(task(1000, epoch=7), 4)[0], 50.0)
+    for piece in first:  # and the true ones still make a task
+        assembler.add(piece, 50.0)
+    assembled(assembler, task(1000))
+
+
+def test_runs_of_a_sender_are_not_mixed() -> None:
+    assembler = Assembler(decode_task)
+    assembler.add(pieces(task(1000), 2, incarnation=8)[0], 50.0)
+    for piece in pieces(task(500), 2):
+        assembler.add(piece, 50.0)
+    assembled(assembler, task(500))
+    assert len(assembler) == 1
+
+
+def test_forgotten_pieces_free_their_memory() -> None:
+    assembler = Assembler(decode_task)
+    for number in (1, 2):
+        assembler.add(pieces(task(), 2, transfer=number)[0], 50.0)
+    before = assembler.bytes
+    assembler.forget('a', 1)
+    assembler.forget('a', 1)
+    assembler.forget('b', 2)
+    assert len(assembler) == 1
+    assert assembler.bytes == before // 2
+
+
+def test_memory_is_bounded_and_what_stands_idle_makes_room() -> None:
+    assembler = Assembler(decode_task, most_bytes=10_000)
+    assembler.add(pieces(task(2000), 2, transfer=1)[0], 50.0)
+    with pytest.raises(BadMessage, match='no_room'):
+        assembler.add(pieces(task(2000), 2, transfer=2)[0], 51.0)
+    assembler.add(pieces(task(2000), 2, transfer=2)[0], 50.0 + chunks.PATIENCE_S + 1)
+    assert len(assembler) == 1
+
+
+def test_an_incomplete_or_unsound_task_is_refused() -> None:
+    assembler = Assembler(decode_task)
+    first, second = pieces(task(), 2)
+    assembler.add(first, 50.0)
+    with pytest.raises(BadMessage, match='bad_chunk: a transfer 1 is not complete'):
+        assembler.take('a', 9, 1)
+    damaged = ChunkMessage(
+        **{name: getattr(second, name) for name in ChunkMessage.__slots__ if name != 'data'},
+        data=np.zeros_like(second.data),
+    )
+    for piece in (first, damaged):
+        assembler.add(piece, 50.0)
+    with pytest.raises(BadMessage, match=r'bad_checksum|bad_message|bad_tensor'):
+        assembler.take('a', 9, 1)
+    for piece in (first, second):  # sent once more
+        assembler.add(piece, 50.0)
+    assembled(assembler, task())
+
+
+def test_pieces_that_make_another_transfers_task_are_refused() -> None:
+    assembler = Assembler(decode_task)
+    for piece in pieces(task(), 2, transfer=1):
+        values = {name: getattr(piece, name) for name in ChunkMessage.__slots__}
+        assembler.add(ChunkMessage(**{**values, 'transfer': 2}), 50.0)
+    with pytest.raises(BadMessage, match="bad_chunk: a transfer 2 turned out to be 'a' transfer"):
+        assembler.take('a', 9, 2)

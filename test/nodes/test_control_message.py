@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Control traffic on the wire: what is sent comes back equal, what cannot be is refused."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nodes.wire_cases import FLEET
+from pamdi_ros.msg import ClearToCompute, Control, ItemRelease, RequestToCompute, TaskAck
+from pamdi_ros.nodes.control_message import from_message, to_message
+from pamdi_ros.worker import ItemKey
+from pamdi_ros.worker.control import Ack, Clearance, ControlItem, Credit, Release, Request
+import pytest
+from rclpy.serialization import deserialize_message, serialize_message
+
+U16 = st.integers(0, 2**16 - 1)
+U32 = st.integers(0, 2**32 - 1)
+U64 = st.integers(0, 2**64 - 1)
+SECONDS = st.floats(0, 1e9)
+REASON = st.text(st.characters(codec='utf-8', exclude_characters='\x00'), min_size=1, max_size=20)
+NUMBER = st.integers(1, 2**64 - 1)
+KEYS = st.builds(ItemKey, st.sampled_from(['eye', 'scan']), NUMBER, NUMBER)
+REQUESTS = KEYS.flatmap(
+    lambda key: st.builds(
+        Request, U64, st.just(key), st.just(FLEET.sources[key.source].model), st.integers(0, 1),
+        U16, U64, SECONDS,
+    )
+)  # fmt: skip
+CLEARANCES = st.builds(
+    Clearance, U64, st.just(True), st.just(''), SECONDS, SECONDS, U16, SECONDS, SECONDS
+) | st.builds(Clearance, U64, st.just(False), REASON)
+ACKS = st.builds(Ack, U64, KEYS, U16, U16, st.just(True), st.just(''), SECONDS) | st.builds(
+    Ack, U64, KEYS, U16, U16, st.just(False), REASON, SECONDS
+)
+ITEMS = REQUESTS | CLEARANCES | ACKS | st.builds(Release, KEYS) | st.builds(Credit, U64, U32)
+KINDS = (Request, Clearance, Ack, Release, Credit)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(ITEMS, max_size=8))
+def test_what_is_sent_comes_back_equal(items: list[ControlItem]) -> None:
+    message = to_message(items, 'a', 77, FLEET)
+    received = deserialize_message(serialize_message(message), Control)
+    assert (received.sender, received.incarnation) == ('a', 77)
+    by_kind = [item for kind in KINDS for item in items if isinstance(item, kind)]
+    assert from_message(received, FLEET) == (by_kind, [])
+
+
+def request(**changes: object) -> Control:
+    """Give a message with one request and, as in all of these, one sound credit."""
+    values = {
+        'request': 1, 'source': 'eye', 'incarnation': 1, 'seq': 1, 'model': 'net',
+        'priority_class': 'critical',
+    }  # fmt: skip
+    return with_credit(Control(requests=[RequestToCompute(**{**values, **changes})]))
+
+
+def clearance(**changes: object) -> Control:
+    """Give a message with one clearance."""
+    return with_credit(
+        Control(clearances=[ClearToCompute(**{'request': 1, 'granted': True, **changes})])
+    )
+
+
+def ack(**changes: object) -> Control:
+    """Give a message with one ack."""
+    values = {'source': 'eye', 'incarnation': 1, 'seq': 1, 'accepted': True}
+    return with_credit(Control(acks=[TaskAck(**{**values, **changes})]))
+
+
+def release(**changes: object) -> Control:
+    """Give a message with one release."""
+    values = {'source': 'eye', 'incarnation': 1, 'seq': 1}
+    return with_credit(Control(releases=[ItemRelease(**{**values, **changes})]))
+
+
+def with_credit(message: Control) -> Control:
+    """Add a sound credit to a message of worker a."""
+    message.sender = 'a'
+    message.credits = to_message([Credit(3, 4)], 'a', 1, FLEET).credits
+    return message
+
+
+NAN, INFINITE = float('nan'), float('inf')
+
+
+@pytest.mark.parametrize(
+    ('message', 'reason'),
+    [
+        (request(source='nose'), "unknown_source: 'nose'"),
+        (request(model='seg'), "unknown_model: source eye uses 'net', not 'seg'"),
+        (request(priority_class='royal'), "unknown_class: fleet duo has no class 'royal'"),
+        (request(age_s=NAN), 'bad_time: age_s = nan'),
+        (request(age_s=-0.5), 'bad_time: age_s = -0.5'),
+        (request(seq=0), 'bad_item: eye item 0 of run 1'),
+        (request(incarnation=0), 'bad_item: eye item 1 of run 0'),
+        (clearance(wait_s=INFINITE), 'bad_time: wait_s = inf'),
+        (clearance(service_s=-1.0), 'bad_time: service_s = -1.0'),
+        (clearance(expires_s=NAN), 'bad_time: expires_s = nan'),
+        (clearance(pushed_back=NAN), 'bad_number: pushed_back = nan'),
+        (clearance(pushed_back=-1.0), 'bad_number: pushed_back = -1.0'),
+        (ack(source=''), "unknown_source: ''"),
+        (ack(held_s=-1.0), 'bad_time: held_s = -1.0'),
+        (release(source='nose'), "unknown_source: 'nose'"),
+        (release(seq=0), 'bad_item'),
+    ],
+)
+def test_what_cannot_be_is_refused_and_the_rest_is_taken(message: Control, reason: str) -> None:
+    items, refused = from_message(message, FLEET)
+    assert items == [Credit(3, 4)]
+    (error,) = refused
+    assert str(error).startswith(reason)
+
+
+def test_a_refusal_without_a_reason_is_given_one() -> None:
+    items, _ = from_message(clearance(granted=False), FLEET)
+    assert isinstance(items[0], Clearance)
+    assert items[0].reason.startswith('unexplained: ')
+    items, _ = from_message(ack(accepted=False), FLEET)
+    assert isinstance(items[0], Ack)
+    assert items[0].reason.startswith('unexplained: ')

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""New assignments and a restarted allocator while items come: none of them is dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+import time
+
+from nodes.running_fleet import each_ended_once, LATCHED, RunningFleet
+from pamdi_ros.msg import Assignment, InferenceResult, WorkerStatus
+from pamdi_ros.nodes.assignment_message import from_message, to_message
+from pamdi_ros.worker.plan import Leg, Partition, Plan
+import pytest
+from sensor_msgs.msg import Image
+
+DOMAIN = 85
+#: With arithmetic and weights.
+FLEET = """
+fleet: switching
+priority_classes:
+  critical: {weight: 16, qos: {depth: 64, lifespan_ms: 100000}}
+models:
+  net: {zoo: resnet18, input_shape: [3, 224, 224]}
+workers:
+  a: {device: cpu, ms_per_gflop: 8}
+  b: {device: cpu, ms_per_gflop: 8}
+links: {default: {bandwidth_mbps: 1000, latency_ms: 0.5}}
+sources:
+  camera: {worker: a, topic: camera, type: sensor_msgs/msg/Image, model: net,
+           priority: critical, rate_hz: 2}
+"""
+PERIOD_S = 0.5
+#: Items under way when a new assignment comes.
+BURST = 6
+SWITCHES = 4
+
+
+@pytest.fixture(scope='module')
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
+    """Give the fleet; what is sent is sent while its client spins."""
+    directory = tmp_path_factory.mktemp('switching')
+    with RunningFleet(FLEET, directory, DOMAIN, {'ROS_HOME': str(directory / 'ros')}) as running:
+        yield running
+
+
+class Camera:
+    """Sends the same picture at a steady rate, and listens to every beacon."""
+
+    def __init__(self, fleet: RunningFleet) -> None:
+        self.client = fleet.client
+        self.beacons: list[WorkerStatus] = []
+        self._due_s = 0.0
+        self._out = self.client.publisher(fleet.topic('camera'), Image, qos=100)
+        for worker in fleet.fleet.workers:
+            self.client.listen(f'workers/{worker}/status', WorkerStatus, self.beacons.append, 100)
+        self.client.until(self._out.get_subscription_count, 'nobody listens')
+        self.client.until(
+            lambda: {beacon.worker for beacon in self.beacons} == set(fleet.fleet.workers),
+            'no beacons',
+        )
+        self.client.between.append(self._feed)
+
+    def send(self) -> None:
+        """Send one picture."""
+        pixels = bytes(range(256)) * 3
+        self._out.publish(Image(height=16, width=16, encoding='rgb8', step=48, data=pixels))
+
+    def answers(self, more: int) -> list[InferenceResult]:
+        """Wait for so many more answers, and give those."""
+        results = self.client.results['camera']
+        so_far = len(results)
+        self.client.until(lambda: len(results) >= so_far + more, 'no answers')
+        return results[so_far:]
+
+    def cease(self) -> list[InferenceResult]:
+        """Send no more, and check that each item was answered, once and always the same."""
+        self.client.between.remove(self._feed)
+        self.client.settled('camera')
+        results = self.client.results['camera']
+        assert each_ended_once(results)
+        assert not [result.reason for result in results if result.reason]
+        for result in results:
+            assert list(result.class_ids) == list(results[0].class_ids)
+            assert list(result.scores) == pytest.approx(list(results[0].scores), abs=1e-5)
+        return results
+
+    def _feed(self) -> None:
+        if time.monotonic() >= self._due_s:
+            self._due_s = time.monotonic() + PERIOD_S
+            self.send()
+
+
+def held(beacon: WorkerStatus) -> list[tuple[int, int]]:
+    """Ranges of units that a worker holds, by its beacon."""
+    return sorted((part.first_unit, part.last_unit) for part in beacon.placements)
+
+
+def halves(plan: Plan, epoch: int, first: str, last: str) -> Plan:
+    """Give a plan in which one worker holds a model's first half, and the other its last."""
+    count = plan.sources['camera'].unit_count
+    middle = count // 2
+    route = (Leg(first, 0, middle), Leg(last, middle, count))
+    return replace(
+        plan,
+        epoch=epoch,
+        placement={
+            first: (Partition('net', 0, middle),),
+            last: (Partition('net', middle, count),),
+        },
+        sources={'camera': replace(plan.sources['camera'], route=route)},
+    )
+
+
+def test_an_allocator_that_restarts_resumes_the_epoch_and_nobody_notices(
+    fleet: RunningFleet,
+) -> None:
+    client, camera = fleet.client, Camera(fleet)
+    running = client.assignments[-1]
+    camera.answers(2)
+    fleet.kill('switching/allocator')
+    camera.answers(2)
+    told, since = len(client.assignments), len(camera.beacons)
+    fleet.start('switching/allocator')
+    client.until(lambda: len(client.assignments) > told, 'the allocator does not come back')
+    camera.answers(4)
+    camera.cease()
+    for again in client.assignments[told:]:
+        assert (again.epoch, again.placements) == (running.epoch, running.placements)
+    assert 'going on with it' in fleet.log('switching/allocator')
+    heard = {(beacon.epoch, beacon.state) for beacon in camera.beacons[since:]}
+    assert heard == {(running.epoch, WorkerStatus.STATE_SERVING)}, 'a worker loaded again'
+
+
+def test_a_new_epoch_is_fetched_beside_the_old_one_and_no_item_is_dropped(
+    fleet: RunningFleet,
+) -> None:
+    client, camera = fleet.client, Camera(fleet)
+    plan = from_message(client.assignments[-1], fleet.fleet)
+    fleet.kill('switching/allocator')  # it would go on with its own
+    out = client.publisher('assignment', Assignment, LATCHED)
+    client.until(lambda: out.get_subscription_count() > len(fleet.fleet.workers), 'no executors')
+    camera.answers(2)
+    so_far, since = len(client.results['camera']), len(camera.beacons)
+    placements = [plan.placement]
+    for number in range(1, SWITCHES + 1):
+        first, last = ('a', 'b') if number % 2 else ('b', 'a')
+        new = halves(plan, plan.epoch + number, first, last)
+        placements.append(new.placement)
+        for _ in range(BURST):
+            camera.send()
+        out.publish(to_message(new, fleet.fleet))
+        client.until(
+            lambda epoch=new.epoch: all(
+                status.epoch == epoch and status.state == WorkerStatus.STATE_SERVING
+                for status in client.status.values()
+            ),
+            fleet.state,
+        )
+        camera.answers(BURST + 2)
+    results = camera.cease()[so_far:]
+    ways = {tuple(hop.worker for hop in result.hops if hop.last_unit) for result in results}
+    assert {('a', 'b'), ('b', 'a')} <= {way[:2] for way in ways}, ways
+    for worker in fleet.fleet.workers:
+        beacons = [beacon for beacon in camera.beacons[since:] if beacon.worker == worker]
+        told = [sorted((p.first, p.last) for p in placed[worker]) for placed in placements]
+        assert all(held(beacon) in told for beacon in beacons), 'it held less while it loaded'
