@@ -26,8 +26,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=(
             'Run three executors, an allocator and the sensors of config/demo.yaml on this '
             'machine: a camera that replays photographs, a ray-cast lidar, sentences. First '
-            'every source alone, for its solo latency, then all together. Writes report.json '
-            'and report.png. Exit code 0: over 95 % of the items were answered.'
+            'every source alone, for its solo latency, then all together. Writes report.json, '
+            'report.png, and recording.jsonl for `pamdi report`. Exit code 0: over 95 % of the '
+            'items were answered.'
         ),
         epilog='example: pamdi demo --seconds 30 --out /tmp/demo_report',
     )
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from pamdi_ros.cli.serve import CannotStart, die_with_parent, make_console, Run
     from pamdi_ros.cli.summary import answered_share, explain_missing, source_table, worker_table
     from pamdi_ros.cli.supervisor import Child
+    from pamdi_ros.recording.read import LINES_NAME
 
     die_with_parent()
     console = make_console(args.json)
@@ -73,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
         console=console,
         sensors=[sensors],
         solo_items=SOLO_ITEMS,
+        record=out / LINES_NAME,
     )
     try:
         summary, monitor = job.serve()
@@ -85,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     share = answered_share(summary)
     console.print(
         f'{100 * share:.1f} % of the items answered; report: {out / "report.json"}, '
-        f'{out / "report.png"}',
+        f'{out / "report.png"}; as a page: pamdi report {out}',
         markup=False,
         highlight=False,
     )

@@ -16,13 +16,17 @@ import sys
 from pamdi_ros.fleet import FleetError
 
 # In the order of --help; a new command is one more name.
-COMMANDS = ('check', 'up', 'demo')
+COMMANDS = (
+    'check', 'profile', 'plan', 'simulate', 'experiment', 'up', 'demo', 'top', 'doctor', 'report',
+)  # fmt: skip
 
 _ROS = 'this command needs ROS 2: source its setup.bash (or env.sh of the source tree) first'
 _TORCH = 'this command needs torch, torchvision and safetensors: pip install pamdi_ros[models]'
+_REPORT = 'this command needs plotly and rosbags: pip install plotly rosbags'
 MISSING_MODULES = {
     **dict.fromkeys(('rclpy', 'rcl_interfaces', 'std_msgs', 'sensor_msgs'), _ROS),
     **dict.fromkeys(('torch', 'torchvision', 'safetensors', 'transformers'), _TORCH),
+    **dict.fromkeys(('plotly', 'rosbags'), _REPORT),
 }
 
 EXIT_OK = 0

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 import os
 from pathlib import Path
+import shutil
 import signal
 import sys
 import time
@@ -45,9 +46,11 @@ class Run:
     :param fleet_file: its file.
     :param seconds: how long it serves once it is up [s]; None: until Ctrl-C.
     :param respawn: nodes that die are started again.
+    :param monitor: run the monitor node, too.
     :param log_directory: logs of the processes.
     :param sensors: processes that publish sensor data, started when the fleet is up.
     :param solo_items: see :func:`pamdi_ros.cli.summary.summarise`.
+    :param record: file that what the fleet says is written to; None: nowhere.
     :param console: where a person reads.
     """
 
@@ -57,8 +60,10 @@ class Run:
     log_directory: Path
     console: Console
     respawn: bool = False
+    monitor: bool = True
     sensors: Sequence[Child] = ()
     solo_items: int = 0
+    record: Path | None = None
     stopped: list[int] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
 
@@ -72,8 +77,13 @@ class Run:
         from pamdi_ros.nodes.shared_memory import remove_stale_segments
 
         remove_stale_segments()
-        nodes = fleet_nodes(self.fleet, fleet_file=self.fleet_file, use_respawn=self.respawn)
-        os.environ.update(nodes[0].environment)  # the monitor speaks through the same profile
+        nodes = fleet_nodes(
+            self.fleet,
+            fleet_file=self.fleet_file,
+            use_respawn=self.respawn,
+            monitor=self.monitor,
+        )
+        os.environ.update(nodes[-1].environment)  # the monitor speaks through the same profile
         monitor = Monitor(self.fleet)
         try:
             with (
@@ -84,11 +94,12 @@ class Run:
                 processes.start(map(node_child, nodes))
                 self._until_up(monitor, processes, live)
                 monitor.started_s = time.monotonic()
-                processes.start(self.sensors)
-                self._until_over(monitor, processes, live)
-                if self.sensors:
-                    processes.stop(self.sensors)
-                    self._drain(monitor, processes, live)
+                with self._recorded(monitor):
+                    processes.start(self.sensors)
+                    self._until_over(monitor, processes, live)
+                    if self.sensors:
+                        processes.stop(self.sensors)
+                        self._drain(monitor, processes, live)
         finally:
             monitor.close()
         return summarise(self.fleet, monitor, self.solo_items), monitor
@@ -145,6 +156,24 @@ class Run:
 
     _last_line_s: float = 0.0
 
+    @contextmanager
+    def _recorded(self, monitor: Monitor) -> Iterator[None]:
+        """Write what the monitor hears meanwhile to the file that was asked for."""
+        if self.record is None:
+            yield
+            return
+        from pamdi_ros.recording.lines import LineWriter
+
+        with self.record.open('w', encoding='utf-8') as stream:
+            writer = LineWriter(stream, self.fleet.name, self.solo_items)
+            if monitor.assignment is not None:  # it came before
+                writer.write(monitor.assignment)
+            monitor.on_message = writer.write
+            try:
+                yield
+            finally:
+                monitor.on_message = None
+
     # --- what a person sees ---------------------------------------------------------------------
 
     def _live(self) -> Live:
@@ -197,5 +226,6 @@ def die_with_parent() -> None:
 def make_console(json_target: str | None) -> Console:
     """Console for a person; standard error where standard output carries the JSON."""
     stream = sys.stderr if json_target == '-' else sys.stdout
-    # A log file or a pipe has no width: leave the tables room.
-    return Console(file=stream, width=None if stream.isatty() else LOG_WIDTH)
+    # A log file or a pipe has no width: leave the tables room, unless COLUMNS says otherwise.
+    width = None if stream.isatty() else shutil.get_terminal_size((LOG_WIDTH, 24)).columns
+    return Console(file=stream, width=width)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pamdi_ros.nodes.monitor import Monitor, SourceView, WorkerView
 
 RESULT = 0  # InferenceResult.RESULT
+ANSWERED = ''  # the reason of an item that was answered
 
 
 def summarise(fleet: Fleet, monitor: Monitor, solo_items: int = 0) -> dict[str, Any]:
@@ -22,9 +23,10 @@ def summarise(fleet: Fleet, monitor: Monitor, solo_items: int = 0) -> dict[str, 
 
     :param solo_items: the first items of every source, sent while nothing else ran: they give
         its solo latency and stay out of the other latencies.
-    :returns: sources, workers, emulated; times in ms, sizes in bytes.
+    :returns: fleet, sources, workers, emulated; times in ms, sizes in bytes.
     """
     return {
+        'fleet': fleet.name,
         'sources': {name: _source(view, solo_items) for name, view in monitor.sources.items()},
         'workers': {name: _worker(view) for name, view in monitor.workers.items()},
         'emulated': any(worker.emulate for worker in fleet.workers.values()),
@@ -46,11 +48,15 @@ def _source(view: SourceView, solo_items: int) -> dict[str, Any]:
         alone = message.seq <= solo_items and message.incarnation == first_run
         (solo if alone else loaded).append(1e3 * message.latency_s)
     stats = view.stats
+    ends = _ends(view)
+    results = ends.pop(ANSWERED, 0)
+    in_flight = stats.in_flight if stats else 0
     return {
-        'accepted': sum(run.accepted for run in view.runs.values()),
-        'results': sum(run.results for run in view.runs.values()),
-        'in_flight': stats.in_flight if stats else 0,
-        'dropped': _dropped(view),
+        'accepted': results + sum(ends.values()) + in_flight,
+        'results': results,
+        'late': sum(run.late for run in view.runs.values()),
+        'in_flight': in_flight,
+        'dropped': ends,
         'mean_ms': _round(np.mean(loaded)) if loaded else None,
         'p50_ms': _round(np.percentile(loaded, 50)) if loaded else None,
         'p95_ms': _round(np.percentile(loaded, 95)) if loaded else None,
@@ -59,17 +65,23 @@ def _source(view: SourceView, solo_items: int) -> dict[str, Any]:
     }
 
 
-def _dropped(view: SourceView) -> dict[str, int]:
-    """Count the items without an answer, over all runs of the home worker.
+def _ends(view: SourceView) -> dict[str, int]:
+    """Count the ends of items by reason, over all runs of the home worker.
 
-    What was in flight when a home died is `home_lost`, as far as its last statistics knew of it.
+    The statistics of a run that died may lack its last second. What was open then its next run
+    tells as `home_lost`; as long as it has not, what the statistics had in flight counts so.
     """
-    dropped: Counter[str] = Counter()
-    for run in view.runs.values():
-        dropped.update(dict(zip(run.drop_reasons, run.drop_counts, strict=True)))
+    total: Counter[str] = Counter()
+    for incarnation, run in view.runs.items():
+        heard = view.ends.get(incarnation, Counter())
+        if run is not view.stats and sum(heard.values()) >= run.accepted:
+            total.update(heard)
+            continue
+        total[ANSWERED] += run.results
+        total.update(dict(zip(run.drop_reasons, run.drop_counts, strict=True)))
         if run is not view.stats and run.in_flight:
-            dropped['home_lost'] += run.in_flight
-    return {reason: int(count) for reason, count in dropped.items()}
+            total['home_lost'] += run.in_flight
+    return {reason: int(count) for reason, count in total.items()}
 
 
 def _worker(view: WorkerView) -> dict[str, Any]:
@@ -99,7 +111,7 @@ def source_table(summary: dict[str, Any]) -> Table:
     table = Table(title=f'Sources{emulated}', title_justify='left', header_style='bold')
     for heading in ('source', 'class'):
         table.add_column(heading)
-    for heading in ('items', 'results', 'mean', 'p50', 'p95', 'solo'):
+    for heading in ('items', 'results', 'late', 'mean', 'p50', 'p95', 'solo'):
         table.add_column(heading, justify='right')
     table.add_column('dropped')
     for name, source in summary['sources'].items():
@@ -109,6 +121,7 @@ def source_table(summary: dict[str, Any]) -> Table:
             source['priority'],
             str(source['accepted']),
             str(source['results']),
+            str(source['late'] or '–'),
             *(_ms(source[key]) for key in ('mean_ms', 'p50_ms', 'p95_ms', 'solo_ms')),
             drops or '–',
         )

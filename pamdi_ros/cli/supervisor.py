@@ -21,6 +21,7 @@ PARENT_VARIABLE = 'PAMDI_PARENT'
 MODULES = {
     'executor_node': 'pamdi_ros.nodes.executor_node',
     'allocator_node': 'pamdi_ros.nodes.allocator_node',
+    'monitor_node': 'pamdi_ros.nodes.monitor_node',
 }
 RESPAWN_DELAY_S = 1.0
 #: Patience with a node that was asked to end, before it is killed [s].

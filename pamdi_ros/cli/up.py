@@ -17,9 +17,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         'up',
         help='run all nodes of a fleet on this machine',
         description=(
-            'Run the allocator and every executor of a fleet as processes of this machine and '
-            'show sources and workers until Ctrl-C. Your sensors publish as usual. Exit code '
-            '0: all went well, 1: a node died or the fleet did not come up, 2: bad fleet file.'
+            'Run the allocator, every executor and the monitor of a fleet as processes of this '
+            'machine and show sources and workers until Ctrl-C. Your sensors publish as usual. '
+            'Exit code 0: all went well, 1: a node died or the fleet did not come up, 2: bad '
+            'fleet file.'
         ),
         epilog='example: pamdi up config/demo.yaml --seconds 60 --json run.json',
     )
@@ -29,8 +30,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument('--respawn', action='store_true', help='start a node again when it dies')
     parser.add_argument(
+        '--no-monitor',
+        dest='monitor',
+        action='store_false',
+        help='leave out the monitor, which tells /diagnostics what is amiss with the fleet',
+    )
+    parser.add_argument(
         '--logs', metavar='DIR', help="directory for the nodes' logs; default: a new one in /tmp"
     )
+    parser.add_argument(
+        '--record', type=Path, metavar='FILE',
+        help='write what the fleet says to FILE (JSON lines), for `pamdi report FILE`',
+    )  # fmt: skip
     add_json_option(parser)
 
 
@@ -41,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     from pamdi_ros.cli.summary import source_table, worker_table
 
     die_with_parent()
+    if args.record is not None:
+        args.record.touch()  # what cannot be written shall be found out before the work
     console = make_console(args.json)
     logs = Path(args.logs or tempfile.mkdtemp(prefix='pamdi_up_'))
     console.print(f'{fleet.name}: starting {len(fleet.workers)} executors and the allocator; '
@@ -50,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
         fleet_file=args.fleet,
         seconds=args.seconds,
         respawn=args.respawn,
+        monitor=args.monitor,
         log_directory=logs,
+        record=args.record,
         console=console,
     )
     try:

@@ -10,8 +10,11 @@ from pathlib import Path
 import subprocess
 import sys
 import time
+from typing import Any
 
 from nodes.running_fleet import children_of, is_alive
+from pamdi_ros.recording import read_recording
+from pamdi_ros.report.build import report_html
 import pytest
 
 DOMAIN = '35'
@@ -57,6 +60,7 @@ def test_most_items_are_answered_and_the_report_says_so(
     summary = json.loads(done.stdout)
     assert summary == json.loads((out / 'report.json').read_text())
     assert (out / 'report.png').read_bytes().startswith(b'\x89PNG')
+    check_recording(out, summary)
     for name in ('camera', 'lidar', 'text'):
         source = summary['sources'][name]
         assert source['results'] > 0 and source['in_flight'] == 0
@@ -65,11 +69,31 @@ def test_most_items_are_answered_and_the_report_says_so(
     assert all(worker['tasks_run'] for worker in summary['workers'].values())
 
 
+def check_recording(out: Path, summary: dict[str, Any]) -> None:
+    """Hold what `pamdi report` makes of a demo against the demo's own numbers."""
+    recording = read_recording(out)
+    assert (recording.fleet, recording.storage) == ('demo', 'JSON lines')
+    for name, numbers in summary['sources'].items():
+        source = recording.sources[name]
+        assert source.answered == numbers['results']
+        assert source.dropped() == numbers['dropped']
+        if numbers['mean_ms'] is not None:  # None: all of its items were those alone
+            mean_ms = 1e3 * source.latency.values.mean()
+            assert mean_ms == pytest.approx(numbers['mean_ms'], rel=1e-3)
+            assert source.examples.chosen()[0].item.stays
+    assert {name for name, worker in recording.workers.items() if worker.busy.count()} == set(
+        summary['workers']
+    )
+    assert recording.epochs.changes
+    page = report_html(recording)
+    assert 'Nothing to show here' not in page
+
+
 def test_no_sensor_or_node_stays_when_it_is_killed(
     demo: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     give_up_s = time.monotonic() + PATIENCE_S
-    while len(below := children_of(demo.pid)) < 5:  # three executors, the allocator, the sensors
+    while len(below := children_of(demo.pid)) < 6:  # three executors, allocator, monitor, sensors
         assert time.monotonic() < give_up_s, (tmp_path / 'out').read_text()
         assert demo.poll() is None, (tmp_path / 'out').read_text()
         time.sleep(0.05)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 
 from pamdi_ros.cli.summary import answered_share, explain_missing, summarise
@@ -80,6 +81,21 @@ def test_a_home_that_came_back_loses_no_counts_and_sends_no_solo_items(view: Sou
     assert (source['accepted'], source['results'], source['in_flight']) == (10, 7, 0)
     assert source['dropped'] == {'queue_full': 1, 'home_lost': 2}
     assert (source['solo_ms'], source['mean_ms']) == (10.0, 50.0)
+
+
+def test_what_the_last_statistics_of_a_dead_run_lack_its_results_tell(view: SourceView) -> None:
+    view.runs[1] = stats(1, 8, 5, queue_full=1)
+    view.ends[1] = Counter({'': 7, 'queue_full': 1, 'home_lost': 2})
+    view.stats = view.runs[2] = stats(2, 2, 2)
+    source = summary_of(view)['sources']['camera']
+    assert (source['accepted'], source['results']) == (12, 9)
+    assert source['dropped'] == {'queue_full': 1, 'home_lost': 2}
+
+
+def test_results_after_their_deadline_are_counted_apart(view: SourceView) -> None:
+    view.stats.late = 2
+    source = summary_of(view)['sources']['camera']
+    assert (source['results'], source['late']) == (5, 2)
 
 
 def test_emulated_devices_are_told() -> None:

@@ -130,6 +130,7 @@ def test_seconds_and_clean_json_on_standard_output(
     assert 'camera' in (tmp_path / 'err').read_text()
     assert {path.name for path in (tmp_path / 'l').iterdir()} == {
         'small.allocator.log',
+        'small.monitor.log',
         'w1.executor.log',
     }
 
@@ -140,7 +141,7 @@ def test_ctrl_c_ends_all_and_leaves_no_shared_memory(
     up = start(*PAMDI, 'up', fleet_file, '--json', tmp_path / 'up.json')
     until_it_serves(up, tmp_path)
     nodes = children_of(up.pid)
-    assert len(nodes) == 2
+    assert len(nodes) == 3  # allocator, executor, monitor
     segments = own_segments([*nodes, up.pid])
     up.send_signal(signal.SIGINT)
     assert up.wait(END_S) == 0
@@ -152,7 +153,7 @@ def test_ctrl_c_ends_all_and_leaves_no_shared_memory(
 
 def test_ctrl_c_while_it_starts(start: Start, tmp_path: Path, fleet_file: Path) -> None:
     up = start(*PAMDI, 'up', fleet_file)
-    until(lambda: len(children_of(up.pid)) == 2, 'no nodes')
+    until(lambda: len(children_of(up.pid)) == 3, 'no nodes')
     nodes = children_of(up.pid)
     up.send_signal(signal.SIGINT)
     assert up.wait(END_S) == 0
@@ -187,7 +188,7 @@ def test_no_orphan_stays_when_it_is_killed(
         killed = start('/bin/sh', '-c', f'{line}; true')
     until_it_serves(killed, tmp_path)
     below = children_of(killed.pid)
-    assert len(below) == (2 if victim == 'itself' else 3)
+    assert len(below) == (3 if victim == 'itself' else 4)
     killed.kill()
     killed.wait()
     until(lambda: not any(map(is_alive, below)), 'orphans remain', END_S)

@@ -25,6 +25,38 @@ CORE = {
     'worker': {'fleet', 'worker'},
     'allocation': {'fleet', 'allocation', 'models.units', 'worker.plan'},
     'models': {'fleet', 'models', 'lifeline'},
+    'monitor': {'fleet', 'monitor'},
+    'recording': {'recording', 'monitor.view'},
+    'report': {'report', 'recording', 'monitor.view'},
+    # of the nodes only what needs no ROS
+    'doctor': {
+        'fleet',
+        'worker',
+        'allocation.memory',
+        'models',
+        'monitor',
+        'doctor',
+        'nodes.reach',
+        'nodes.shared_memory',
+    },
+    'simulation': {
+        'fleet',
+        'worker',
+        'allocation',
+        'simulation',
+        'models.units',
+        'models.catalog',
+        'lifeline',
+    },
+    'experiments': {
+        'fleet',
+        'worker',
+        'allocation',
+        'simulation',
+        'experiments',
+        'models.units',
+        'models.catalog',
+    },
 }
 
 
@@ -85,7 +117,9 @@ def test_core_imports_point_one_way(path: Path) -> None:
     assert strangers == []
 
 
-@pytest.mark.parametrize('core', ['fleet', 'worker', 'allocation', 'cli.main'])
+@pytest.mark.parametrize(
+    'core', ['fleet', 'worker', 'allocation', 'simulation.run', 'recording', 'cli.main']
+)
 def test_core_loads_neither_ros_nor_torch(core: str) -> None:
     code = f'import sys, pamdi_ros.{core}; print(*sys.modules, sep="\\n")'
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)

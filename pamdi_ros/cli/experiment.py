@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pamdi experiment NAME``: the numbers and figures behind the claims, made anew."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+import os
+from pathlib import Path
+import shlex
+import time
+from typing import TYPE_CHECKING
+
+from pamdi_ros.cli.simulate import positive
+from pamdi_ros.fleet import FleetError, Problem
+from pamdi_ros.fleet.planning_threads import plan_on_one_thread
+
+if TYPE_CHECKING:
+    from pamdi_ros.experiments.report import Report
+    from pamdi_ros.experiments.size import Size
+
+ALL = 'all'
+OUT = 'experiments'
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``pamdi experiment`` to the command line."""
+    parser = subparsers.add_parser(
+        'experiment',
+        help='reproduce the experiments: raw numbers, tables, figures',
+        description=(
+            'Run an experiment under the simulator and write raw JSON, a Markdown summary, '
+            'figures (PNG and SVG) and the fleet files that it used. NAME is baselines, '
+            'priorities, scale, dynamics, models or ablation, or all. Exit code 0: well, '
+            '1: a failure, 2: bad input.'
+        ),
+        epilog='example: pamdi experiment baselines --quick --out results',
+    )
+    parser.add_argument('name', metavar='NAME', help='an experiment, or all')
+    parser.add_argument(
+        '--quick', action='store_true', help='fewer cases, seeds and seconds: for a first look'
+    )
+    parser.add_argument(
+        '--seconds', type=positive, metavar='S',
+        help='time during which items arrive in a run, instead of that of the size',
+    )  # fmt: skip
+    parser.add_argument(
+        '--seed',
+        nargs='+',
+        type=int,
+        metavar='N',
+        help='seeds of the arrivals, instead of those of the size',
+    )
+    parser.add_argument(
+        '--out', metavar='DIR', default=OUT,
+        help=f'where to write, a directory below it for each experiment (default {OUT})',
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what the command line names.
+
+    :returns: 0; a wrong name or directory raises FleetError
+    """
+    plan_on_one_thread(os.environ)
+    names = _names(args.name)
+    from pamdi_ros.experiments import size as sizes
+
+    size = sizes.QUICK if args.quick else sizes.FULL
+    if args.seconds:
+        size = replace(size, seconds=args.seconds)
+    if args.seed:
+        size = replace(size, seeds=tuple(dict.fromkeys(args.seed)))
+    directories = {name: _directory(args.out, name) for name in names}
+    for name, directory in directories.items():
+        _run(name, size, directory, _command(name, args))
+    return 0
+
+
+def _run(name: str, size: Size, directory: Path, command: str) -> None:
+    """Run one experiment and write what it gives."""
+    from pamdi_ros.cli.serve import make_console
+    from pamdi_ros.experiments.catalog import experiment
+    from pamdi_ros.experiments.writing import Origin, write
+    from rich.console import Console
+    from rich.progress import Progress
+
+    started = datetime.now(timezone.utc).isoformat(timespec='seconds')
+    began_s = time.perf_counter()
+    # No thread of its own redraws it: the runs are forked off this process.
+    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+        task = bar.add_task(name, total=1.0)
+        found = experiment(name).run(
+            size, lambda share: bar.update(task, completed=share, refresh=True)
+        )
+    origin = Origin(command=command, started=started, wall_s=time.perf_counter() - began_s)
+    paths = write(found, size, origin, directory)
+    console = make_console(None)
+    for text in _told(found, origin.wall_s, paths, directory):
+        console.print(text, markup=False, highlight=False)
+
+
+def _told(found: Report, wall_s: float, paths: Sequence[Path], directory: Path) -> list[str]:
+    """What a person reads: the findings, and where the rest is."""
+    return [
+        f'{found.name}: {len(found.runs)} runs, {wall_s:.0f} s',
+        *(f'  {sentence}' for sentence in found.findings),
+        f'  wrote {len(paths)} files to {directory}; begin with {found.name}.md',
+    ]
+
+
+def _names(asked: str) -> list[str]:
+    """Experiments that a name stands for.
+
+    :raises FleetError: it stands for none
+    """
+    from pamdi_ros.experiments.catalog import EXPERIMENTS
+
+    if asked == ALL:
+        return list(EXPERIMENTS)
+    if asked in EXPERIMENTS:
+        return [asked]
+    message = f'{asked!r} is no experiment'
+    raise _bad('NAME', asked, message, f'give one of {", ".join(EXPERIMENTS)}, or all')
+
+
+def _directory(out: str, name: str) -> Path:
+    """Make the directory of an experiment before it runs for minutes.
+
+    :raises FleetError: it cannot be made or written to
+    """
+    directory = Path(out).expanduser() / name
+    probe = directory / '.writable'
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        message = f'cannot be written to: {error.strerror or error}'
+        raise _bad('--out', out, message, 'name a directory of yours') from None
+    return directory
+
+
+def _command(name: str, args: argparse.Namespace) -> str:
+    """Give the command that repeats one experiment."""
+    words = ['pamdi', 'experiment', name, *(['--quick'] if args.quick else [])]
+    words += [] if args.seconds is None else ['--seconds', f'{args.seconds:g}']
+    words += [] if args.seed is None else ['--seed', *map(str, args.seed)]
+    return shlex.join([*words, *(['--out', args.out] if args.out != OUT else [])])
+
+
+def _bad(path: str, value: str, message: str, remedy: str) -> FleetError:
+    return FleetError(
+        [Problem(path=path, value=value, message=message, remedy=remedy)], 'command line'
+    )
