@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
     from pamdi_ros.cli.figure import draw_report
     from pamdi_ros.cli.serve import CannotStart, die_with_parent, make_console, Run
     from pamdi_ros.cli.summary import answered_share, explain_missing, source_table, worker_table
-    from pamdi_ros.cli.supervisor import Child
     from pamdi_ros.recording.read import LINES_NAME
+    from pamdi_ros.supervisor import Child
 
     die_with_parent()
     console = make_console(args.json)

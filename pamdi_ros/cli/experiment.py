@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 import os
 from pathlib import Path
 import shlex
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description=(
             'Run an experiment under the simulator and write raw JSON, a Markdown summary, '
             'figures (PNG and SVG) and the fleet files that it used. NAME is baselines, '
-            'priorities, scale, dynamics, models or ablation, or all. Exit code 0: well, '
+            'priorities, scale, dynamics, models, ablation or calibration, or all. Calibration '
+            'compares the simulator with real processes, which needs ROS 2. Exit code 0: well, '
             '1: a failure, 2: bad input.'
         ),
         epilog='example: pamdi experiment baselines --quick --out results',
@@ -42,6 +44,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         '--quick', action='store_true', help='fewer cases, seeds and seconds: for a first look'
     )
+    parser.add_argument(
+        '--real', action='store_true',
+        help='real processes instead of the simulator, every worker in a network namespace with '
+        'its own address behind a switch, bandwidth by tc; needs Linux, root and ROS 2; computing '
+        'is emulated; fewer cases, as a second takes a second',
+    )  # fmt: skip
     parser.add_argument(
         '--seconds', type=positive, metavar='S',
         help='time during which items arrive in a run, instead of that of the size',
@@ -62,20 +70,32 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run what the command line names.
 
-    :returns: 0; a wrong name or directory raises FleetError
+    :returns: 0; 1 where a real fleet did not come up; a wrong name or directory, or a user or
+        machine that cannot make networks, raises FleetError
     """
     plan_on_one_thread(os.environ)
-    names = _names(args.name)
+    names = _names(args.name, real=args.real)
     from pamdi_ros.experiments import size as sizes
+    from pamdi_ros.testbed import enclosure
+    from pamdi_ros.testbed.network import CannotRun
 
-    size = sizes.QUICK if args.quick else sizes.FULL
+    if args.real and not enclosure.is_inside():
+        enclosure.check('--real')
+        return enclosure.run_inside([sys.executable, '-m', 'pamdi_ros.cli.main', *_words(args)])
+    if args.real:
+        enclosure.settle_in()
+    size = replace(sizes.QUICK if args.quick else sizes.FULL, real=args.real)
     if args.seconds:
         size = replace(size, seconds=args.seconds)
     if args.seed:
         size = replace(size, seeds=tuple(dict.fromkeys(args.seed)))
     directories = {name: _directory(args.out, name) for name in names}
     for name, directory in directories.items():
-        _run(name, size, directory, _command(name, args))
+        try:
+            _run(name, size, directory, shlex.join(['pamdi', *_words(args, name)]))
+        except CannotRun as error:
+            print(f'pamdi experiment {name}: {error}', file=sys.stderr)
+            return 1
     return 0
 
 
@@ -111,15 +131,20 @@ def _told(found: Report, wall_s: float, paths: Sequence[Path], directory: Path) 
     ]
 
 
-def _names(asked: str) -> list[str]:
+def _names(asked: str, *, real: bool) -> list[str]:
     """Experiments that a name stands for.
 
+    :param real: only those that can run as real processes.
     :raises FleetError: it stands for none
     """
-    from pamdi_ros.experiments.catalog import EXPERIMENTS
+    from pamdi_ros.experiments.catalog import EXPERIMENTS, SIMULATED_ONLY
 
+    left_out = SIMULATED_ONLY if real else {}
     if asked == ALL:
-        return list(EXPERIMENTS)
+        return [name for name in EXPERIMENTS if name not in left_out]
+    if asked in left_out:
+        message = f'{asked!r} cannot be real: {left_out[asked]}'
+        raise _bad('--real', asked, message, 'leave out --real')
     if asked in EXPERIMENTS:
         return [asked]
     message = f'{asked!r} is no experiment'
@@ -143,12 +168,17 @@ def _directory(out: str, name: str) -> Path:
     return directory
 
 
-def _command(name: str, args: argparse.Namespace) -> str:
-    """Give the command that repeats one experiment."""
-    words = ['pamdi', 'experiment', name, *(['--quick'] if args.quick else [])]
+def _words(args: argparse.Namespace, name: str = '') -> list[str]:
+    """Give the words after ``pamdi`` that repeat this command.
+
+    :param name: one experiment of those asked for; empty: as asked.
+    """
+    words = ['experiment', name or args.name]
+    words += ['--real'] if args.real else []
+    words += ['--quick'] if args.quick else []
     words += [] if args.seconds is None else ['--seconds', f'{args.seconds:g}']
     words += [] if args.seed is None else ['--seed', *map(str, args.seed)]
-    return shlex.join([*words, *(['--out', args.out] if args.out != OUT else [])])
+    return [*words, *(['--out', args.out] if args.out != OUT else [])]
 
 
 def _bad(path: str, value: str, message: str, remedy: str) -> FleetError:

@@ -15,9 +15,9 @@ import time
 from typing import Any, TYPE_CHECKING
 
 from pamdi_ros.cli.summary import source_table, summarise, worker_table
-from pamdi_ros.cli.supervisor import Child, node_child, Supervisor
 from pamdi_ros.fleet import Fleet, fleet_nodes
 from pamdi_ros.lifeline import ask_for_signal_at_parents_death
+from pamdi_ros.supervisor import Child, node_child, Supervisor
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text

@@ -74,12 +74,12 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
         cells += [
             cell(
                 {'fleet': one.name, 'variant': name}, fleet, tables, OURS, size,
-                parameters=parameters,
+                parameters=parameters, rig=one,
             )
             for name, parameters in tried.items()
         ]  # fmt: skip
         cells += [
-            cell({'fleet': one.name, 'corner': name}, left, tables, policy, size)
+            cell({'fleet': one.name, 'corner': name}, left, tables, policy, size, rig=one)
             for name, (left, policy) in _corners(fleet).items()
         ]
     found = run_cells(cells, measure, progress, processes)
@@ -105,7 +105,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
             Drawn(
                 name='ablation', figure=_figure(rigs, list(tried), found),
                 caption='Mean delay of the urgent source with one ingredient less than all '
-                f'(blue) and with one more than none (orange), simulated. {bars} Lines: all '
+                f'(blue) and with one more than none (orange), {size.how}. {bars} Lines: all '
                 'ingredients, none.',
             ),
         ],

@@ -43,6 +43,7 @@ OTHERS = tuple(policy for policy in POLICIES if policy != OURS)
 LOADS = (0.5, 0.8, 0.95, 1.2)
 BUSY = (0.8, 0.95)
 MOST_LOADED = 2
+SWITCHED = ('mesh3_three', 'mesh5_three')
 
 #: Found cells by (rig, load), then by policy.
 Outcome = dict[tuple[str, float], dict[str, Measured]]
@@ -86,20 +87,31 @@ def rigs() -> list[Rig]:
     ]  # fmt: skip
 
 
+def _chosen(size: Size) -> list[Rig]:
+    """Give the fleets of a size: of real ones, those whose links a switch with hosts has."""
+    if not size.real:
+        return rigs()[: size.pick(6, 3, 1)]
+    meshes = [one for one in rigs() if one.name in SWITCHED]
+    return meshes[: size.pick(2, 2, 1)]
+
+
+def _loads(size: Size, number: int) -> tuple[float, ...]:
+    if size.real:
+        return size.pick(BUSY, BUSY, BUSY[1:])
+    return size.pick(LOADS if number < MOST_LOADED else BUSY, BUSY, BUSY[:1])
+
+
 def run(size: Size, progress: Progress | None = None, processes: int | None = None) -> Report:
     """Run the experiment."""
-    chosen = rigs()[: size.pick(6, 3, 1)]
-    loads = {
-        one.name: size.pick(LOADS if number < MOST_LOADED else BUSY, BUSY, BUSY[:1])
-        for number, one in enumerate(chosen)
-    }
+    chosen = _chosen(size)
+    loads = {one.name: _loads(size, number) for number, one in enumerate(chosen)}
     cells = []
     for one in chosen:
         fleet, tables = one.fleet, tables_of(one.fleet)
         cells += [
             cell(
                 {'fleet': one.name, 'load': load, 'policy': policy},
-                loaded(fleet, tables, load), tables, policy, size,
+                loaded(fleet, tables, load), tables, policy, size, rig=one,
             )
             for load in loads[one.name]
             for policy in POLICIES
@@ -127,13 +139,13 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
             Drawn(
                 name='baselines_reduction', figure=reductions_figure(outcome, URGENT),
                 caption='Reduction of the urgent source’s mean delay by PA-MDI+ against each '
-                'baseline over load, simulated. Error bars: 95 % confidence interval over '
+                f'baseline over load, {size.how}. Error bars: 95 % confidence interval over '
                 f'{len(size.seeds)} seeds. Dashed: {PAPER_REDUCTION} %, the largest that the '
                 'authors of PA-MDI report. Where a baseline is not stable there is no point.',
             ),
             Drawn(
                 name='baselines_delay', figure=delays_figure(outcome, URGENT),
-                caption='Mean delay of the urgent source over load, simulated. Error bars: 95 % '
+                caption=f'Mean delay of the urgent source over load, {size.how}. Error bars: 95 % '
                 f'confidence interval over {len(size.seeds)} seeds. Hollow: the source or '
                 'another one of its fleet is not stable. Dashed: alone on the fleet.',
             ),

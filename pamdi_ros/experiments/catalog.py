@@ -21,7 +21,12 @@ EXPERIMENTS: Mapping[str, str] = MappingProxyType(
         'dynamics': 'what changes while the fleet runs, and how long it takes to recover',
         'models': 'ten further architectures: partitions, cuts, delay',
         'ablation': 'what each ingredient contributes, removed alone and added alone',
+        'calibration': 'the simulator against real processes, source by source',
     }
+)
+#: Experiments that cannot run on a test network, and why.
+SIMULATED_ONLY: Mapping[str, str] = MappingProxyType(
+    {'scale': 'one machine cannot carry hundreds of executors in real time'}
 )
 
 

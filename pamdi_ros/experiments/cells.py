@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from pamdi_ros.allocation import Costs, plan_for
 from pamdi_ros.allocation.replan import ReplanParameters
+from pamdi_ros.experiments.fleets import Document, Rig
 from pamdi_ros.experiments.interval import Interval, interval
 from pamdi_ros.experiments.size import Size
 from pamdi_ros.fleet import Fleet, PolicyParameters
@@ -31,10 +32,12 @@ class Cell:
 
     :param factors: what tells it from the others.
     :param setups: its runs, one a seed.
+    :param document: content of the fleet file of real processes; None: it is simulated.
     """
 
     factors: Factors
     setups: tuple[Setup, ...]
+    document: Document | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,7 @@ def cell(
     seconds: float | None = None,
     parameters: PolicyParameters | None = None,
     plan: Plan | None = None,
+    rig: Rig | None = None,
 ) -> Cell:
     """Give a cell of a fleet under a policy.
 
@@ -72,18 +76,30 @@ def cell(
     :param parameters: the policy's constants; None: the fleet's.
     :param plan: assignment to keep; None: one is planned here, once for all seeds, and the
         allocator plans anew where that is due.
+    :param rig: that the fleet comes from; real processes need it.
+    :raises ValueError: the size is real, and there is no rig.
     """
+    if size.real and rig is None:
+        raise ValueError(f'{factors}: this cell has no fleet file, so nothing real can run')
     setup = Setup(
         fleet=replace(fleet, policy=policy),
         tables=tables,
         policy=policy,
         seconds=seconds or size.seconds,
         parameters=parameters,
-        plan=plan or plan_for(policy, Costs(fleet=fleet, tables=tables), epoch=1),
+        plan=plan or _planned(policy, fleet, tables, size),
         replan=None if plan else ReplanParameters(),
     )
     setups = tuple(replace(setup, seed=seed) for seed in size.seeds)
-    return Cell(factors=dict(factors), setups=setups)
+    document = rig.running(setup.fleet, parameters) if size.real and rig is not None else None
+    return Cell(factors=dict(factors), setups=setups, document=document)
+
+
+def _planned(
+    policy: str, fleet: Fleet, tables: Mapping[str, UnitTable], size: Size
+) -> Plan | None:
+    """Give the first plan of simulated runs; real allocators make their own."""
+    return None if size.real else plan_for(policy, Costs(fleet=fleet, tables=tables), epoch=1)
 
 
 def run_cells(
@@ -92,10 +108,14 @@ def run_cells(
     progress: Progress | None = None,
     processes: int | None = None,
 ) -> list[Found[T]]:
-    """Run all cells, as many runs at a time as there are cores.
+    """Run all cells; simulated ones as many runs at a time as there are cores.
 
     :param reading: what is kept of a run.
     """
+    if any(one.document is not None for one in cells):
+        from pamdi_ros.experiments.measured import run_real
+
+        return run_real(cells, reading, progress)
     flat = [setup for one in cells for setup in one.setups]
     readings = iter(read_all(flat, reading, progress, processes))
     return [

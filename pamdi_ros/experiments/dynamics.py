@@ -116,6 +116,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
         cell(
             {'case': case.name, 'policy': policy}, rigs[case.name].fleet,
             tables_of(rigs[case.name].fleet), policy, size, seconds=seconds,
+            rig=rigs[case.name],
         )
         for case in chosen
         for policy in policies
@@ -148,7 +149,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
             Drawn(
                 name='dynamics',
                 figure=timelines_figure(chosen, outcome, policies, thirds, width_s),
-                caption='Mean delay of the items that arrive in each window, simulated, over '
+                caption=f'Mean delay of the items that arrive in each window, {size.how}, over '
                 f'{len(size.seeds)} seeds; band: 95 % confidence interval. Vertical: the changes.',
             ),
         ],

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pamdi_ros.fleet import config_path, Fleet, parse_fleet
+from pamdi_ros.fleet import config_path, Fleet, parse_fleet, PolicyParameters
 from pamdi_ros.models.catalog import unit_table
 from pamdi_ros.models.units import UnitTable
 import yaml
@@ -53,6 +53,28 @@ class Rig:
     def fleet(self) -> Fleet:
         """The fleet; the rates of sources with a load_share are still to be set."""
         return parse_fleet(self.document)
+
+    def running(self, fleet: Fleet, parameters: PolicyParameters | None = None) -> Document:
+        """Give the file from which real processes run a fleet of this one.
+
+        :param fleet: tells the policy, which workers and sources there are, rates and classes.
+        :param parameters: of the policy; None: the fleet's.
+        """
+        document = _own(self.document)
+        document['policy'] = fleet.policy
+        if parameters is not None:
+            document['policy_parameters'] = {
+                key: value
+                for key, value in asdict(parameters).items()
+                if value != getattr(PolicyParameters(), key)
+            }
+        for section, left in (('workers', fleet.workers), ('sources', fleet.sources)):
+            document[section] = {n: e for n, e in document[section].items() if n in left}
+        for name, entry in document['sources'].items():
+            entry.pop('load_share', None)
+            source = fleet.sources[name]
+            entry.update(rate_hz=source.rate_hz, priority=source.priority)
+        return dict(document)
 
     def write(self, directory: Path) -> Path:
         """Write its file, with the command that simulates it."""

@@ -107,7 +107,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
     cells = [
         cell(
             {'model': zoo, 'memory': memory, 'policy': policy}, fit.fleet, fit.tables, policy,
-            size,
+            size, rig=fit.rig,
         )
         for (zoo, memory), fit in fits.items()
         for policy in (['local'] if memory == AMPLE else []) + [REFERENCE, OURS]
@@ -134,7 +134,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
             Drawn(
                 name='models', figure=_figure(chosen, fits, found),
                 caption='Mean delay of the urgent source by model, whole models everywhere '
-                '(filled) and no whole model anywhere (hollow), simulated. Error bars: 95 % '
+                f'(filled) and no whole model anywhere (hollow), {size.how}. Error bars: 95 % '
                 f'confidence interval over {len(size.seeds)} seeds. Grey strokes: alone on the '
                 'fleet.',
             ),

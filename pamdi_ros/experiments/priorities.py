@@ -78,7 +78,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
             cells += [
                 cell(
                     {'share': SHARE, 'step': STEP, factor: level, 'policy': policy},
-                    loaded(fleet, tables, LOAD), tables, policy, size,
+                    loaded(fleet, tables, LOAD), tables, policy, size, rig=one,
                 )
                 for policy in ((REFERENCE, OURS) if factor == 'share' else (OURS,))
             ]  # fmt: skip
@@ -106,12 +106,12 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
             Drawn(
                 name='priorities_share', figure=_share_figure(found, shares),
                 caption=f'Mean delay of each class over the share of urgent work, {OURS} '
-                f'and {REFERENCE}, simulated. Hollow: not stable. {bars}',
+                f'and {REFERENCE}, {size.how}. Hollow: not stable. {bars}',
             ),
             Drawn(
                 name='priorities_weights', figure=_step_figure(weighed),
                 caption='Mean delay of each class over the weight of a class against the next, '
-                f'{OURS}, {100 * SHARE:.0f} % urgent work, simulated; 1: all sources in one '
+                f'{OURS}, {100 * SHARE:.0f} % urgent work, {size.how}; 1: all sources in one '
                 f'class. {bars}',
             ),
         ],

@@ -61,6 +61,7 @@ class Report:
     :param runs: every run as JSON has it.
     :param numbers: what the tables were made of, as JSON has it.
     :param findings: sentences that the numbers give.
+    :param how: how its runs came about; empty: as the size says.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Report:
     tables: Sequence[Table]
     findings: Sequence[str]
     figures: Sequence[Drawn] = field(default_factory=tuple)
+    how: str = ''
 
     def markdown(self, origin: str) -> str:
         """Give the summary.

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 T = TypeVar('T')
 
+REAL = 'real processes, a network namespace each, computing emulated'
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Size:
@@ -16,14 +18,23 @@ class Size:
     :param name: ``full``, ``quick`` or ``slice``.
     :param seeds: of the arrivals; every combination is run once with each.
     :param seconds: time during which items arrive in one run; large fleets have less [s].
+    :param real: real processes on a test network run, not the simulator.
     """
 
     name: str
     seeds: tuple[int, ...]
     seconds: float
+    real: bool = False
+
+    @property
+    def how(self) -> str:
+        """How its runs come about, for captions."""
+        return REAL if self.real else 'simulated'
 
     def pick(self, full: T, quick: T, slice_: T) -> T:
-        """Give what belongs to this size."""
+        """Give what belongs to this size; real runs take their time, so the next smaller one's."""
+        if self.real:
+            full, quick = quick, slice_
         return {'full': full, 'quick': quick, 'slice': slice_}[self.name]
 
 

@@ -50,7 +50,7 @@ def write(report: Report, size: Size, origin: Origin, directory: Path) -> list[P
     paths.append(directory / f'{report.name}.json')
     paths[-1].write_text(json.dumps(plain(report, size, origin), indent=1) + '\n', 'utf-8')
     paths.append(directory / f'{report.name}.md')
-    paths[-1].write_text(report.markdown(_told(size, origin)), 'utf-8')
+    paths[-1].write_text(report.markdown(_told(report.how or size.how, size, origin)), 'utf-8')
     return paths
 
 
@@ -58,7 +58,7 @@ def plain(report: Report, size: Size, origin: Origin) -> dict[str, Any]:
     """Give a report as JSON has it; what has no finite value is null."""
     content = {
         'experiment': report.name,
-        'simulated': True,
+        'how': report.how or size.how,
         'origin': {**asdict(origin), 'versions': versions(), 'machine': machine()},
         'size': size.name,
         'seeds': size.seeds,
@@ -71,10 +71,10 @@ def plain(report: Report, size: Size, origin: Origin) -> dict[str, Any]:
     return dict(_finite(content))
 
 
-def _told(size: Size, origin: Origin) -> str:
+def _told(how: str, size: Size, origin: Origin) -> str:
     found = machine()
     return (
-        f'Simulated, {size.name} size, seeds {", ".join(map(str, size.seeds))}. '
+        f'{how[0].upper()}{how[1:]}; {size.name} size, seeds {", ".join(map(str, size.seeds))}. '
         f'`{origin.command}`, {origin.started}, {origin.wall_s:.0f} s on {found["cores"]} cores '
         f'({found["processor"]}), pamdi_ros {versions()["pamdi_ros"]}.'
     )

@@ -57,6 +57,9 @@ class ExecutorNode(FleetNode):
         self.parameter(
             'torch_threads', 0, "threads of one torch operation; 0: torch's own choice", (0, 1024)
         )
+        self.parameter(
+            'emulate_links', True, 'an emulated worker paces what it sends to its declared links'
+        )
         self.worker = ''
         self._active = False
         self._health = INACTIVE
@@ -149,7 +152,7 @@ class ExecutorNode(FleetNode):
         )  # fmt: skip
         self._to_close.append(self._home.tear_down)
         self._home.serve(self._runtime)
-        if fleet.workers[self.worker].emulate:
+        if fleet.workers[self.worker].emulate and self.get_parameter('emulate_links').value:
             self._links = EmulatedLinks(Interface(fleet, self.worker), self._not_delivered)
             self._to_close.append(self._links.close)
             if text := caveat(fleet):

@@ -74,21 +74,21 @@ class Monitor:
         self.on_message = on_message
         prefix = fleet_prefix(fleet, namespace)
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node('pamdi_monitor', namespace=prefix)
+        self.node = rclpy.create_node('pamdi_monitor', namespace=prefix)
         self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
+        self._executor.add_node(self.node)
         for name in fleet.workers:
-            self._node.create_subscription(
+            self.node.create_subscription(
                 WorkerStatus, f'{prefix}/workers/{name}/status', self._status, qos.STATUS
             )
         for name in fleet.sources:
-            self._node.create_subscription(
+            self.node.create_subscription(
                 SourceStats, f'{prefix}/sources/{name}/stats', self._stats, qos.STATISTICS
             )
-        self._node.create_subscription(
+        self.node.create_subscription(
             InferenceResult, f'{prefix}/results', self._result, qos.RESULT
         )
-        self._node.create_subscription(
+        self.node.create_subscription(
             Assignment, f'{prefix}/assignment', self._assigned, qos.ASSIGNMENT
         )
 
@@ -101,7 +101,7 @@ class Monitor:
     def close(self) -> None:
         """Leave the fleet."""
         self._executor.shutdown()
-        self._node.destroy_node()
+        self.node.destroy_node()
         rclpy.try_shutdown()
 
     def not_serving(self) -> dict[str, str]:

@@ -5,13 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import accumulate
+from typing import Protocol
 
 from pamdi_ros.fleet import Source
 from pamdi_ros.simulation.arrivals import gaps
 from pamdi_ros.simulation.chance import stream
 from pamdi_ros.simulation.clock import Clock
-from pamdi_ros.simulation.host import Host
 from pamdi_ros.simulation.setup import Setup
+
+
+class Home(Protocol):
+    """Takes a source's items."""
+
+    def item(self, source: Source) -> object:
+        """Take an item that has just arrived."""
 
 
 class Sensor:
@@ -23,7 +30,7 @@ class Sensor:
     :param home: the source's home.
     """
 
-    def __init__(self, setup: Setup, source: Source, clock: Clock, home: Host) -> None:
+    def __init__(self, setup: Setup, source: Source, clock: Clock, home: Home) -> None:
         self._setup = setup
         self._source = source
         self._clock = clock
@@ -61,3 +68,25 @@ class Sensor:
         if change == self._changes:
             self._home.item(self._source)
             self._next(change)
+
+
+def arrival_times(setup: Setup) -> dict[str, list[float]]:
+    """Give the times at which each source's items arrive [s], changes of rates included."""
+    clock = Clock()
+    times: dict[str, list[float]] = {name: [] for name in setup.fleet.sources}
+
+    class Noting:
+        def item(self, source: Source) -> None:
+            times[source.name].append(clock.now)
+
+    sensors = {
+        name: Sensor(setup, source, clock, Noting())
+        for name, source in setup.fleet.sources.items()
+    }
+    for sensor in sensors.values():
+        sensor.start()
+    for event in setup.fleet.events:
+        for name, rate_hz in event.rates_hz.items():
+            clock.at(event.at_s, sensors[name].set_rate, rate_hz)
+    clock.run(setup.seconds)
+    return times

@@ -13,10 +13,10 @@ import signal
 import time
 from typing import Any
 
-from pamdi_ros.cli.supervisor import Child, node_child, Supervisor
 from pamdi_ros.fleet import fleet_nodes, load_fleet
 from pamdi_ros.fleet.launch_plan import Parameter
 from pamdi_ros.msg import Assignment, InferenceResult, SourceStats, WorkerStatus
+from pamdi_ros.supervisor import Child, node_child, Supervisor
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile, ReliabilityPolicy

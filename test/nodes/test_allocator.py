@@ -13,9 +13,9 @@ from typing import Any
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from nodes.running_fleet import Client, PATIENCE_S
-from pamdi_ros.cli.supervisor import node_child, Supervisor
 from pamdi_ros.fleet import fleet_nodes, load_fleet
 from pamdi_ros.msg import Assignment, WorkerStatus
+from pamdi_ros.supervisor import node_child, Supervisor
 import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters

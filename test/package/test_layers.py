@@ -17,7 +17,7 @@ MODULES = sorted(path for path in PACKAGE.rglob('*.py') if '__pycache__' not in 
 
 TORCH = {'torch', 'torchvision', 'transformers', 'safetensors'}
 #: Sub-packages that may import each, at the head of a module or inside a function.
-MAY_IMPORT_ROS = {'nodes', 'rqt', 'demo', 'examples'}
+MAY_IMPORT_ROS = {'nodes', 'rqt', 'demo', 'examples', 'testbed'}
 MAY_IMPORT_TORCH = {'models', 'nodes'}
 #: What a sub-package of the core may import of this package.
 CORE = {
@@ -54,6 +54,7 @@ CORE = {
         'allocation',
         'simulation',
         'experiments',
+        'testbed',
         'models.units',
         'models.catalog',
     },

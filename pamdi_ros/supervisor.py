@@ -113,6 +113,27 @@ class Supervisor:
                 self._tell(f'{child.name} {how}; its log is {log}')
         return gone
 
+    def kill(self, name: str) -> None:
+        """Kill a process outright, as a crash does; :meth:`revive` starts it again.
+
+        :raises KeyError: there is none of that name.
+        """
+        child = self._child(name)
+        child.restart_at_s = None
+        if child.process is not None:
+            _end_group(child.process, signal.SIGKILL)
+            child.process.wait()
+            child.process = None
+
+    def revive(self, name: str) -> None:
+        """Start a killed process again; one that runs is left alone.
+
+        :raises KeyError: there is none of that name.
+        """
+        child = self._child(name)
+        if child.process is None:
+            self._start(child)
+
     def stop(self, children: Iterable[Child]) -> None:
         """Ask processes to end, then make them; returns when none is left."""
         chosen = list(children)
@@ -129,6 +150,12 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 _end_group(process, signal.SIGKILL)
                 process.wait()
+
+    def _child(self, name: str) -> Child:
+        for child in self.children:
+            if child.name == name:
+                return child
+        raise KeyError(name)
 
     def _start(self, child: Child) -> None:
         child.restart_at_s = None

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``calibration``: the simulator against real processes on the same fleet files and arrivals.
+
+Executors, allocator and sensors run as processes on real DDS; their workers' arithmetic is paced
+to the declared speed instead of done, so that two cores carry the fleet. Without ``--real`` they
+share this host and pace what they send; with it every worker has a network of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from matplotlib.figure import Figure
+import numpy as np
+from pamdi_ros.experiments.cells import Cell, cell, choose, Factors, Measured, rows, run_cells
+from pamdi_ros.experiments.fleets import devices, mesh, Rig, rig, source, tables_of
+from pamdi_ros.experiments.interval import interval
+from pamdi_ros.experiments.report import Drawn, NOTHING, Report, Table
+from pamdi_ros.experiments.size import Size
+from pamdi_ros.experiments.style import (
+    GREY,
+    legend,
+    logarithmic,
+    panels,
+    policy_entry,
+    STYLES,
+)
+from pamdi_ros.simulation.batch import Progress
+from pamdi_ros.simulation.load import loaded
+from pamdi_ros.simulation.measures import measure
+
+NAME = 'calibration'
+LOADS = (0.6, 0.8)
+POLICIES = ('pa_mdi_plus', 'ms_mdi', 'static_chain')
+#: Wanted: median and worst error of a source's mean delay [%].
+MEDIAN, WORST = 15.0, 30.0
+#: Share of the progress bar that the simulated half takes.
+SIMULATED_SHARE = 0.05
+
+
+def rigs() -> list[Rig]:
+    """Give the fleets: one that shares large tensors, one that shares small ones, five workers."""
+    three, five = devices(xavier=2, nano=1), devices(xavier=2, nano=3)
+    share = {'load_share': 1}
+    return [
+        rig('calibration_text', three, mesh(1000, 0.5), {
+            'urgent': source('nano1', 'gpt2', 'critical', rate_hz=3),
+            'pictures': source('xavier1', 'resnet50', 'normal', **share),
+            'text': source('xavier2', 'gpt2', 'background', **share),
+        }, load=LOADS[0]),
+        rig('calibration_pictures', three, mesh(300, 1), {
+            'urgent': source('xavier1', 'resnet50', 'critical', rate_hz=5),
+            'text': source('xavier2', 'gpt2', 'background', **share),
+        }, load=LOADS[0]),
+        rig('calibration_five', five, mesh(1000, 0.5), {
+            'urgent': source('nano1', 'resnet50', 'critical', rate_hz=2),
+            'text': source('xavier2', 'gpt2', 'background', **share),
+        }, load=LOADS[0]),
+    ]  # fmt: skip
+
+
+def run(size: Size, progress: Progress | None = None, processes: int | None = None) -> Report:
+    """Run the experiment.
+
+    :raises CannotRun: the real fleet did not come up.
+    """
+    chosen = rigs()[: size.pick(3, 2, 1)] if not size.real else rigs()[: size.pick(3, 3, 1)]
+    loads, policies = LOADS[: size.pick(2, 1, 1)], POLICIES[: size.pick(3, 2, 1)]
+    grid = [(one, load, policy) for one in chosen for load in loads for policy in policies]
+    note = progress or (lambda share: None)
+    simulated = run_cells(
+        [_cell(*place, size, real=False) for place in grid],
+        measure,
+        lambda share: note(SIMULATED_SHARE * share),
+        processes,
+    )
+    real = run_cells(
+        [_cell(*place, size, real=True) for place in grid],
+        measure,
+        lambda share: note(SIMULATED_SHARE + (1 - SIMULATED_SHARE) * share),
+    )
+    pairs = list(_pairs(simulated, real))
+    where = 'a network namespace each' if size.real else 'all on one host, links emulated'
+    return Report(
+        name=NAME,
+        how=f'simulated, and real processes, {where}, computing emulated',
+        title='Calibration: the simulator against real processes',
+        question=(
+            'How far is the delay of real executors on real DDS from what the simulator says for '
+            f'the same fleet file and the same arrivals? Processes: {where}; computing emulated.'
+        ),
+        settings={
+            'loads': loads, 'policies': policies, 'seconds': size.seconds, 'processes': where,
+        },
+        rigs=chosen,
+        runs=[
+            *({**row, 'real': False} for row in rows(simulated)),
+            *({**row, 'real': True} for row in rows(real)),
+        ],
+        numbers={'pairs': pairs},
+        tables=[_table(pairs)],
+        findings=list(_findings(pairs)),
+        figures=[
+            Drawn(
+                name='calibration', figure=_figure(pairs, policies),
+                caption='Mean delay of every source: real processes over the simulator, one mark '
+                f'a source, load and policy ({where}; computing emulated). Error bars: 95 % '
+                f'confidence interval over {len(size.seeds)} seeds. Grey band: ±{WORST:.0f} %.',
+            ),
+        ],
+    )  # fmt: skip
+
+
+def _cell(one: Rig, load: float, policy: str, size: Size, *, real: bool) -> Cell:
+    """Give a cell, simulated or with a fleet file for real processes."""
+    fleet, tables = one.fleet, tables_of(one.fleet)
+    factors: Factors = {'fleet': one.name, 'load': load, 'policy': policy}
+    return cell(
+        factors, loaded(fleet, tables, load), tables, policy, replace(size, real=real), rig=one
+    )
+
+
+def _pairs(simulated: Sequence[Measured], real: Sequence[Measured]) -> Iterator[dict[str, Any]]:
+    """Set every source's delays side by side [ms]."""
+    for one in simulated:
+        other = choose(real, **one.factors)
+        for name, first in one.runs[0].sources.items():
+            told, seen, tail = [], [], []
+            for expected, found in zip(one.runs, other.runs, strict=True):
+                before, after = expected.sources[name].delays, found.sources[name].delays
+                if expected.stable and before is not None and after is not None:
+                    told.append(1e3 * before.mean_s)
+                    seen.append(1e3 * after.mean_s)
+                    tail.append(after.p95_s / before.p95_s)
+            if not told:
+                continue
+            ratio = float(np.mean(seen) / np.mean(told))
+            yield {
+                **one.factors, 'source': name, 'priority': first.priority,
+                'simulated_ms': _plain(told), 'real_ms': _plain(seen),
+                'error_percent': 100 * (ratio - 1),
+                'p95_ratio': float(np.mean(tail)),
+                'unanswered': sum(r.sources[name].accepted - r.sources[name].results
+                                  for r in other.runs),
+            }  # fmt: skip
+
+
+def _plain(values: Sequence[float]) -> dict[str, float | int | None]:
+    found = interval(values)
+    assert found is not None
+    return found.plain()
+
+
+def _table(pairs: Sequence[dict[str, Any]]) -> Table:
+    body = [
+        [
+            pair['fleet'],
+            f'{pair["load"]:g}',
+            pair['policy'],
+            f'{pair["source"]} ({pair["priority"]})',
+            _text(pair['simulated_ms']), _text(pair['real_ms']), f'{pair["error_percent"]:+.1f}',
+            f'{pair["p95_ratio"]:.2f}', str(pair['unanswered'] or NOTHING),
+        ]
+        for pair in pairs
+    ]  # fmt: skip
+    return Table(
+        title='Mean delay, simulated and real',
+        columns=[
+            'fleet', 'load', 'policy', 'source', 'simulated [ms]', 'real [ms]', 'error [%]',
+            'p95 real / simulated', 'not answered',
+        ],
+        rows=body,
+        note='Error: of the mean over all seeds, real against simulated. Sources of fleets that '
+        'are not stable in the simulator are left out. ± half of the 95 % confidence interval '
+        'over the seeds, which have their own arrivals: it is wider than the error.',
+    )  # fmt: skip
+
+
+def _text(plain: dict[str, Any]) -> str:
+    half = plain['half']
+    return f'{plain["mean"]:.1f}' + ('' if half is None else f' ± {half:.1f}')
+
+
+def _findings(pairs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    errors = [abs(pair['error_percent']) for pair in pairs]
+    if not errors:
+        yield 'No source to compare.'
+        return
+    worst = max(pairs, key=lambda pair: abs(pair['error_percent']))
+    yield (
+        f'{len(pairs)} sources: median error {np.median(errors):.1f} % (wanted: at most '
+        f'{MEDIAN:.0f} %), worst {max(errors):.1f} % (wanted: at most {WORST:.0f} %), of '
+        f'{worst["source"]} under {worst["policy"]} at load {worst["load"]:g} of {worst["fleet"]}.'
+    )
+    for policy in dict.fromkeys(pair['policy'] for pair in pairs):
+        own = [pair['error_percent'] for pair in pairs if pair['policy'] == policy]
+        yield f'{policy}: {min(own):+.1f} to {max(own):+.1f} %, median {np.median(own):+.1f} %.'
+
+
+def _figure(pairs: Sequence[dict[str, Any]], policies: Sequence[str]) -> Figure:
+    figure, axes_of = panels([''], columns=1, height_in=4.2)
+    axes = axes_of['']
+    ends = [pair[key]['mean'] for pair in pairs for key in ('simulated_ms', 'real_ms')] or [1.0]
+    span = np.array([0.6 * min(ends), 1.6 * max(ends)])
+    axes.fill_between(
+        span, span * (1 - WORST / 100), span * (1 + WORST / 100), color='0.9', linewidth=0
+    )
+    axes.plot(span, span, color=GREY, linewidth=1)
+    for policy in policies:
+        own = [pair for pair in pairs if pair['policy'] == policy]
+        colour, marker = STYLES[policy]
+        axes.errorbar(
+            [pair['simulated_ms']['mean'] for pair in own],
+            [pair['real_ms']['mean'] for pair in own],
+            xerr=[pair['simulated_ms']['half'] or 0.0 for pair in own],
+            yerr=[pair['real_ms']['half'] or 0.0 for pair in own],
+            color=colour, marker=marker, ms=6, linestyle='none', elinewidth=0.8, alpha=0.85,
+        )  # fmt: skip
+    for which in ('x', 'y'):
+        logarithmic(axes, which)
+        axes.set(**{f'{which}lim': tuple(span)})
+    axes.set_xlabel('mean delay, simulated [ms]')
+    axes.set_ylabel('mean delay, real processes [ms]')
+    legend(figure, [policy_entry(policy) for policy in policies])
+    return figure

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the cells of an experiment as real processes, one cell at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import logging
+from pathlib import Path
+import shutil
+import tempfile
+from typing import TypeVar
+
+from pamdi_ros.experiments.cells import Cell, Found
+from pamdi_ros.simulation.batch import Progress
+from pamdi_ros.simulation.record import Run
+from pamdi_ros.testbed.enclosure import is_inside
+from pamdi_ros.testbed.network import CannotRun
+from pamdi_ros.testbed.runs import run_setups
+
+T = TypeVar('T')
+
+#: A machine that stalls may keep a fleet from coming up; more often it is a fault.
+TRIES = 2
+_LOG = logging.getLogger(__name__)
+
+
+def run_real(
+    cells: Sequence[Cell], reading: Callable[[Run], T], progress: Progress | None = None
+) -> list[Found[T]]:
+    """Run cells that have a fleet file: on a test network where there is one, else on this host.
+
+    :param reading: what is kept of a run.
+    :raises CannotRun: a fleet did not come up, twice; its logs are kept, and the text says
+        where.
+    """
+    found = []
+    for number, one in enumerate(cells):
+
+        def note(share: float, number: int = number) -> None:
+            if progress is not None:
+                progress((number + share) / len(cells))
+
+        runs = _run(one, note)
+        found.append(
+            Found(
+                factors=one.factors,
+                seeds=tuple(setup.seed for setup in one.setups),
+                runs=tuple(map(reading, runs)),
+            )
+        )
+    return found
+
+
+def _run(one: Cell, progress: Progress) -> list[Run]:
+    assert one.document is not None
+    for left in reversed(range(TRIES)):
+        directory = Path(tempfile.mkdtemp(prefix='pamdi_experiment_'))
+        try:
+            runs = run_setups(
+                one.setups, one.document, directory, networked=is_inside(), progress=progress
+            )
+        except CannotRun as error:
+            told = f'{dict(one.factors)}: {error}; logs in {directory}'
+            if not left:
+                raise CannotRun(told) from error
+            _LOG.warning('%s; once more', told)
+            continue
+        for run in runs:
+            for text in (*run.left, *run.violations):
+                _LOG.warning('%s, seed %s: %s', dict(one.factors), run.setup.seed, text)
+        shutil.rmtree(directory, ignore_errors=True)
+        return runs
+    raise AssertionError('a try either gives runs or raises')

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fleet's real processes on the hosts of a test network, and the client that watches them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+import json
+import os
+from pathlib import Path
+import select
+import subprocess
+import sys
+import time
+from typing import Any
+
+from pamdi_ros.fleet import Event, Fleet, fleet_nodes, load_fleet
+from pamdi_ros.fleet.launch_plan import DDS_PROFILE, DDS_PROFILE_VARIABLES
+from pamdi_ros.fleet.resources import config_path
+from pamdi_ros.nodes.monitor import Monitor
+from pamdi_ros.nodes.priority_client import PriorityClient
+from pamdi_ros.supervisor import Child, node_child, PARENT_VARIABLE, Supervisor
+from pamdi_ros.testbed.network import CannotRun, Network, OneHost
+from pamdi_ros.testbed.player import READY
+import yaml
+
+#: Between hosts every byte shall cross the network.
+PROFILES = {True: DDS_PROFILE, False: 'fastdds_udp.xml'}
+#: Starting takes a while, and building a model's outline for the first time more [s].
+START_PATIENCE_S = 180.0
+STEP_S = 0.02
+ALLOCATOR = 'allocator'
+
+
+class RealFleet:
+    """Nodes of a fleet on the hosts of their workers; the allocator's beside the client.
+
+    :param document: content of the fleet file.
+    :param networked: every worker has a host of its own; otherwise all share this one.
+    :param directory: for the fleet file, the logs and what the nodes keep.
+    :ivar told: warnings and errors of the nodes.
+    """
+
+    def __init__(self, document: Mapping[str, Any], directory: Path, *, networked: bool) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._file = directory / 'fleet.yaml'
+        self._file.write_text(yaml.safe_dump(dict(document), sort_keys=False), encoding='utf-8')
+        self.fleet: Fleet = load_fleet(self._file)
+        self.network = Network(self.fleet) if networked else OneHost()
+        self.told: list[str] = []
+        self._directory = directory
+        self._processes = Supervisor(directory / 'logs', self.told.append)
+        self._players: dict[str, subprocess.Popen[str]] = {}
+        self._killed: set[str] = set()
+        self.monitor: Monitor | None = None
+
+    def __enter__(self) -> RealFleet:
+        """Start, and wait until every worker serves and every source is heard."""
+        self.network.__enter__()
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all processes and take the network down."""
+        for player in self._players.values():
+            player.kill()
+            player.wait()
+        self._processes.stop(list(self._processes.children))
+        if self.monitor is not None:
+            self.monitor.close()
+        self.network.__exit__()
+
+    def play(self, begin_s: float, arrivals: Mapping[str, list[float]]) -> None:
+        """Have the sensors publish, since a time of day to come [s]."""
+        order = json.dumps({'begin_s': begin_s, 'arrivals': arrivals})
+        for player in self._players.values():
+            assert player.stdin is not None
+            player.stdin.write(order + '\n')
+            player.stdin.flush()
+
+    def spin(self, seconds: float = STEP_S) -> None:
+        """Serve the client's callbacks for a while.
+
+        :raises CannotRun: a process has died that was not killed.
+        """
+        self.monitor.spin(seconds)
+        self._orders.look(time.monotonic())
+        gone = [name for name in self._processes.watch() if name not in self._killed]
+        gone += [name for name, player in self._players.items() if player.poll() is not None]
+        if gone:
+            raise CannotRun(f'died: {", ".join(gone)}; {"; ".join(self.told[-3:])}')
+
+    def happens(self, event: Event) -> None:
+        """Make an event of the fleet file happen; rates are the sensors' matter."""
+        if event.worker is not None:
+            name = self._node(event.worker)
+            if event.action == 'kill':
+                self._killed.add(name)
+                self._processes.kill(name)
+            else:
+                self._processes.revive(name)
+                self._killed.discard(name)
+        for source, priority in event.priorities.items():
+            prefix = f'/{self.fleet.name}'
+            self._orders.ask(prefix, source, priority, self._answered, time.monotonic())
+        if event.between is not None:
+            one, other = sorted(event.between)
+            self.network.set_link((one, other), event.link)
+
+    def listen(self, heard: Callable[[Any], None] | None) -> None:
+        """Have every message of the fleet told."""
+        self.monitor.on_message = heard
+
+    # --- start ----------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        profile = str(config_path(PROFILES[self.network.emulates_links]))
+        shared = {
+            **dict.fromkeys(DDS_PROFILE_VARIABLES, profile),
+            **self.network.environment(),
+            'ROS_HOME': str(self._directory / 'ros_home'),
+        }
+        os.environ.update(shared)
+        self._processes.start(self._children(shared))
+        homes = dict.fromkeys(source.worker for source in self.fleet.sources.values())
+        self._players = {worker: self._player(worker, shared) for worker in homes}
+        self.monitor = Monitor(self.fleet)
+        self._orders = PriorityClient(self.monitor.node)
+        give_up_s = time.monotonic() + START_PATIENCE_S
+        while waiting := self.monitor.not_serving():
+            self.spin(0.2)
+            if time.monotonic() > give_up_s:
+                reasons = '; '.join(f'{name}: {why}' for name, why in waiting.items())
+                raise CannotRun(f'not up after {START_PATIENCE_S:.0f} s: {reasons}')
+        for worker, player in self._players.items():
+            while not _says_ready(player):
+                self.spin(0.2)
+                if time.monotonic() > give_up_s:
+                    raise CannotRun(f'{worker} does not hear its sensors')
+
+    def _children(self, shared: Mapping[str, str]) -> Iterator[Child]:
+        for plan in fleet_nodes(self.fleet, fleet_file=self._file):
+            worker = plan.parameters.get('worker')
+            if worker is None:
+                child = node_child(plan)
+            else:
+                parameters = {**plan.parameters, 'emulate_links': self.network.emulates_links}
+                child = node_child(replace(plan, parameters=parameters))
+                child.command = self.network.command(str(worker), child.command)
+            child.environment = {**child.environment, **shared}
+            yield child
+
+    def _player(self, worker: str, shared: Mapping[str, str]) -> subprocess.Popen[str]:
+        command = (sys.executable, '-m', 'pamdi_ros.testbed.player', str(self._file), worker)
+        log = (self._directory / 'logs' / f'{worker}.player.log').open('w')
+        with log:
+            return subprocess.Popen(
+                self.network.command(worker, command),
+                env={**os.environ, **shared, PARENT_VARIABLE: str(os.getpid())},
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+            )  # fmt: skip
+
+    def _node(self, worker: str) -> str:
+        return f'{self.fleet.name}/{worker}' if worker == ALLOCATOR else f'{worker}/executor'
+
+    def _answered(self, refusal: str) -> None:
+        if refusal:
+            self.told.append(refusal)
+
+
+def _says_ready(player: subprocess.Popen[str]) -> bool:
+    assert player.stdout is not None
+    readable, _, _ = select.select([player.stdout], [], [], 0.0)
+    return bool(readable) and player.stdout.readline().strip() == READY

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Namespaces of a command's own: what comes in, what goes out, and that nothing is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
+
+from pamdi_ros.fleet import FleetError
+from pamdi_ros.testbed import enclosure
+import pytest
+
+PATIENCE_S = 30.0
+needs_root = pytest.mark.skipif(
+    not sys.platform.startswith('linux') or os.geteuid() != 0,
+    reason='only root may make network namespaces',
+)
+#: Runs a script in namespaces from a process of its own, as the command line does.
+OUTER = (
+    'import sys; from pamdi_ros.testbed.enclosure import run_inside; '
+    'sys.exit(run_inside([sys.executable, "-c", sys.argv[1]]))'
+)
+
+
+def start(script: str) -> subprocess.Popen[str]:
+    """Start a script in namespaces of its own."""
+    command = [sys.executable, '-c', OUTER, script]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    """Wait until something holds."""
+    give_up_s = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < give_up_s, what
+        time.sleep(0.05)
+
+
+def running(mark: str) -> list[str]:
+    """Process ids whose command line has a mark, but for this process's."""
+    found = []
+    for entry in Path('/proc').iterdir():
+        try:
+            words = (entry / 'cmdline').read_bytes() if entry.name.isdigit() else b''
+        except OSError:
+            continue
+        if mark.encode() in words and entry.name != str(os.getpid()):
+            found.append(entry.name)
+    return found
+
+
+def test_who_is_not_root_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, 'geteuid', lambda: 1000)
+    with pytest.raises(FleetError, match='only root may make network namespaces') as caught:
+        enclosure.check('--real')
+    assert 'sudo' in str(caught.value)
+    assert '--real' in str(caught.value)
+
+
+def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, 'geteuid', lambda: 0)
+    monkeypatch.setenv('PATH', str(tmp_path))
+    with pytest.raises(FleetError, match='iproute2') as caught:
+        enclosure.check('--real')
+    for tool in enclosure.TOOLS:
+        assert tool in str(caught.value)
+
+
+@needs_root
+def test_it_sees_no_interface_process_or_mount_of_the_machine() -> None:
+    script = (
+        'import os; from pamdi_ros.testbed import enclosure as e; assert e.is_inside(); '
+        'e.settle_in(); open("/dev/shm/mark", "w").close(); '
+        'print(os.getpid(), sorted(os.listdir("/sys/class/net")) and '
+        'open("/proc/net/dev").read().count(":"))'
+    )
+    inner = start(script)
+    out, errors = inner.communicate(timeout=PATIENCE_S)
+    assert (inner.returncode, out) == (0, '1 1\n'), errors
+    assert not Path('/dev/shm/mark').exists()
+
+
+@needs_root
+def test_its_exit_code_is_ours() -> None:
+    inner = start('import sys; sys.exit(7)')
+    inner.communicate(timeout=PATIENCE_S)
+    assert inner.returncode == 7
+
+
+@needs_root
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_nothing_is_left_however_it_ends(number: signal.Signals) -> None:
+    mark = f'left_by_{os.getpid()}_{number}'
+    script = f"""
+import subprocess, sys
+from pamdi_ros.testbed import enclosure
+enclosure.settle_in()
+subprocess.run(["ip", "netns", "add", "host"], check=True)
+sleep = [sys.executable, "-c", "import time; time.sleep(600)", "{mark}"]
+child = subprocess.Popen(sleep, start_new_session=True)
+print("up", flush=True)
+child.wait()
+"""
+    inner = start(script)
+    assert inner.stdout is not None
+    assert inner.stdout.readline() == 'up\n'
+    assert running(mark)
+    inner.send_signal(number)
+    inner.communicate(timeout=PATIENCE_S)
+    assert inner.returncode == (-9 if number == signal.SIGKILL else 128 + number)
+    until(lambda: not running(mark), f'{mark} still runs')
+    assert not Path('/run/netns/host').exists()
