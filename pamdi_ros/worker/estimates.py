@@ -77,6 +77,7 @@ class Estimates:
     )
     _rest_until_s: float = 0.0
     _urgent: dict[tuple[str, int], float] = field(default_factory=dict)
+    _planned_cuts: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
 
     def options(self, subject: Subject, candidates: Collection[str], now: float) -> list[Option]:
         """Give what handing the task to each candidate would mean, by their last beacons.
@@ -137,7 +138,23 @@ class Estimates:
         profile = self.plan.models[model]
         # A peer with another fleet file or version may hold what this model does not have.
         end = min(held_end(held, model, unit), len(profile.flops))
-        return self.policy.stay_end(profile, unit, end) if end > unit else unit
+        if end <= unit:
+            return unit
+        return self.policy.stay_end(profile, unit, end, self._cuts(worker, model))
+
+    def _cuts(self, worker: str, model: str) -> tuple[int, ...]:
+        """Units before which routes of a model leave a worker, ascending."""
+        cuts = self._planned_cuts.get((worker, model))
+        if cuts is None:
+            ends = {
+                leg.last
+                for source in self.plan.sources.values()
+                if source.model == model
+                for leg in source.route
+                if leg.worker == worker and leg.last < source.unit_count
+            }
+            cuts = self._planned_cuts[worker, model] = tuple(sorted(ends))
+        return cuts
 
     def wait_here_s(self, order: Key, now: float, own: Stay | None = None) -> float:
         """How long a task of this order would wait here [s]."""
@@ -297,3 +314,4 @@ class Estimates:
         self._rest.clear()
         self._onwards.clear()
         self._urgent.clear()
+        self._planned_cuts.clear()

@@ -79,7 +79,7 @@ class Joining:
     def until_planned_without(self) -> None:
         """Wait until it is planned without the fast worker, and has answered for a while."""
         self.client.until(
-            lambda: self.said and self.said[-1]['workers absent'] == 'fast', self._told
+            lambda: self.said and self.said[-1].get('workers absent') == 'fast', self._told
         )
         so_far = len(self.client.results['camera'])
         self.client.until(

@@ -26,7 +26,9 @@ def test_a_worker_that_joins_is_planned_for_and_helps_the_urgent_source(
         assert after_s < IMPROVED * before_s
         assert any(workers_of(result) == {'fast'} for result in results)
         client.until(
-            lambda: any('fast has joined' in one['last planned because'] for one in joining.said),
+            lambda: any(
+                'fast has joined' in one.get('last planned because', '') for one in joining.said
+            ),
             lambda: joining.said[-1:],
         )
         (source,) = client.assignments[-1].sources

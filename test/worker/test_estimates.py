@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import math
 from typing import Any
 
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.worker import ModelProfile, Partition, Worker
 from pamdi_ros.worker.estimates import held_end, Subject
+from pamdi_ros.worker.plan import Leg
 from pamdi_ros.worker.policies import Option
 import pytest
 from worker.cases import beacon, free_plan, item, PROFILE, run, SIZE, started
@@ -50,6 +52,18 @@ def test_the_order_in_which_a_plan_names_partitions_does_not_matter(fleet: Fleet
     worker.beacon_heard(beacon('c', held=halves), 0.0)
     for name in 'abc':  # b has not been heard yet
         assert worker._estimates.stay_end(name, 'net', 0) == 4
+
+
+def test_a_stay_ends_where_a_route_leaves_its_worker(fleet: Fleet) -> None:
+    plan = free_plan()
+    cut = replace(next(iter(plan.sources.values())), route=(Leg('a', 0, 1), Leg('b', 1, 4)))
+    name = next(iter(plan.sources))
+    worker = started('a', fleet, replace(plan, sources={**plan.sources, name: cut}))
+    assert [worker._estimates.stay_end('a', 'net', unit) for unit in (0, 1)] == [1, 4]
+    assert [worker._estimates.stay_end('b', 'net', unit) for unit in (0, 1)] == [4, 4]
+    again = replace(plan, epoch=2)
+    worker.assigned(again, 1.0)
+    assert worker._estimates.stay_end('a', 'net', 0) == 4
 
 
 def test_an_idle_fleet(fleet: Fleet) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pamdi_ros.worker.plan import ModelProfile
@@ -35,7 +36,9 @@ class FixedRoute:
         """By class, then by the item's age; or in the order in which they came here."""
         return (rank, arrived_s) if self.priority else (0.0, here_s)
 
-    def stay_end(self, profile: ModelProfile, unit: int, held_end: int) -> int:
+    def stay_end(
+        self, profile: ModelProfile, unit: int, held_end: int, cuts: Sequence[int]
+    ) -> int:
         """The leg ends where what is held ends (the caller bounds it by the leg)."""
         return held_end
 

@@ -6,6 +6,7 @@ Reconstructions from abstracts and public summaries of the papers, not their aut
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pamdi_ros.worker.plan import ModelProfile
@@ -47,7 +48,9 @@ class LeastCompletion:
         """By class, then by the item's age; or in the order in which they came here."""
         return (rank, arrived_s) if self.priority else (0.0, here_s)
 
-    def stay_end(self, profile: ModelProfile, unit: int, held_end: int) -> int:
+    def stay_end(
+        self, profile: ModelProfile, unit: int, held_end: int, cuts: Sequence[int]
+    ) -> int:
         """The partition's end, or that of what is held."""
         for end in equal_shares(profile.flops, self.parts):
             if end > unit:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 import math
 
@@ -64,9 +65,15 @@ class PaMdiPlus:
             return (float(rank), arrived_s)
         return (1.0, arrived_s / self.parameters.aging_s - math.log2(weight))
 
-    def stay_end(self, profile: ModelProfile, unit: int, held_end: int) -> int:
-        """As far as the worker holds the model: a cut costs a transfer and gains nothing."""
-        return held_end
+    def stay_end(
+        self, profile: ModelProfile, unit: int, held_end: int, cuts: Sequence[int]
+    ) -> int:
+        """As far as the worker holds the model, or to where the plan cuts it.
+
+        A cut costs a transfer; the plan has one only where the boundary is small or the next
+        worker quick enough to be worth it.
+        """
+        return next((cut for cut in cuts if unit < cut < held_end), held_end)
 
     def cost(self, option: Option, weight: float) -> float:
         """Weighted delay of the task and, with the externality, of what it pushes back.

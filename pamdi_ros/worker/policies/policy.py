@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -95,10 +96,14 @@ class Policy(Protocol):
         :param here_s: when the task came to this worker [s].
         """
 
-    def stay_end(self, profile: ModelProfile, unit: int, held_end: int) -> int:
+    def stay_end(
+        self, profile: ModelProfile, unit: int, held_end: int, cuts: Sequence[int]
+    ) -> int:
         """Where a stay that begins at `unit` ends.
 
         :param held_end: one past the last unit that is held in a row.
+        :param cuts: units before which the plan has routes of this model leave the worker,
+            ascending.
         """
 
     def cost(self, option: Option, weight: float) -> float:

@@ -113,6 +113,6 @@ def test_the_cost_is_the_partitions_end_or_the_answers_coming_home() -> None:
 
 def test_a_stay_ends_with_its_partition_or_with_what_is_held() -> None:
     policy = LeastCompletion(parts=2, look_ahead=True, priority=True)
-    assert [policy.stay_end(PROFILE, unit, 4) for unit in range(4)] == [2, 2, 4, 4]
-    assert policy.stay_end(PROFILE, 0, 1) == 1
-    assert policy.stay_end(PROFILE, 2, 3) == 3
+    assert [policy.stay_end(PROFILE, unit, 4, ()) for unit in range(4)] == [2, 2, 4, 4]
+    assert policy.stay_end(PROFILE, 0, 1, (1,)) == 1
+    assert policy.stay_end(PROFILE, 2, 3, ()) == 3

@@ -92,8 +92,14 @@ def test_in_a_class_the_oldest_goes_first(
 
 
 def test_a_stay_goes_as_far_as_the_model_is_held() -> None:
-    assert policy().stay_end(PROFILE, 0, 4) == 4
-    assert policy().stay_end(PROFILE, 1, 3) == 3
+    assert policy().stay_end(PROFILE, 0, 4, ()) == 4
+    assert policy().stay_end(PROFILE, 1, 3, ()) == 3
+
+
+def test_a_stay_ends_where_the_plan_cuts_the_model() -> None:
+    ends = [policy().stay_end(PROFILE, unit, 4, (1, 3)) for unit in range(4)]
+    assert ends == [1, 3, 3, 4]
+    assert policy().stay_end(PROFILE, 0, 2, (3,)) == 2
 
 
 def test_a_day_in_the_life_of_three_workers() -> None:
