@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 import time
@@ -20,7 +21,10 @@ from rclpy.time import Time
 
 #: From the order to play to the first moment of a run [s].
 LEAD_S = 1.0
-#: Statistics come once a second; a run is over when fresh ones say that nothing is open [s].
+#: A run is over when statistics say that nothing is open and an end of every message was heard,
+#: or, where one is missing, when statistics from so long after the last arrival say it [s].
+MISSING_S = 2.5
+#: Beyond the longest lifespan, so long may the ends of a run take [s].
 PATIENCE_S = 8.0
 
 
@@ -100,7 +104,7 @@ def _run(fleet: RealFleet, setup: Setup) -> Run:
     busy = {name: shares[:] for name, shares in listener.busy.items()}
     lifespan_s = max((s.lifespan_s for s in setup.fleet.sources.values()), default=0.0)
     give_up_s = setup.seconds + lifespan_s + PATIENCE_S
-    while not _over(listener, setup) and time.time() - begin_s < give_up_s:
+    while not _over(listener, setup, sent) and time.time() - begin_s < give_up_s:
         fleet.spin()
     fleet.listen(None)
     run = _told(listener, setup, sent)
@@ -111,12 +115,16 @@ def _run(fleet: RealFleet, setup: Setup) -> Run:
     return run
 
 
-def _over(listener: _Listener, setup: Setup) -> bool:
+def _over(listener: _Listener, setup: Setup, sent: Mapping[str, Sequence[float]]) -> bool:
     """Whether statistics from after the last arrival say that no item is open."""
     end_s = listener.begin_s + setup.seconds
+    heard = Counter(result.source for result in listener.results)
     for name in setup.fleet.sources:
         stats = listener.stats.get(name)
-        if stats is None or stats.in_flight or _wall_s(stats.header.stamp) < end_s + 0.5:
+        if stats is None or stats.in_flight:
+            return False
+        after_s = _wall_s(stats.header.stamp) - end_s
+        if after_s < (0.0 if heard[name] >= len(sent[name]) else MISSING_S):
             return False
     return True
 
