@@ -2,8 +2,8 @@
 """Where a task can go from where it is: the choices that the run-time policy has, stage by stage.
 
 A stage is a task at a worker that goes on with some unit: an item at home with unit 0, or one
-whose stay has ended where what the worker holds ends. Each worker that holds the unit is a choice
-and leads to the next stage, or to the answer.
+whose stay has ended, where what the worker holds ends or where the plan cuts the model. Each
+worker that holds the unit is a choice and leads to the next stage, or to the answer.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ class _Search:
     last: int
     most: int
     _rest: dict[tuple[int, str], float] = field(default_factory=dict)
+    _cuts: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def stages(self) -> tuple[Stage, ...]:
         start = (0, self.source.worker)
@@ -164,11 +165,14 @@ class _Search:
         return speed * sum(f * f for f in flops) / (2 * sum(flops))
 
     def _end(self, worker: str, unit: int) -> int:
-        """Where a stay ends that begins with `unit`: as far as the worker holds the model."""
+        """Where a stay that begins with `unit` ends: where what is held does, or the plan cuts."""
         end = unit
         for part in self.plan.partitions(worker):
             if part.model == self.source.model and part.first <= end < part.last:
                 end = part.last
+        if worker not in self._cuts:
+            self._cuts[worker] = self.plan.cuts(worker, self.source.model)
+        end = next((cut for cut in self._cuts[worker] if unit < cut < end), end)
         return max(unit, min(end, self.last))
 
     def _through_s(self, unit: int, worker: str, target: str, end: int) -> float:

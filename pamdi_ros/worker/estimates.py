@@ -143,17 +143,9 @@ class Estimates:
         return self.policy.stay_end(profile, unit, end, self._cuts(worker, model))
 
     def _cuts(self, worker: str, model: str) -> tuple[int, ...]:
-        """Units before which routes of a model leave a worker, ascending."""
         cuts = self._planned_cuts.get((worker, model))
         if cuts is None:
-            ends = {
-                leg.last
-                for source in self.plan.sources.values()
-                if source.model == model
-                for leg in source.route
-                if leg.worker == worker and leg.last < source.unit_count
-            }
-            cuts = self._planned_cuts[worker, model] = tuple(sorted(ends))
+            cuts = self._planned_cuts[worker, model] = self.plan.cuts(worker, model)
         return cuts
 
     def wait_here_s(self, order: Key, now: float, own: Stay | None = None) -> float:

@@ -118,6 +118,17 @@ class Plan:
         """Partitions that a worker is to hold, sorted."""
         return tuple(sorted(self.placement.get(worker, ())))
 
+    def cuts(self, worker: str, model: str) -> tuple[int, ...]:
+        """Units before which routes of a model leave a worker, ascending."""
+        ends = {
+            leg.last
+            for source in self.sources.values()
+            if source.model == model
+            for leg in source.route
+            if leg.worker == worker and leg.last < source.unit_count
+        }
+        return tuple(sorted(ends))
+
     def holders(self, model: str) -> set[str]:
         """Workers that are to hold a part of a model."""
         return {
