@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pamdi_ros.experiments.size import Size
 
 ALL = 'all'
+#: Compares with real processes, whatever the options.
+CALIBRATION = 'calibration'
 OUT = 'experiments'
 
 
@@ -77,14 +79,20 @@ def run(args: argparse.Namespace) -> int:
     names = _names(args.name, real=args.real)
     from pamdi_ros.experiments import size as sizes
     from pamdi_ros.testbed import enclosure
-    from pamdi_ros.testbed.network import CannotRun
+    from pamdi_ros.testbed.network import can_delay, CannotRun
 
+    if args.real or CALIBRATION in names:
+        import pamdi_ros.testbed.runs  # noqa: F401 - ROS 2 is missed now or after an hour
+    size = sizes.QUICK if args.quick else sizes.FULL
     if args.real and not enclosure.is_inside():
         enclosure.check('--real')
+        _refuse_hidden(args.out, enclosure.OWN_DIRECTORIES)
         return enclosure.run_inside([sys.executable, '-m', 'pamdi_ros.cli.main', *_words(args)])
     if args.real:
         enclosure.settle_in()
-    size = replace(sizes.QUICK if args.quick else sizes.FULL, real=args.real)
+        latency = 'links with' if can_delay() else 'links without'
+        network = f'each worker in a network namespace, {latency} latency'
+        size = replace(size, real=True, network=network)
     if args.seconds:
         size = replace(size, seconds=args.seconds)
     if args.seed:
@@ -166,6 +174,18 @@ def _directory(out: str, name: str) -> Path:
         message = f'cannot be written to: {error.strerror or error}'
         raise _bad('--out', out, message, 'name a directory of yours') from None
     return directory
+
+
+def _refuse_hidden(out: str, hidden: Sequence[str]) -> None:
+    """Refuse a directory that would go with the test network.
+
+    :raises FleetError: it lies below one of these.
+    """
+    path = Path(out).expanduser().resolve()
+    for directory in hidden:
+        if path.is_relative_to(directory):
+            message = f'lies below {directory}, which a test network has for itself'
+            raise _bad('--out', out, message, 'name a directory elsewhere')
 
 
 def _words(args: argparse.Namespace, name: str = '') -> list[str]:

@@ -24,7 +24,7 @@ _ROS = 'this command needs ROS 2: source its setup.bash (or env.sh of the source
 _TORCH = 'this command needs torch, torchvision and safetensors: pip install pamdi_ros[models]'
 _REPORT = 'this command needs plotly and rosbags: pip install plotly rosbags'
 MISSING_MODULES = {
-    **dict.fromkeys(('rclpy', 'rcl_interfaces', 'std_msgs', 'sensor_msgs'), _ROS),
+    **dict.fromkeys(('rclpy', 'rcl_interfaces', 'std_msgs', 'sensor_msgs', 'pamdi_ros.msg'), _ROS),
     **dict.fromkeys(('torch', 'torchvision', 'safetensors', 'transformers'), _TORCH),
     **dict.fromkeys(('plotly', 'rosbags'), _REPORT),
 }
@@ -73,7 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'pamdi: {error}', file=sys.stderr)
         return EXIT_FAILURE
     except ModuleNotFoundError as error:
-        if (remedy := MISSING_MODULES.get((error.name or '').split('.')[0])) is None:
+        name = error.name or ''
+        if (
+            remedy := MISSING_MODULES.get(name) or MISSING_MODULES.get(name.split('.')[0])
+        ) is None:
             raise
         print(f'pamdi: {error}; {remedy}', file=sys.stderr)
         return EXIT_FAILURE

@@ -83,17 +83,17 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
         lambda share: note(SIMULATED_SHARE + (1 - SIMULATED_SHARE) * share),
     )
     pairs = list(_pairs(simulated, real))
-    where = 'a network namespace each' if size.real else 'all on one host, links emulated'
     return Report(
         name=NAME,
-        how=f'simulated, and real processes, {where}, computing emulated',
+        how=f'simulated, and real processes, {size.where}, computing emulated',
         title='Calibration: the simulator against real processes',
         question=(
             'How far is the delay of real executors on real DDS from what the simulator says for '
-            f'the same fleet file and the same arrivals? Processes: {where}; computing emulated.'
+            f'the same fleet file and the same arrivals? Processes: {size.where}; computing '
+            'emulated.'
         ),
         settings={
-            'loads': loads, 'policies': policies, 'seconds': size.seconds, 'processes': where,
+            'loads': loads, 'policies': policies, 'seconds': size.seconds, 'processes': size.where,
         },
         rigs=chosen,
         runs=[
@@ -107,7 +107,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
             Drawn(
                 name='calibration', figure=_figure(pairs, policies),
                 caption='Mean delay of every source: real processes over the simulator, one mark '
-                f'a source, load and policy ({where}; computing emulated). Error bars: 95 % '
+                f'a source, load and policy ({size.where}; computing emulated). Error bars: 95 % '
                 f'confidence interval over {len(size.seeds)} seeds. Grey band: ±{WORST:.0f} %.',
             ),
         ],
@@ -124,28 +124,35 @@ def _cell(one: Rig, load: float, policy: str, size: Size, *, real: bool) -> Cell
 
 
 def _pairs(simulated: Sequence[Measured], real: Sequence[Measured]) -> Iterator[dict[str, Any]]:
-    """Set every source's delays side by side [ms]."""
+    """Set every source's delays side by side [ms], over the seeds in which it is stable."""
     for one in simulated:
         other = choose(real, **one.factors)
         for name, first in one.runs[0].sources.items():
-            told, seen, tail = [], [], []
-            for expected, found in zip(one.runs, other.runs, strict=True):
-                before, after = expected.sources[name].delays, found.sources[name].delays
-                if expected.stable and before is not None and after is not None:
-                    told.append(1e3 * before.mean_s)
-                    seen.append(1e3 * after.mean_s)
-                    tail.append(after.p95_s / before.p95_s)
+            both = [
+                (expected.sources[name].delays, found.sources[name])
+                for expected, found in zip(one.runs, other.runs, strict=True)
+                if expected.stable
+            ]
+            told = [before for before, _ in both if before is not None]
+            seen = [after.delays for _, after in both if after.delays is not None]
             if not told:
                 continue
-            ratio = float(np.mean(seen) / np.mean(told))
-            yield {
+            pair = {
                 **one.factors, 'source': name, 'priority': first.priority,
-                'simulated_ms': _plain(told), 'real_ms': _plain(seen),
-                'error_percent': 100 * (ratio - 1),
-                'p95_ratio': float(np.mean(tail)),
-                'unanswered': sum(r.sources[name].accepted - r.sources[name].results
-                                  for r in other.runs),
+                'simulated_ms': _plain([1e3 * delays.mean_s for delays in told]),
+                'unanswered': sum(after.accepted - after.results for _, after in both),
+                'real_ms': None, 'error_percent': None, 'p95_ratio': None,
             }  # fmt: skip
+            if len(seen) == len(told):
+                real_s = float(np.mean([delays.mean_s for delays in seen]))
+                told_s = float(np.mean([delays.mean_s for delays in told]))
+                ratios = [a.p95_s / b.p95_s for a, b in zip(seen, told, strict=True)]
+                pair.update(
+                    real_ms=_plain([1e3 * delays.mean_s for delays in seen]),
+                    error_percent=100 * (real_s / told_s - 1),
+                    p95_ratio=float(np.mean(ratios)),
+                )
+            yield pair
 
 
 def _plain(values: Sequence[float]) -> dict[str, float | int | None]:
@@ -161,8 +168,7 @@ def _table(pairs: Sequence[dict[str, Any]]) -> Table:
             f'{pair["load"]:g}',
             pair['policy'],
             f'{pair["source"]} ({pair["priority"]})',
-            _text(pair['simulated_ms']), _text(pair['real_ms']), f'{pair["error_percent"]:+.1f}',
-            f'{pair["p95_ratio"]:.2f}', str(pair['unanswered'] or NOTHING),
+            _text(pair['simulated_ms']), *_answers(pair), str(pair['unanswered'] or NOTHING),
         ]
         for pair in pairs
     ]  # fmt: skip
@@ -179,30 +185,41 @@ def _table(pairs: Sequence[dict[str, Any]]) -> Table:
     )  # fmt: skip
 
 
+def _answers(pair: dict[str, Any]) -> list[str]:
+    if pair['real_ms'] is None:
+        return ['no answer', NOTHING, NOTHING]
+    error, tail = pair['error_percent'], pair['p95_ratio']
+    return [_text(pair['real_ms']), f'{error:+.1f}', f'{tail:.2f}']
+
+
 def _text(plain: dict[str, Any]) -> str:
     half = plain['half']
     return f'{plain["mean"]:.1f}' + ('' if half is None else f' ± {half:.1f}')
 
 
 def _findings(pairs: Sequence[dict[str, Any]]) -> Iterator[str]:
-    errors = [abs(pair['error_percent']) for pair in pairs]
+    known = [pair for pair in pairs if pair['error_percent'] is not None]
+    if silent := len(pairs) - len(known):
+        yield f'{silent} of {len(pairs)} sources had a run without an answer from real processes.'
+    errors = [abs(pair['error_percent']) for pair in known]
     if not errors:
         yield 'No source to compare.'
         return
-    worst = max(pairs, key=lambda pair: abs(pair['error_percent']))
+    worst = max(known, key=lambda pair: abs(pair['error_percent']))
     yield (
-        f'{len(pairs)} sources: median error {np.median(errors):.1f} % (wanted: at most '
+        f'{len(known)} sources: median error {np.median(errors):.1f} % (wanted: at most '
         f'{MEDIAN:.0f} %), worst {max(errors):.1f} % (wanted: at most {WORST:.0f} %), of '
         f'{worst["source"]} under {worst["policy"]} at load {worst["load"]:g} of {worst["fleet"]}.'
     )
     for policy in dict.fromkeys(pair['policy'] for pair in pairs):
-        own = [pair['error_percent'] for pair in pairs if pair['policy'] == policy]
+        own = [pair['error_percent'] for pair in known if pair['policy'] == policy]
         yield f'{policy}: {min(own):+.1f} to {max(own):+.1f} %, median {np.median(own):+.1f} %.'
 
 
 def _figure(pairs: Sequence[dict[str, Any]], policies: Sequence[str]) -> Figure:
     figure, axes_of = panels([''], columns=1, height_in=4.2)
     axes = axes_of['']
+    pairs = [pair for pair in pairs if pair['real_ms'] is not None]
     ends = [pair[key]['mean'] for pair in pairs for key in ('simulated_ms', 'real_ms')] or [1.0]
     span = np.array([0.6 * min(ends), 1.6 * max(ends)])
     axes.fill_between(

@@ -33,11 +33,13 @@ class Cell:
     :param factors: what tells it from the others.
     :param setups: its runs, one a seed.
     :param document: content of the fleet file of real processes; None: it is simulated.
+    :param networked: every worker of real processes has a host of its own.
     """
 
     factors: Factors
     setups: tuple[Setup, ...]
     document: Document | None = None
+    networked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +49,13 @@ class Found(Generic[T]):
     :param factors: what tells it from the others.
     :param seeds: of the runs.
     :param runs: what each run says, in the order of the seeds.
+    :param real: real processes were run.
     """
 
     factors: Factors
     seeds: tuple[int, ...]
     runs: tuple[T, ...]
+    real: bool = False
 
 
 Measured: TypeAlias = Found[RunMeasures]
@@ -92,7 +96,9 @@ def cell(
     )
     setups = tuple(replace(setup, seed=seed) for seed in size.seeds)
     document = rig.running(setup.fleet, parameters) if size.real and rig is not None else None
-    return Cell(factors=dict(factors), setups=setups, document=document)
+    return Cell(
+        factors=dict(factors), setups=setups, document=document, networked=bool(size.network)
+    )
 
 
 def _planned(
@@ -146,10 +152,20 @@ def choose(found: Sequence[Found[T]], **factors: str | float) -> Found[T]:
 def rows(found: Sequence[Measured]) -> list[dict[str, Any]]:
     """Give every run as JSON has it: its factors, its seed, its numbers."""
     return [
-        {**one.factors, 'seed': seed, **summary([run])}
+        {**one.factors, 'seed': seed, **_known(summary([run]), one.real)}
         for one in found
         for seed, run in zip(one.seeds, one.runs, strict=True)
     ]
+
+
+def _known(numbers: dict[str, Any], real: bool) -> dict[str, Any]:
+    """Leave out what only the simulator counts."""
+    if real:
+        for name in ('events', 'cpu_s'):
+            del numbers[name]
+        for worker in numbers['workers'].values():
+            del worker['frames_out'], worker['messages_out']
+    return numbers
 
 
 def delay_ms(found: Measured, source: str) -> Interval | None:

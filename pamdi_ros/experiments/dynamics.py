@@ -110,7 +110,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
     """Run the experiment."""
     seconds = LONGER * size.seconds
     chosen = cases(seconds, _rates())[: size.pick(5, 5, 1)]
-    rigs = {case.name: _rig(case) for case in chosen}
+    rigs = {case.name: rig_of(case) for case in chosen}
     policies = (OURS, REFERENCE)
     cells = [
         cell(
@@ -175,7 +175,7 @@ def _rates() -> dict[str, float]:
     return {name: source_.rate_hz or 0.0 for name, source_ in fleet.sources.items()}
 
 
-def _rig(case: Case) -> Rig:
+def rig_of(case: Case) -> Rig:
     """Give a case's fleet, its rates declared: events change them."""
     rates = _rates()
     sources = {

@@ -13,14 +13,15 @@ from typing import TypeVar
 from pamdi_ros.experiments.cells import Cell, Found
 from pamdi_ros.simulation.batch import Progress
 from pamdi_ros.simulation.record import Run
-from pamdi_ros.testbed.enclosure import is_inside
+from pamdi_ros.testbed.enclosure import OWN_DIRECTORIES
 from pamdi_ros.testbed.network import CannotRun
 from pamdi_ros.testbed.runs import run_setups
 
 T = TypeVar('T')
 
 #: A machine that stalls may keep a fleet from coming up; more often it is a fault.
-TRIES = 2
+TRIES = 3
+PREFIX = 'pamdi_experiment_'
 _LOG = logging.getLogger(__name__)
 
 
@@ -30,7 +31,7 @@ def run_real(
     """Run cells that have a fleet file: on a test network where there is one, else on this host.
 
     :param reading: what is kept of a run.
-    :raises CannotRun: a fleet did not come up, twice; its logs are kept, and the text says
+    :raises CannotRun: a fleet did not come up, however often; its logs are kept, and the text says
         where.
     """
     found = []
@@ -46,6 +47,7 @@ def run_real(
                 factors=one.factors,
                 seeds=tuple(setup.seed for setup in one.setups),
                 runs=tuple(map(reading, runs)),
+                real=True,
             )
         )
     return found
@@ -54,20 +56,25 @@ def run_real(
 def _run(one: Cell, progress: Progress) -> list[Run]:
     assert one.document is not None
     for left in reversed(range(TRIES)):
-        directory = Path(tempfile.mkdtemp(prefix='pamdi_experiment_'))
-        try:
-            runs = run_setups(
-                one.setups, one.document, directory, networked=is_inside(), progress=progress
-            )
-        except CannotRun as error:
-            told = f'{dict(one.factors)}: {error}; logs in {directory}'
-            if not left:
-                raise CannotRun(told) from error
-            _LOG.warning('%s; once more', told)
-            continue
+        # Of a test network a directory that goes with its namespaces.
+        home = OWN_DIRECTORIES[0] if one.networked else None
+        with tempfile.TemporaryDirectory(prefix=PREFIX, dir=home) as directory:
+            try:
+                runs = run_setups(
+                    one.setups, one.document, Path(directory),
+                    networked=one.networked, progress=progress,
+                )  # fmt: skip
+            except CannotRun as error:
+                kept = tempfile.mkdtemp(prefix=PREFIX)
+                shutil.copytree(directory, kept, dirs_exist_ok=True)
+                told = f'{dict(one.factors)}: {error}; logs in {kept}'
+                if not left:
+                    raise CannotRun(told) from error
+                _LOG.warning('%s; once more', told)
+                continue
         for run in runs:
-            for text in (*run.left, *run.violations):
+            lost = [f'{key} has no end' for key in run.unfinished]
+            for text in (*run.left, *run.violations, *lost):
                 _LOG.warning('%s, seed %s: %s', dict(one.factors), run.setup.seed, text)
-        shutil.rmtree(directory, ignore_errors=True)
         return runs
     raise AssertionError('a try either gives runs or raises')

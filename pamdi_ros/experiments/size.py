@@ -8,8 +8,6 @@ from typing import TypeVar
 
 T = TypeVar('T')
 
-REAL = 'real processes, a network namespace each, computing emulated'
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Size:
@@ -18,18 +16,25 @@ class Size:
     :param name: ``full``, ``quick`` or ``slice``.
     :param seeds: of the arrivals; every combination is run once with each.
     :param seconds: time during which items arrive in one run; large fleets have less [s].
-    :param real: real processes on a test network run, not the simulator.
+    :param real: real processes run, not the simulator.
+    :param network: what the test network is on which they run, in words; empty: they share a host.
     """
 
     name: str
     seeds: tuple[int, ...]
     seconds: float
     real: bool = False
+    network: str = ''
 
     @property
     def how(self) -> str:
         """How its runs come about, for captions."""
-        return REAL if self.real else 'simulated'
+        return f'real processes, {self.where}, computing emulated' if self.real else 'simulated'
+
+    @property
+    def where(self) -> str:
+        """Where real processes run."""
+        return self.network or 'all on one host, links emulated'
 
     def pick(self, full: T, quick: T, slice_: T) -> T:
         """Give what belongs to this size; real runs take their time, so the next smaller one's."""

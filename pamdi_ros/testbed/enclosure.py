@@ -9,6 +9,7 @@ process takes the networks and mounts along: nothing is left to clean up, howeve
 from __future__ import annotations
 
 from collections.abc import Sequence
+import contextlib
 import ctypes
 import os
 import shutil
@@ -18,17 +19,24 @@ import sys
 
 from pamdi_ros.fleet import FleetError, Problem
 
-#: Set to 1 within the namespaces.
+#: Names the network namespace outside, for those within.
 VARIABLE = 'PAMDI_TESTBED'
 TOOLS = ('unshare', 'mount', 'ip', 'bridge', 'tc')
 #: Directories that must be our own: names of networks, shared memory of DDS.
 OWN_DIRECTORIES = ('/run', '/dev/shm')
+#: sudo drops what loads a sourced ROS 2.
+SUDO = 'sudo -E env ' + ' '.join(
+    f'{name}="${name}"' for name in ('PATH', 'PYTHONPATH', 'LD_LIBRARY_PATH')
+)
+#: For the command to end after a signal, before it is killed [s].
+GRACE_S = 15
 PR_SET_PDEATHSIG = 1
 
 
 def is_inside() -> bool:
-    """Whether this process runs within the namespaces."""
-    return os.environ.get(VARIABLE) == '1'
+    """Whether this process runs within the namespaces: not in the network of who made them."""
+    outside = os.environ.get(VARIABLE)
+    return bool(outside) and outside != _network()
 
 
 def check(option: str) -> None:
@@ -45,7 +53,7 @@ def check(option: str) -> None:
     if not sys.platform.startswith('linux'):
         amiss(sys.platform, 'network namespaces are a thing of Linux', f'leave out {option}')
     elif os.geteuid() != 0:
-        remedy = f'run it as root: sudo -E env PATH="$PATH" pamdi …, or leave out {option}'
+        remedy = f'run it as root: {SUDO} pamdi …, or leave out {option}'
         amiss(f'user {os.geteuid()}', 'only root may make network namespaces', remedy)
     for tool in TOOLS:
         if shutil.which(tool) is None:
@@ -57,8 +65,8 @@ def check(option: str) -> None:
 def run_inside(command: Sequence[str]) -> int:
     """Run a command within fresh namespaces and wait for it.
 
-    SIGTERM and SIGHUP are passed on; Ctrl-C reaches the command by itself. Killing this process
-    ends the command and whatever it has started.
+    SIGINT, SIGTERM and SIGHUP are passed on to it, and it is killed if it does not end then.
+    Killing this process ends the command and whatever it has started.
 
     :returns: its exit code; 128 + n where signal n ended it.
     """
@@ -66,25 +74,31 @@ def run_inside(command: Sequence[str]) -> int:
         'unshare', '--net', '--mount', '--propagation', 'private', '--pid', '--fork',
         '--kill-child', '--mount-proc', *command,
     ]  # fmt: skip
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
     libc = ctypes.CDLL(None)
     process = subprocess.Popen(
         words,
-        env={**os.environ, VARIABLE: '1'},
+        env={**os.environ, VARIABLE: _network()},
+        start_new_session=True,  # Ctrl-C reaches us alone
         preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
     )
 
     def pass_on(number: int, _: object) -> None:
-        for child in _children(process.pid):
-            os.kill(child, number)
+        for child in _children(process.pid) or [process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, number)
+        signal.alarm(GRACE_S)
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, pass_on)
-    signal.signal(signal.SIGHUP, pass_on)
+    handlers = {
+        number: pass_on
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # as nohup does
+    }
+    handlers[signal.SIGALRM] = lambda *_: process.kill()
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         code = process.wait()
     finally:
+        signal.alarm(0)
         for number, handler in before.items():
             signal.signal(number, handler)
     return code if code >= 0 else 128 - code
@@ -95,13 +109,21 @@ def settle_in() -> None:
 
     The first process of a namespace gets no signal that it does not handle.
 
-    :raises subprocess.CalledProcessError: a mount failed; its message went to standard error.
+    :raises OSError: a mount failed.
     """
     for directory in OWN_DIRECTORIES:
         if os.path.isdir(directory):
-            subprocess.run(['mount', '-t', 'tmpfs', 'tmpfs', directory], check=True)
+            words = ['mount', '-t', 'tmpfs', 'tmpfs', directory]
+            done = subprocess.run(words, capture_output=True, text=True)
+            if done.returncode:
+                raise OSError(f'{" ".join(words)}: {done.stderr.strip()}')
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
+
+
+def _network() -> str:
+    """Give the number of this process's network namespace."""
+    return str(os.stat('/proc/self/ns/net').st_ino)
 
 
 def _leave(number: int, _: object) -> None:

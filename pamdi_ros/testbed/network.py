@@ -11,6 +11,7 @@ floods no multicast, as many Wi-Fi access points do: the nodes find each other b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+import os
 import subprocess
 
 from pamdi_ros.fleet import Fleet
@@ -20,11 +21,15 @@ BRIDGE = 'pamdi0'
 #: Address of the machine that observes the fleet and runs the allocator.
 OBSERVER = '10.77.0.1'
 FIRST_HOST = 10
-#: Multicast addresses, which the bridge does not carry between hosts.
+#: Length of the network's prefix.
 BITS = 16
-#: Sent at once before the rate holds: at most so long at that rate, and at least a datagram [s].
+#: Domains whose ports lie below those that Linux gives to clients.
+MOST_DOMAINS = 100
+#: What may be sent at once before the rate holds: so long at it [s], and two packets [byte].
 BURST_S = 0.001
-LEAST_BURST_BYTES = 66_000
+LEAST_BURST_BYTES = 3_200
+#: netem's queue; its default is 12 ms of a fast link's packets.
+NETEM_PACKETS = 100_000
 #: What waits at an interface at most [s]; more is dropped, as a full device queue drops.
 QUEUE_S = 0.2
 
@@ -47,8 +52,12 @@ class OneHost:
         """Undo nothing."""
 
     def environment(self) -> Mapping[str, str]:
-        """Variables with which the nodes find each other and nobody else."""
-        return {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+        """Variables with which the nodes find each other and, most likely, nobody else."""
+        return {
+            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+            'ROS_STATIC_PEERS': '',
+            'ROS_DOMAIN_ID': str(1 + os.getpid() % MOST_DOMAINS),
+        }
 
     def command(self, worker: str, command: Sequence[str]) -> tuple[str, ...]:
         """Command line that runs a command on a worker's host: itself."""
@@ -84,8 +93,7 @@ class Network:
         _run('ip', 'link', 'add', BRIDGE, 'type', 'bridge')
         _run('ip', 'address', 'add', f'{OBSERVER}/{BITS}', 'dev', BRIDGE)
         _run('ip', 'link', 'set', BRIDGE, 'up')
-        self.has_latency = _try('tc', 'qdisc', 'add', 'dev', BRIDGE, 'root', 'netem')
-        _try('tc', 'qdisc', 'delete', 'dev', BRIDGE, 'root')
+        self.has_latency = can_delay(BRIDGE)
         try:
             for name in self._numbers:
                 self._make_host(name)
@@ -174,13 +182,21 @@ class Network:
         if self.has_latency:
             delay = f'{1e6 * max(link.latency_s for link in own):.0f}us'
             _run('tc', '-n', host, 'qdisc', action, 'dev', 'eth0', 'parent', '1:1',
-                 'handle', '2:', 'netem', 'delay', delay)  # fmt: skip
+                 'handle', '2:', 'netem', 'delay', delay, 'limit', str(NETEM_PACKETS))  # fmt: skip
 
     def _host(self, name: str) -> str:
         return f'host{self._numbers[name]}'
 
     def _port(self, name: str) -> str:
         return f'port{self._numbers[name]}'
+
+
+def can_delay(interface: str = 'lo') -> bool:
+    """Tell whether this kernel has netem; tries it on an interface of this network namespace."""
+    found = _try('tc', 'qdisc', 'add', 'dev', interface, 'root', 'netem')
+    if found:
+        _try('tc', 'qdisc', 'delete', 'dev', interface, 'root')
+    return found
 
 
 def _pairs(workers: Sequence[str]) -> list[tuple[str, str]]:

@@ -19,6 +19,8 @@ from pamdi_ros.fleet.launch_plan import DDS_PROFILE, DDS_PROFILE_VARIABLES
 from pamdi_ros.fleet.resources import config_path
 from pamdi_ros.nodes.monitor import Monitor
 from pamdi_ros.nodes.priority_client import PriorityClient
+from pamdi_ros.nodes.shared_memory import remove_stale_segments
+from pamdi_ros.simulation.faults import ALLOCATOR
 from pamdi_ros.supervisor import Child, node_child, PARENT_VARIABLE, Supervisor
 from pamdi_ros.testbed.network import CannotRun, Network, OneHost
 from pamdi_ros.testbed.player import READY
@@ -29,7 +31,8 @@ PROFILES = {True: DDS_PROFILE, False: 'fastdds_udp.xml'}
 #: Starting takes a while, and building a model's outline for the first time more [s].
 START_PATIENCE_S = 180.0
 STEP_S = 0.02
-ALLOCATOR = 'allocator'
+#: For a process that was asked to end, before it is killed [s].
+GRACE_S = 2.0
 
 
 class RealFleet:
@@ -37,11 +40,14 @@ class RealFleet:
 
     :param document: content of the fleet file.
     :param networked: every worker has a host of its own; otherwise all share this one.
+    :param replan: the allocator plans anew where that is due.
     :param directory: for the fleet file, the logs and what the nodes keep.
     :ivar told: warnings and errors of the nodes.
     """
 
-    def __init__(self, document: Mapping[str, Any], directory: Path, *, networked: bool) -> None:
+    def __init__(
+        self, document: Mapping[str, Any], directory: Path, *, networked: bool, replan: bool
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._file = directory / 'fleet.yaml'
         self._file.write_text(yaml.safe_dump(dict(document), sort_keys=False), encoding='utf-8')
@@ -49,6 +55,9 @@ class RealFleet:
         self.network = Network(self.fleet) if networked else OneHost()
         self.told: list[str] = []
         self._directory = directory
+        self._replan = replan
+        self._refusals: list[str] = []
+        self._environment: dict[str, str | None] = {}
         self._processes = Supervisor(directory / 'logs', self.told.append)
         self._players: dict[str, subprocess.Popen[str]] = {}
         self._killed: set[str] = set()
@@ -67,28 +76,48 @@ class RealFleet:
     def __exit__(self, *_: object) -> None:
         """End all processes and take the network down."""
         for player in self._players.values():
-            player.kill()
-            player.wait()
+            _end(player)
         self._processes.stop(list(self._processes.children))
         if self.monitor is not None:
             self.monitor.close()
         self.network.__exit__()
+        for name, value in self._environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
     def play(self, begin_s: float, arrivals: Mapping[str, list[float]]) -> None:
-        """Have the sensors publish, since a time of day to come [s]."""
+        """Have the sensors publish, since a time of day to come [s].
+
+        :raises CannotRun: a player has died.
+        """
         order = json.dumps({'begin_s': begin_s, 'arrivals': arrivals})
-        for player in self._players.values():
+        for worker, player in self._players.items():
             assert player.stdin is not None
-            player.stdin.write(order + '\n')
-            player.stdin.flush()
+            try:
+                player.stdin.write(order + '\n')
+                player.stdin.flush()
+            except OSError as error:
+                raise CannotRun(f'the sensors of {worker} have died: {error}') from error
+
+    def accepted(self) -> dict[str, int]:
+        """Items that each source has accepted, in all runs of its home, by its last statistics."""
+        assert self.monitor is not None
+        return {
+            name: sum(stats.accepted for stats in view.runs.values())
+            for name, view in self.monitor.sources.items()
+        }
 
     def spin(self, seconds: float = STEP_S) -> None:
         """Serve the client's callbacks for a while.
 
-        :raises CannotRun: a process has died that was not killed.
+        :raises CannotRun: a process has died that was not killed, or a priority was not set.
         """
         self.monitor.spin(seconds)
         self._orders.look(time.monotonic())
+        if self._refusals:
+            raise CannotRun(f'a priority could not be set: {"; ".join(self._refusals)}')
         gone = [name for name in self._processes.watch() if name not in self._killed]
         gone += [name for name, player in self._players.items() if player.poll() is not None]
         if gone:
@@ -124,7 +153,9 @@ class RealFleet:
             **self.network.environment(),
             'ROS_HOME': str(self._directory / 'ros_home'),
         }
-        os.environ.update(shared)
+        self._environment = {name: os.environ.get(name) for name in shared}
+        os.environ.update(shared)  # the client is one of them
+        remove_stale_segments()
         self._processes.start(self._children(shared))
         homes = dict.fromkeys(source.worker for source in self.fleet.sources.values())
         self._players = {worker: self._player(worker, shared) for worker in homes}
@@ -146,7 +177,8 @@ class RealFleet:
         for plan in fleet_nodes(self.fleet, fleet_file=self._file):
             worker = plan.parameters.get('worker')
             if worker is None:
-                child = node_child(plan)
+                parameters = {**plan.parameters, 'replan': self._replan}
+                child = node_child(replace(plan, parameters=parameters))
             else:
                 parameters = {**plan.parameters, 'emulate_links': self.network.emulates_links}
                 child = node_child(replace(plan, parameters=parameters))
@@ -169,7 +201,16 @@ class RealFleet:
 
     def _answered(self, refusal: str) -> None:
         if refusal:
-            self.told.append(refusal)
+            self._refusals.append(refusal)
+
+
+def _end(player: subprocess.Popen[str]) -> None:
+    """Let a player end, which takes its shared memory along, or make it."""
+    try:
+        player.communicate(timeout=GRACE_S)  # closes its input
+    except (OSError, subprocess.TimeoutExpired):
+        player.kill()
+        player.communicate()
 
 
 def _says_ready(player: subprocess.Popen[str]) -> bool:

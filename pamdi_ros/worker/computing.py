@@ -94,6 +94,8 @@ class Computing:
         if stay.unit < stay.last:
             self.place.estimate(stay)
             return []
+        if work.last > work.first and self.reception.dispatch.goes_on(stay, now):
+            return []
         return self._finish(stay, now)
 
     def work_failed(self, work: Work, reason: str, now: float) -> list[Command]:

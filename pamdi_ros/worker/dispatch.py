@@ -11,6 +11,7 @@ from pamdi_ros.worker.exits import Exits
 from pamdi_ros.worker.handshake import Handshake
 from pamdi_ros.worker.plan import SourcePlan
 from pamdi_ros.worker.policies import Option
+from pamdi_ros.worker.stay import Stay
 from pamdi_ros.worker.task import Status, Task
 from pamdi_ros.worker.workplace import Dropped, Step, Workplace
 
@@ -71,6 +72,31 @@ class Dispatch:
             if task.key not in self.place.parked:
                 return steps
         return steps + self.handshake.ask(task, stay, peers, subject, weight, now, moving=False)
+
+    def goes_on(self, stay: Stay, now: float) -> bool:
+        """Let a running stay that has come to its end run on here where that is best.
+
+        Its end was a cut of the plan, not of what is held. Without preemption it was the end of a
+        partition, after which its task takes its turn in the queue.
+
+        :returns: False: nothing was done, its task is to be decided about.
+        """
+        end = self.place.end_here(stay.task.model, stay.unit)
+        if end <= stay.unit or not self.estimates.policy.preemptive:
+            return False
+        subject = self.place.subject_of(stay)
+        options = self.estimates.options(subject, self.handshake.candidates(()), now)
+        here = next((option for option in options if option.here), None)
+        if here is None:
+            return False
+        weight = self.estimates.weights[subject.rank]
+        best = self.handshake.cheapest(options, weight)
+        asked = self.handshake.must_ask(subject.rank, len(options) - 1)
+        if not best.here and not (asked and not self.handshake.gains(best, here, weight, True)):
+            return False
+        stay.last = end
+        self.place.estimate(stay)
+        return True
 
     def look_again(self, now: float) -> list[Step]:
         """Decide anew about what is parked, and what waits for units not held here any more."""

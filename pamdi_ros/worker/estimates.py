@@ -158,6 +158,8 @@ class Estimates:
         if end <= subject.unit:
             return None
         service_s = self.service.at_s(self.worker, None, subject.model, subject.unit, end)
+        if subject.own is not None and subject.own.started:
+            service_s -= self.service.overhead_s
         return Option(
             self.worker,
             True,

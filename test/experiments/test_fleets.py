@@ -3,12 +3,25 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 from pamdi_ros.experiments import baselines
-from pamdi_ros.experiments.fleets import devices, line, mesh, Rig, rig, ring, scenario, source
-from pamdi_ros.fleet import load_fleet
+from pamdi_ros.experiments.fleets import (
+    devices,
+    line,
+    mesh,
+    Rig,
+    rig,
+    ring,
+    scenario,
+    source,
+    tables_of,
+)
+from pamdi_ros.fleet import load_fleet, parse_fleet, PolicyParameters
+from pamdi_ros.fleet.frozen import FrozenDict
+from pamdi_ros.simulation.load import loaded
 import pytest
 
 
@@ -29,6 +42,23 @@ def test_the_baselines_have_what_the_question_asks_for() -> None:
     assert {model for model, _ in models} == {'resnet50', 'resnet56', 'gpt2'}
     for shape in ('mesh', 'line', 'ring'):
         assert any(name.startswith(shape) for name in rigs)
+
+
+def test_real_processes_get_policy_rates_and_constants() -> None:
+    one = next(one for one in baselines.rigs() if one.name == 'mesh3_three')
+    fleet = replace(loaded(one.fleet, tables_of(one.fleet), 0.8), policy='ms_mdi')
+    few = FrozenDict({name: fleet.sources[name] for name in ('urgent', 'text')})
+    text = replace(few['text'], priority='critical')
+    fleet = replace(fleet, sources=FrozenDict({**few, 'text': text}))
+    before = deepcopy(one.document)
+    found = parse_fleet(one.running(fleet, PolicyParameters(preemption=False)))
+    assert one.document == before
+    assert (found.policy, dict(found.policy_parameters)) == ('ms_mdi', {'preemption': False})
+    assert list(found.sources) == ['urgent', 'text']
+    for name, source_ in found.sources.items():
+        assert source_.rate_hz == pytest.approx(fleet.sources[name].rate_hz)
+        assert source_.load_share is None
+        assert source_.priority == 'critical'
 
 
 def test_topologies() -> None:

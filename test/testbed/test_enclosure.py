@@ -72,17 +72,26 @@ def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 @needs_root
-def test_it_sees_no_interface_process_or_mount_of_the_machine() -> None:
+def test_it_has_a_network_processes_and_shared_memory_of_its_own(tmp_path: Path) -> None:
     script = (
         'import os; from pamdi_ros.testbed import enclosure as e; assert e.is_inside(); '
-        'e.settle_in(); open("/dev/shm/mark", "w").close(); '
-        'print(os.getpid(), sorted(os.listdir("/sys/class/net")) and '
+        'e.settle_in(); open("/dev/shm/pamdi_mark", "w").close(); '
+        'print(os.getpid(), len([n for n in os.listdir("/proc") if n.isdigit()]), '
         'open("/proc/net/dev").read().count(":"))'
     )
     inner = start(script)
     out, errors = inner.communicate(timeout=PATIENCE_S)
-    assert (inner.returncode, out) == (0, '1 1\n'), errors
-    assert not Path('/dev/shm/mark').exists()
+    assert (inner.returncode, out) == (0, '1 1 1\n'), errors  # the one interface is lo
+    assert not Path('/dev/shm/pamdi_mark').exists()
+
+
+def test_a_variable_alone_does_not_make_it_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not enclosure.is_inside()
+    monkeypatch.setenv(enclosure.VARIABLE, '')
+    assert not enclosure.is_inside()
+    if sys.platform.startswith('linux'):
+        monkeypatch.setenv(enclosure.VARIABLE, str(os.stat('/proc/self/ns/net').st_ino))
+        assert not enclosure.is_inside()
 
 
 @needs_root
@@ -93,7 +102,7 @@ def test_its_exit_code_is_ours() -> None:
 
 
 @needs_root
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_nothing_is_left_however_it_ends(number: signal.Signals) -> None:
     mark = f'left_by_{os.getpid()}_{number}'
     script = f"""
@@ -112,6 +121,7 @@ child.wait()
     assert running(mark)
     inner.send_signal(number)
     inner.communicate(timeout=PATIENCE_S)
-    assert inner.returncode == (-9 if number == signal.SIGKILL else 128 + number)
+    expected = {signal.SIGKILL: -9}
+    assert inner.returncode == expected.get(number, 128 + number)
     until(lambda: not running(mark), f'{mark} still runs')
     assert not Path('/run/netns/host').exists()

@@ -74,7 +74,7 @@ for address in sys.argv[2:]:
 """
 
 
-def rates(network: Network, name: str) -> list[str]:
+def rates(network: Network, name: str) -> list[float]:
     """Rates of a host's interface, there and at the switch."""
     found = []
     for command in (

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from pamdi_ros.fleet import Fleet
-from pamdi_ros.worker import Partition, Plan, Status, Worker
+from pamdi_ros.fleet import Fleet, PolicyParameters
+from pamdi_ros.worker import Leg, Partition, Plan, Status, Worker
 import pytest
 from worker.cases import (
+    beacon,
     compute_all,
     done,
     ends,
@@ -43,6 +44,54 @@ def test_a_raw_item_is_prepared_first_and_then_runs_unit_by_unit(fleet: Fleet) -
     assert (prepared.first_unit, prepared.last_unit, prepared.queue_s) == (0, 0, 0.25)
     assert (computed.first_unit, computed.last_unit, computed.queue_s) == (0, 4, 0.0)
     assert computed.compute_s == pytest.approx(0.04)
+
+
+def cut_plan(**options: object) -> Plan:
+    """Give a plan under which workers decide, that cuts the model at a after two units."""
+    plan = free_plan(**options)
+    route = (Leg('a', 0, 2), Leg('b', 2, 4))
+    cut = {name: replace(source, route=route) for name, source in plan.sources.items()}
+    return replace(plan, sources=cut)
+
+
+def test_at_a_planned_cut_a_task_goes_where_the_rest_is_quicker(fleet: Fleet) -> None:
+    home = started('a', fleet, cut_plan())
+    home.beacon_heard(beacon('b'), 0.0)
+    home.item_arrived(item(home, 'camera', 0.0, payload_bytes=10**6), 0.0)
+    for _ in range(2):
+        done(home, run(home, 0.0), 0.04, compute_s=0.02)
+    (frame,) = frames(home, 0.04)
+    assert (frame.worker, frame.task.next_unit) == ('b', 2)
+
+
+def test_a_stay_that_goes_on_at_a_cut_is_one_stay_and_crowds_nobody_out(fleet: Fleet) -> None:
+    home = started('a', fleet, cut_plan(holders='a'))
+    depth = 2
+    items = [item(home, 'camera', 0.001 * number) for number in range(depth + 1)]
+    home.item_arrived(items[0], 0.0)
+    first = run(home, 0.0)
+    for waiting in items[1:]:
+        home.item_arrived(waiting, 0.01)
+    commands = done(home, first, 0.02)
+    for unit in range(1, 4):
+        work = run(home, 0.02)
+        assert (work.stay, work.first) == (first.stay, unit)
+        commands += done(home, work, 0.04)
+    (end,) = ends(commands)  # nobody was refused
+    assert (end.task.key, end.status) == (items[0].key, Status.RESULT)
+    (hop,) = end.task.hops
+    assert (hop.first_unit, hop.last_unit) == (0, 4)
+
+
+def test_without_preemption_a_task_takes_its_turn_at_a_cut(fleet: Fleet) -> None:
+    slow = PolicyParameters(preemption=False)
+    home = started('a', fleet, cut_plan(holders='a'), parameters=slow)
+    home.item_arrived(item(home, 'log', 0.0), 0.0)
+    work = run(home, 0.0)
+    home.item_arrived(item(home, 'camera', 0.01), 0.01)
+    done(home, work, 0.02)
+    done(home, run(home, 0.02), 0.04)
+    assert run(home, 0.04).task.key.source == 'camera'
 
 
 def test_a_hop_tells_who_ran_what_how_long_it_waited_and_computed(make_worker: Make) -> None:

@@ -30,7 +30,8 @@ def test_every_item_ends_on_a_real_network(tmp_path: Path) -> None:
     done = pamdi(*words, '--out', str(tmp_path))
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / 'calibration' / 'calibration.json').read_text())
-    assert 'a network namespace each' in found['how']
+    assert 'each worker in a network namespace' in found['how']
+    assert 'latency' in found['how']
     assert 'computing emulated' in found['how']
     (simulated,), (real,) = ([r for r in found['runs'] if r['real'] is k] for k in (False, True))
     assert set(real['sources']) == set(simulated['sources'])
@@ -39,6 +40,14 @@ def test_every_item_ends_on_a_real_network(tmp_path: Path) -> None:
         assert source['accepted'] == source['results'] + sum(source['dropped'].values())
     # Tensors crossed the network.
     assert sum(worker['bytes_out'] for worker in real['workers'].values()) > 0
+
+
+@needs_root
+@pytest.mark.parametrize('out', ['/run/results', '/dev/shm/results'])
+def test_a_directory_that_would_go_with_the_network_is_refused(out: str) -> None:
+    done = pamdi('experiment', 'calibration', '--real', '--quick', '--out', out)
+    assert done.returncode == 2
+    assert 'a test network has for itself' in done.stderr
 
 
 def test_what_cannot_be_real_is_told(tmp_path: Path) -> None:
