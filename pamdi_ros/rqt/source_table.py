@@ -254,7 +254,7 @@ class SourceTable(QtWidgets.QTableView):
         self.setColumnWidth(curve, round(CURVE_LETTERS * ground.letter))
         priority = KEYS.index('priority_class')
         longest = max((len(name) for name in self._model.classes), default=8)
-        self.setColumnWidth(priority, round((longest + 6) * ground.letter))
+        self.setColumnWidth(priority, round((longest + 8) * ground.letter))
 
     def _current(self, index: Any, _: Any) -> None:
         if index.isValid():
