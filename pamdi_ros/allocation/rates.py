@@ -46,6 +46,8 @@ class ArrivalCounter:
     def count(self, accepted: int, incarnation: int, now: float) -> None:
         """Take the source's counter.
 
+        Before the first item of a run of the home its sensor has not begun: that is no rate of 0.
+
         :param accepted: items since the start of the home's run; a lower count than before is of
             a message that came late, and passed over.
         :param incarnation: which run of the home counts; with a new one it begins again.
@@ -56,6 +58,8 @@ class ArrivalCounter:
             self._seen.clear()
         if self._seen and (accepted < self._seen[-1][1] or now <= self._seen[-1][0]):
             return
+        if not accepted:
+            self._seen.clear()
         self._seen.append((now, accepted))
         while len(self._seen) > 2 and self._seen[1][0] <= now - WINDOW_S:
             self._seen.popleft()

@@ -123,7 +123,7 @@ class Replanner:
             return Verdict(adopted=True, text=f'it serves {", ".join(sorted(won))}')
         if candidate.objective == -math.inf:
             better = candidate.share > running.share + parameters.least_gain
-            text = f'it would serve {candidate.share:.0%} of the items, not {running.share:.0%}'
+            text = f'it would serve {candidate.share:.1%} of the items, not {running.share:.1%}'
             return Verdict(adopted=better, text=text)
         if running.objective == -math.inf:
             return Verdict(adopted=True, text='the running plan could not keep up')

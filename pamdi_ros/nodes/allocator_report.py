@@ -39,7 +39,7 @@ def allocator_diagnostics(
         values |= {
             'objective [weighted s/s]': f'{value.objective:.4g}',
             'weighted delay [weighted s/s]': f'{value.delay:.4g}',
-            'items that can be served [%]': f'{100 * value.share:.0f}',
+            'items that can be served [%]': f'{100 * value.share:.1f}',
         }
     if last is not None:
         values |= {

@@ -23,7 +23,7 @@ from pamdi_ros.nodes.host_health import read_host
 from pamdi_ros.nodes.inbox import Inbox
 from pamdi_ros.nodes.journal import Journal, journal_file
 from pamdi_ros.nodes.link_emulation import caveat, EmulatedLinks, Interface
-from pamdi_ros.nodes.loader import Loader
+from pamdi_ros.nodes.loader import health_after, Loader, MAKING_ROOM
 from pamdi_ros.nodes.meters import ActivityMeter, Reading
 from pamdi_ros.nodes.neighbours import Neighbours
 from pamdi_ros.nodes.runtime import Runtime
@@ -232,9 +232,10 @@ class ExecutorNode(FleetNode):
     def _switched(self, held: Sequence[Partition], problem: str) -> None:
         if not self._active:
             return  # deactivated at this moment; start() loads anew
-        state = WorkerStatus.STATE_DEGRADED if problem else WorkerStatus.STATE_SERVING
-        self._health = report.Health(state=state, message=problem)
-        if problem:
+        self._health = health_after(problem)
+        if problem == MAKING_ROOM:
+            self.get_logger().info(problem)
+        elif problem:
             self.get_logger().error(f'worker {self.worker}: {problem}')
         self._runtime.tell(lambda machine, now: machine.holding(held, now))
         self._runtime.wait_for_unit(UNIT_PATIENCE_S)
@@ -297,10 +298,8 @@ class ExecutorNode(FleetNode):
         self._home.tell_early()
         if not self._plan.epoch and time.monotonic() - self._configured_s > ASK_PEERS_S:
             self._copies.ask()
-        if self._active and self._health.state in (
-            WorkerStatus.STATE_SERVING,
-            WorkerStatus.STATE_DEGRADED,
-        ):
+        settled = (WorkerStatus.STATE_SERVING, WorkerStatus.STATE_DEGRADED)
+        if self._active and (self._health.state in settled or self._health.message == MAKING_ROOM):
             self._home.open(self._waiting)
 
     def _waiting(self, name: str) -> str:

@@ -9,7 +9,9 @@ import logging
 
 from pamdi_ros.fleet import Source
 from pamdi_ros.models import ModelError
+from pamdi_ros.msg import WorkerStatus
 from pamdi_ros.nodes.engine import Engine
+from pamdi_ros.nodes.report import Health
 from pamdi_ros.nodes.sizes import SizesEngine
 from pamdi_ros.worker import Partition, Plan
 
@@ -17,6 +19,18 @@ from pamdi_ros.worker import Partition, Plan
 MAKING_ROOM = (
     'the old and the new partitions do not fit into memory_mb together: loading the new ones'
 )
+
+
+def health_after(problem: str) -> Health:
+    """What a worker says of itself after a switch.
+
+    :param problem: what the loader told; empty: all is there.
+    """
+    if problem == MAKING_ROOM:
+        return Health(state=WorkerStatus.STATE_LOADING, message=problem)
+    state = WorkerStatus.STATE_DEGRADED if problem else WorkerStatus.STATE_SERVING
+    return Health(state=state, message=problem)
+
 
 Switched = Callable[[Sequence[Partition], str], None]
 

@@ -12,6 +12,8 @@ from pamdi_ros.monitor.checks.presence import heard, Silent
 from pamdi_ros.monitor.examiner import Finding
 from pamdi_ros.monitor.view import FleetView, Level, LinkView
 
+#: Time on the wire over the declared from which on a link is told to be slow now.
+SLOWER = 1.5
 LEVELS = {
     Level.OK: DiagnosticStatus.OK,
     Level.WARN: DiagnosticStatus.WARN,
@@ -62,8 +64,10 @@ def _link_status(prefix: str, link: LinkView, amiss: set[str]) -> DiagnosticStat
     name = link_name(link.sender, link.receiver)
     slow = name in amiss
     told = f'{100 * link.busy:.0f} % busy' if link.busy > IN_USE else 'idle'
-    if slow:
+    if slow and link.slowdown >= SLOWER:
         told = f'{link.slowdown:.1f} x its declared time on the wire: {SLOW_REMEDY}'
+    elif slow:  # raised, and not yet over for check_clear_s
+        told = f'was slower than declared, now {link.slowdown:.1f} x its declared time on the wire'
     figures = {
         'busy [%]': f'{100 * link.busy:.1f}',
         'rate [MB/s]': f'{link.rate / 1e6:.3f}',

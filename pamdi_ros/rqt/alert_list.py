@@ -72,7 +72,10 @@ class AlertList(QtWidgets.QTreeWidget):
         room = QtCore.QRect(0, 0, width, 2000)
         flags = int(Qt.TextFlag.TextWordWrap)
         for number, row in enumerate(self._shown):
-            height = measures.boundingRect(room, flags, row[2]).height() + 4
+            beyond_first = measures.boundingRect(room, flags, row[2]).height() - measures.height()
+            lines = 1 + round(beyond_first / measures.lineSpacing())
+            # Cells lie by whole heights, also of a font whose lines overlap (leading below 0).
+            height = lines * max(measures.height(), measures.lineSpacing()) + 4
             self.topLevelItem(number).setSizeHint(2, QtCore.QSize(room.width(), height))
 
     def _make(self, count: int) -> None:

@@ -226,10 +226,10 @@ class SourceTable(QtWidgets.QTableView):
         ground = Ground.of(self)
         source = self._source
         self._model.show_view(view, ground)
-        names = tuple(view.sources)
-        if names != self._sized_for:
+        shown = (*view.sources, *self._model.classes)  # the classes may be known later
+        if shown != self._sized_for:
             self._fit(ground)
-            self._sized_for = names
+            self._sized_for = shown
             self.choose(source)
 
     def choose(self, name: str) -> None:

@@ -16,6 +16,21 @@ def test_a_rate_needs_some_time() -> None:
     assert counter.rate() == Rate(12 / LEAST_S, LEAST_S)
 
 
+def test_a_sensor_that_has_not_begun_has_no_rate_and_one_that_has_ceased_has_zero() -> None:
+    counter = ArrivalCounter()
+    for second in range(30):
+        counter.count(0, 1, float(second))
+    assert counter.rate() is None
+    for second in range(30, 35):
+        counter.count(10 * (second - 29), 1, float(second))
+    assert counter.rate() == Rate(10.0, 5.0)
+    for second in range(35, 70):
+        counter.count(50, 1, float(second))
+    rate = counter.rate()
+    assert rate is not None
+    assert rate.per_s == 0
+
+
 def test_a_rate_is_of_the_last_while() -> None:
     counter = ArrivalCounter()
     for second in range(100):

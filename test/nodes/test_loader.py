@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 import threading
 from typing import Any
 
-from pamdi_ros.nodes.loader import Loader, MAKING_ROOM
+from pamdi_ros.msg import WorkerStatus
+from pamdi_ros.nodes.loader import health_after, Loader, MAKING_ROOM
 from pamdi_ros.worker import Partition, Plan
 import pytest
 
@@ -95,3 +96,10 @@ def test_what_never_fits_is_loaded_all_the_same() -> None:
     stage.load(OLD, 1)
     stage.settle()
     assert stage.told == [(OLD, '')]
+
+
+def test_a_worker_that_makes_room_is_loading_and_lacks_nothing() -> None:
+    assert health_after('').state == WorkerStatus.STATE_SERVING
+    assert health_after(MAKING_ROOM).state == WorkerStatus.STATE_LOADING
+    assert health_after(MAKING_ROOM).message == MAKING_ROOM
+    assert health_after('no such file').state == WorkerStatus.STATE_DEGRADED
