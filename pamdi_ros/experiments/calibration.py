@@ -67,7 +67,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
     :raises CannotRun: the real fleet did not come up.
     """
     levels = replace(size, real=size.real and size.name != 'full')  # comparing is what it is for
-    chosen = rigs()[: levels.pick(3, 2, 1)]
+    chosen = rigs()[: levels.pick(3, 1, 1)]
     loads, policies = LOADS[: levels.pick(2, 1, 1)], POLICIES[: levels.pick(3, 2, 1)]
     grid = [(one, load, policy) for one in chosen for load in loads for policy in policies]
     note = progress or (lambda share: None)
