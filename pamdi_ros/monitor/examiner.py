@@ -64,7 +64,7 @@ class Examiner:
 
 
 def _finding(check: Check, signs: Sequence[Sign], raised: Sequence[Sign]) -> Finding:
-    told = '; '.join(sign.message for sign in raised[:MOST_TOLD])
+    told = '; '.join(without_repeats([sign.message for sign in raised[:MOST_TOLD]]))
     if more := len(raised[MOST_TOLD:]):
         told += f'; and {more} more'
     strongest = sorted(signs, key=lambda sign: -sign.strength)[:MOST_FIGURES]
@@ -75,3 +75,18 @@ def _finding(check: Check, signs: Sequence[Sign], raised: Sequence[Sign]) -> Fin
         raised=tuple(sign.subject for sign in raised),
         figures={sign.subject: sign.figure for sign in strongest},
     )
+
+
+def without_repeats(messages: Sequence[str]) -> list[str]:
+    """Leave out of each message the remedy that the next one gives as well.
+
+    :param messages: what is amiss, then ``: `` or ``; `` and what to do.
+    """
+    found = []
+    for message, following in zip(messages, [*messages[1:], ''], strict=True):
+        for mark in (': ', '; '):
+            _, _, remedy = message.partition(mark)
+            if remedy and following.endswith(mark + remedy):
+                message = message.removesuffix(mark + remedy)
+        found.append(message)
+    return found

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from monitor.checks.cases import view
 from pamdi_ros.monitor.checks import CHECKS, Limits
-from pamdi_ros.monitor.examiner import Examiner, Finding
+from pamdi_ros.monitor.examiner import Examiner, Finding, without_repeats
 from pamdi_ros.monitor.view import FleetView, Level
+import pytest
 
 
 def finding(examiner: Examiner, seen: FleetView, name: str) -> Finding:
@@ -42,3 +43,21 @@ def test_a_message_names_the_worst_and_counts_the_rest() -> None:
     one = finding(examiner, view(10.0, mismatches=many), 'QoS')
     assert len(one.raised) == 5
     assert one.message.endswith('and 2 more')
+
+
+@pytest.mark.parametrize(
+    ('messages', 'told'),
+    [
+        ([], []),
+        (['a is slow: look at it'], ['a is slow: look at it']),
+        (
+            ['a is slow: look at it', 'b is slow: look at it'],
+            ['a is slow', 'b is slow: look at it'],
+        ),
+        (['a: 3; add one', 'b: 4; add one'], ['a: 3', 'b: 4; add one']),
+        (['a is slow: look', 'b is late: wait'], ['a is slow: look', 'b is late: wait']),
+        (['a lost', 'b lost'], ['a lost', 'b lost']),
+    ],
+)
+def test_a_remedy_is_told_once(messages: list[str], told: list[str]) -> None:
+    assert without_repeats(messages) == told
