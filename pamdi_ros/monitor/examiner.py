@@ -83,7 +83,7 @@ def without_repeats(messages: Sequence[str]) -> list[str]:
     :param messages: what is amiss, then ``: `` or ``; `` and what to do.
     """
     found = []
-    for message, following in zip(messages, [*messages[1:], ''], strict=True):
+    for message, following in zip(messages, [*messages, ''][1:], strict=True):
         for mark in (': ', '; '):
             _, _, remedy = message.partition(mark)
             if remedy and following.endswith(mark + remedy):
