@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 import logging
 from pathlib import Path
@@ -73,7 +74,8 @@ def _run(one: Cell, progress: Progress) -> list[Run]:
                 _LOG.warning('%s; once more', told)
                 continue
         for run in runs:
-            lost = [f'{key} has no end' for key in run.unfinished]
+            counts = Counter(key.source for key in run.unfinished)
+            lost = [f'no end of {count} items of {name} heard' for name, count in counts.items()]
             for text in (*run.left, *run.violations, *lost):
                 _LOG.warning('%s, seed %s: %s', dict(one.factors), run.setup.seed, text)
         return runs
