@@ -21,6 +21,10 @@ from pamdi_ros.fleet import FleetError, Problem
 
 #: Names the network namespace outside, for those within.
 VARIABLE = 'PAMDI_TESTBED'
+UNSHARE = (
+    'unshare', '--net', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child',
+    '--mount-proc',
+)  # fmt: skip
 TOOLS = ('unshare', 'mount', 'ip', 'bridge', 'tc')
 #: Directories that must be our own: names of networks, shared memory of DDS.
 OWN_DIRECTORIES = ('/run', '/dev/shm')
@@ -43,7 +47,7 @@ def check(option: str) -> None:
     """See whether this machine and user can make networks.
 
     :param option: of the command line that asked for them, for the error message.
-    :raises FleetError: not on Linux, not root, or a tool is missing.
+    :raises FleetError: not on Linux, not root, a tool is missing, or namespaces are forbidden.
     """
     problems = []
 
@@ -58,6 +62,11 @@ def check(option: str) -> None:
     for tool in TOOLS:
         if shutil.which(tool) is None:
             amiss(tool, 'is not on the PATH', 'install util-linux and iproute2')
+    if not problems:
+        done = subprocess.run([*UNSHARE, 'true'], capture_output=True, text=True)
+        if done.returncode:
+            remedy = f'give this container CAP_SYS_ADMIN and CAP_NET_ADMIN, or leave out {option}'
+            amiss(done.stderr.strip(), 'namespaces cannot be made here', remedy)
     if problems:
         raise FleetError(problems, 'command line')
 
@@ -70,13 +79,9 @@ def run_inside(command: Sequence[str]) -> int:
 
     :returns: its exit code; 128 + n where signal n ended it.
     """
-    words = [
-        'unshare', '--net', '--mount', '--propagation', 'private', '--pid', '--fork',
-        '--kill-child', '--mount-proc', *command,
-    ]  # fmt: skip
     libc = ctypes.CDLL(None)
     process = subprocess.Popen(
-        words,
+        [*UNSHARE, *command],
         env={**os.environ, VARIABLE: _network()},
         start_new_session=True,  # Ctrl-C reaches us alone
         preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),

@@ -14,12 +14,9 @@ import time
 from pamdi_ros.fleet import FleetError
 from pamdi_ros.testbed import enclosure
 import pytest
+from testbed.cases import needs_namespaces
 
-PATIENCE_S = 30.0
-needs_root = pytest.mark.skipif(
-    not sys.platform.startswith('linux') or os.geteuid() != 0,
-    reason='only root may make network namespaces',
-)
+PATIENCE_S = 60.0
 #: Runs a script in namespaces from a process of its own, as the command line does.
 OUTER = (
     'import sys; from pamdi_ros.testbed.enclosure import run_inside; '
@@ -71,7 +68,7 @@ def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         assert tool in str(caught.value)
 
 
-@needs_root
+@needs_namespaces
 def test_it_has_a_network_processes_and_shared_memory_of_its_own(tmp_path: Path) -> None:
     script = (
         'import os; from pamdi_ros.testbed import enclosure as e; assert e.is_inside(); '
@@ -94,14 +91,14 @@ def test_a_variable_alone_does_not_make_it_inside(monkeypatch: pytest.MonkeyPatc
         assert not enclosure.is_inside()
 
 
-@needs_root
+@needs_namespaces
 def test_its_exit_code_is_ours() -> None:
     inner = start('import sys; sys.exit(7)')
     inner.communicate(timeout=PATIENCE_S)
     assert inner.returncode == 7
 
 
-@needs_root
+@needs_namespaces
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_nothing_is_left_however_it_ends(number: signal.Signals) -> None:
     mark = f'left_by_{os.getpid()}_{number}'

@@ -14,11 +14,8 @@ from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.testbed.enclosure import run_inside
 from pamdi_ros.testbed.network import CannotRun, Network, OneHost
 import pytest
+from testbed.cases import needs_namespaces
 
-needs_root = pytest.mark.skipif(
-    not sys.platform.startswith('linux') or os.geteuid() != 0,
-    reason='only root may make network namespaces',
-)
 NAMES = ('one', 'two', 'three')
 TEST = Path(__file__).resolve().parents[1]
 
@@ -135,28 +132,28 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
-@needs_root
+@needs_namespaces
 def test_an_interface_has_the_rate_of_its_fastest_link(told: dict[str, Any]) -> None:
     assert told['rates'] == {name: [100.0, 100.0] for name in NAMES}
 
 
-@needs_root
+@needs_namespaces
 def test_a_link_changes(told: dict[str, Any]) -> None:
     assert told['changed'] == {'one': [20.0, 20.0], 'two': [100.0] * 2, 'three': [100.0] * 2}
 
 
-@needs_root
+@needs_namespaces
 def test_hosts_hear_each_other_but_no_multicast(told: dict[str, Any]) -> None:
     assert told['heard'] == [told['sent']]
 
 
-@needs_root
+@needs_namespaces
 def test_what_it_cannot_do_is_told(told: dict[str, Any]) -> None:
     assert any('fastest link' in text for text in told['caveats'])
     assert 'one-two' in told['cut']
 
 
-@needs_root
+@needs_namespaces
 def test_it_is_taken_down(told: dict[str, Any]) -> None:
     assert told['left'] == 1  # lo
 

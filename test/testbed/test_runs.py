@@ -4,18 +4,14 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 import subprocess
 import sys
 
 import pytest
+from testbed.cases import needs_namespaces
 
 PATIENCE_S = 300.0
-needs_root = pytest.mark.skipif(
-    not sys.platform.startswith('linux') or os.geteuid() != 0,
-    reason='only root may make network namespaces',
-)
 
 
 def pamdi(*words: str) -> subprocess.CompletedProcess[str]:
@@ -24,7 +20,7 @@ def pamdi(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
-@needs_root
+@needs_namespaces
 def test_every_item_ends_on_a_real_network(tmp_path: Path) -> None:
     words = ('experiment', 'calibration', '--real', '--quick', '--seconds', '2', '--seed', '1')
     done = pamdi(*words, '--out', str(tmp_path))
@@ -42,7 +38,7 @@ def test_every_item_ends_on_a_real_network(tmp_path: Path) -> None:
     assert sum(worker['bytes_out'] for worker in real['workers'].values()) > 0
 
 
-@needs_root
+@needs_namespaces
 @pytest.mark.parametrize('out', ['/run/results', '/dev/shm/results'])
 def test_a_directory_that_would_go_with_the_network_is_refused(out: str) -> None:
     done = pamdi('experiment', 'calibration', '--real', '--quick', '--out', out)
