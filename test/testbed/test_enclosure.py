@@ -27,7 +27,19 @@ OUTER = (
 def start(script: str) -> subprocess.Popen[str]:
     """Start a script in namespaces of its own."""
     command = [sys.executable, '-c', OUTER, script]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heed,
+    )
+
+
+def _heed() -> None:
+    """Ignore no signal, as a background job of a script would: what is ignored stays so."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
