@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pamdi_ros.worker.plan import ModelProfile
-from pamdi_ros.worker.policies.policy import equal_shares, Option
+from pamdi_ros.worker.policies.policy import Baseline, equal_shares, Option
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LeastCompletion:
+class LeastCompletion(Baseline):
     """A model is cut into as many partitions of equal work as the fleet has workers.
 
     Where a partition ends, the next one goes to the worker with the least estimate. A partition
@@ -23,30 +23,11 @@ class LeastCompletion:
     :param parts: partitions of a model.
     :param look_ahead: the estimate covers the rest of the model and the answer's way home; else
         the next partition only.
-    :param priority: class order, and only work that is served before counts; else first come,
-        first served, and all work counts.
     """
 
     parts: int
     look_ahead: bool
-    priority: bool
-    preemptive: bool = False
     fixed_route: bool = False
-    asks: bool = False
-    reconsiders: bool = False
-    admission: bool = False
-    exits: bool = False
-
-    @property
-    def counts_ahead_only(self) -> bool:
-        """Whether only work that would be served before counts: where classes have an order."""
-        return self.priority
-
-    def order(
-        self, rank: int, weight: float, arrived_s: float, here_s: float
-    ) -> tuple[float, ...]:
-        """By class, then by the item's age; or in the order in which they came here."""
-        return (rank, arrived_s) if self.priority else (0.0, here_s)
 
     def stay_end(
         self, profile: ModelProfile, unit: int, held_end: int, cuts: Sequence[int]

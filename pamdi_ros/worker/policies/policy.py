@@ -113,6 +113,33 @@ class Policy(Protocol):
         """
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Baseline:
+    """What the policies that PA-MDI+ is compared with have in common.
+
+    :param priority: class order, and only work that is served before counts; else first come,
+        first served, and all work counts.
+    """
+
+    priority: bool
+    preemptive: bool = False
+    asks: bool = False
+    reconsiders: bool = False
+    admission: bool = False
+    exits: bool = False
+
+    @property
+    def counts_ahead_only(self) -> bool:
+        """Whether only work that would be served before counts: where classes have an order."""
+        return self.priority
+
+    def order(
+        self, rank: int, weight: float, arrived_s: float, here_s: float
+    ) -> tuple[float, ...]:
+        """By class, then by the item's age; or in the order in which they came here."""
+        return (rank, arrived_s) if self.priority else (0.0, here_s)
+
+
 @lru_cache(maxsize=256)
 def equal_shares(flops: tuple[int, ...], parts: int) -> tuple[int, ...]:
     """Cut a model into partitions of about equal work.
