@@ -47,7 +47,7 @@ LOAD = 0.7
 POLICY = 'pa_mdi_plus'
 #: Most seconds that items arrive, by workers: the work of a run grows with their number squared,
 #: as every beacon goes to every peer.
-SECONDS = {3: 20.0, 10: 10.0, 30: 6.0, 100: 2.0, 200: 1.5}
+SECONDS = {3: 20.0, 10: 20.0, 30: 10.0, 100: 6.0, 200: 5.0}
 #: Memory that keeps GPT-2 (652 MB) from most workers as a whole: the allocator must choose.
 #: Planning only: simulated are fleets whose workers may hold every model.
 SCARCE_MB = {'xavier': 1000, 'nano': 400}
@@ -238,8 +238,7 @@ def _delays(by_count: Mapping[int, Measured]) -> Table:
         ],
         rows=body,
         note='× solo: mean delay over the latency alone on the fleet. × bound: weighted delay of '
-        'the fleet over that of one server as fast as all workers together, which no fleet beats. '
-        'Of runs below 5 s, those of the largest fleets, it cannot be told whether queues grow.',
+        'the fleet over that of one server as fast as all workers together, which no fleet beats.',
     )  # fmt: skip
 
 

@@ -177,6 +177,9 @@ class Links:
     shared: bool = False
     pairs: Mapping[frozenset[str], Link] = FrozenDict()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'pairs', FrozenDict(self.pairs))
+
     def between(self, a: str, b: str) -> Link | None:
         """Link of workers a and b; None where there is none. a == b is the caller's concern."""
         return self.pairs.get(frozenset((a, b)), self.default)

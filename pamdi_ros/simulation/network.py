@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 from pamdi_ros.fleet import Fleet, Link
+from pamdi_ros.fleet.ways import quickest, Reached
 from pamdi_ros.simulation.chance import stream
 from pamdi_ros.simulation.clock import Clock
 from pamdi_ros.simulation.faults import Faults
-from pamdi_ros.simulation.ways import way
 
 #: Arrivals nearer than this to one another do not contend: rounding, not waiting [s].
 ROUNDING_S = 1e-12
@@ -68,6 +67,7 @@ class Network:
         self._ingress = {name: None if medium else _Queue() for name in fleet.workers}
         self._changed: dict[frozenset[str], Link | None] = {}
         self._ways: dict[tuple[str, str], _Hop | None] = {}
+        self._reached: dict[str, dict[str, Reached]] = {}
         self._group: frozenset[str] = frozenset()
 
     def send(
@@ -120,22 +120,35 @@ class Network:
         """Give two workers another link; None: cut it. What is under way is not touched."""
         self._changed[between] = link
         self._ways.clear()
+        self._reached.clear()
 
     def split(self, group: frozenset[str]) -> None:
         """Let no message pass between a group of workers and the others; an empty group heals."""
         self._group = group
 
     def _find(self, pair: tuple[str, str]) -> _Hop | None:
-        fleet = self._fleet
-        links = way(fleet.workers, fleet.links, self._changed, *pair) or ()
-        hops = [
-            _Hop((start, end), link, self._out[start], self._ingress[end])
-            for start, end, link in links
-        ]
-        for hop, following in pairwise(hops):
-            hop.next = following
-        self._ways[pair] = hops[0] if hops else None
-        return self._ways[pair]
+        """Give the first link of the quickest way; None where there is none."""
+        origin, target = pair
+        reached = self._reached.get(origin)
+        if reached is None:
+            workers = tuple(self._fleet.workers)
+            reached = self._reached[origin] = quickest(workers, self._link, origin)
+        first: _Hop | None = None
+        while target != origin and target in reached:
+            step = reached[target]
+            hop = _Hop(
+                (step.before, target), step.link, self._out[step.before], self._ingress[target]
+            )
+            hop.next = first
+            first, target = hop, step.before
+        self._ways[pair] = first
+        return first
+
+    def _link(self, start: str, end: str) -> Link | None:
+        pair = frozenset((start, end))
+        if pair in self._changed:
+            return self._changed[pair]
+        return self._fleet.links.between(start, end)
 
     def _cross(
         self,
