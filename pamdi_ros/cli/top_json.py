@@ -54,6 +54,7 @@ def _source(source: SourceView, view: FleetView) -> dict[str, Any]:
         'deadline_ms': _ms(source.deadline_s),
         'late_share': _round(source.late_share),
         'early_share': _round(source.early_share),
+        'unheard': source.unheard,
         'accepted': source.accepted,
         'results': source.results,
         'in_flight': source.in_flight,

@@ -87,6 +87,7 @@ def statistics(message: Any) -> dict[str, Any]:
         'late_share': message.late_share,
         'early_share': message.early_share,
         'accuracy': message.accuracy,
+        'unheard': message.unheard,
         'accepted': message.accepted,
         'results': message.results,
         'late': message.late,

@@ -129,6 +129,7 @@ class SourceView:
     :param late_share: share of the results of the last 10 s that came after it [0..1].
     :param early_share: share of these that left by an early exit [0..1].
     :param accuracy: mean of the results' declared accuracies [0..1]; 0: no exits.
+    :param unheard: messages that its one publisher sent and that did not reach the home.
     :param drops: items ended without an answer since the home's start, by reason.
     :param history: mean latencies of the last statistics, oldest first [s].
     """
@@ -156,6 +157,7 @@ class SourceView:
     late_share: float = 0.0
     early_share: float = 0.0
     accuracy: float = 0.0
+    unheard: int = 0
     accepted: int = 0
     results: int = 0
     late: int = 0

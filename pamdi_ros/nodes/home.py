@@ -230,6 +230,7 @@ class Home:
             planned = self.plan.sources.get(source.name)
             message.priority_class = planned.priority_class if planned else source.priority
             message.deadline_s = source.deadline_s or 0.0
+            message.unheard = self._intakes[source.name].unheard
             message.emulated = result_message.emulated(self._fleet, self.plan, source.name)
             read = partial(
                 self._meters[source.name].read, message=message, now=self._runtime.now()

@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import struct
+from typing import Any
 
 from pamdi_ros.fleet import Source, TEXT_TYPE
 from pamdi_ros.nodes import qos
 from pamdi_ros.nodes.sensors import message_class
+from pamdi_ros.nodes.sequence_gaps import SequenceGaps
 from pamdi_ros.nodes.task_message import SensorHeader
 from pamdi_ros.nodes.wire.cdr import BadMessage, CdrReader
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
@@ -50,6 +53,7 @@ class Intake:
         self._subscription: Subscription | None = None
         self._declared = False
         self._given: QoSProfile | None = None  # of the first subscription, overrides included
+        self._gaps = SequenceGaps()
         self.problem = ''
 
     @property
@@ -57,11 +61,17 @@ class Intake:
         """Whether it subscribes."""
         return self._subscription is not None
 
+    @property
+    def unheard(self) -> int:
+        """Messages that its one publisher sent and that did not come, up to the last watch()."""
+        return self._gaps.lost
+
     def start(self) -> None:
         """Subscribe; once open, it stays so."""
         if self._subscription is None:
             given = self._given if self._overridden() else None
-            self._subscribe(given or qos.sensor(self._offers()))
+            offers = [info.qos_profile for info in self._publishers()]
+            self._subscribe(given or qos.sensor(offers))
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -76,7 +86,9 @@ class Intake:
         """
         if self._subscription is None:
             return
-        offers = self._offers()
+        publishers = self._publishers()
+        self._gaps.confirm([bytes(info.endpoint_gid) for info in publishers])
+        offers = [info.qos_profile for info in publishers]
         wanted = qos.sensor(offers)
         current = self._subscription.qos_profile
         if wanted.reliability != current.reliability and not self._overridden():
@@ -92,12 +104,13 @@ class Intake:
             for offer in offers
             if (text := qos.mismatch(offer, self._subscription.qos_profile))
         ]
-        problem = problems[0] if problems else self._wrong_type()
+        problem = problems[0] if problems else self._wrong_type(publishers)
         if problem and problem != self.problem:
             self._node.get_logger().error(f'source {self.source.name}: {problem}')
         self.problem = problem
 
     def _subscribe(self, profile: QoSProfile) -> None:
+        self._gaps.restart()
         self._subscription = self._node.create_subscription(
             message_class(self.source.type),
             self.topic,
@@ -112,7 +125,8 @@ class Intake:
         self._declared = True
         self._given = self._given or self._subscription.qos_profile
 
-    def _received(self, data: bytes) -> None:
+    def _received(self, data: bytes, info: Any) -> None:
+        self._gaps.received(info.get('publication_sequence_number'))
         self._take(self.source, self._header(data), data)
 
     def _header(self, data: bytes) -> SensorHeader:
@@ -132,13 +146,12 @@ class Intake:
         prefix = f'qos_overrides.{self.topic}.subscription'
         return any(name.startswith(prefix) for name in given)
 
-    def _offers(self) -> list[QoSProfile]:
-        infos = self._node.get_publishers_info_by_topic(self.topic)
-        return [info.qos_profile for info in infos]
+    def _publishers(self) -> list[TopicEndpointInfo]:
+        found: list[TopicEndpointInfo] = self._node.get_publishers_info_by_topic(self.topic)
+        return found
 
-    def _wrong_type(self) -> str:
-        infos = self._node.get_publishers_info_by_topic(self.topic)
-        others = sorted({info.topic_type for info in infos} - {self.source.type})
+    def _wrong_type(self, publishers: Sequence[TopicEndpointInfo]) -> str:
+        others = sorted({info.topic_type for info in publishers} - {self.source.type})
         if not others:
             return ''
         return (

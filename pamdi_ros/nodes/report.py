@@ -158,6 +158,7 @@ def diagnostics(
                         'late [%]': f'{100 * source.late_share:.1f}',
                         'early exits [%]': f'{100 * source.early_share:.1f}',
                         'dropped [1/s]': f'{source.drop_rate_hz:.2f}',
+                        'sent but not heard': source.unheard,
                         'accepted': source.accepted,
                         'answered': source.results,
                         'answered late': source.late,
