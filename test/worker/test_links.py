@@ -51,8 +51,9 @@ def test_without_a_way_the_time_is_infinite() -> None:
     ('mbps', 'latency_ms', 'chunk', 'credit'),
     [
         (80, 1, 25_000, 3),  # 2.5 ms of 10 MB/s; 2 ms of round trip: one, one more, one in work
-        (1000, 0.1, 65_536, 3),  # 0.52 ms each, round trip 0.5 at least
-        (1000, 10, 65_536, 40),  # 20 ms of round trip need many
+        (1000, 0.1, 128_000, 2),  # 1.02 ms each, round trip 0.5 at least
+        (1000, 0.8, 128_000, 4),  # 1.6 ms of round trip
+        (1000, 10, 128_000, 22),  # 20 ms of round trip need many
         (1, 1, 4_096, 2),  # 33 ms each
     ],
 )
