@@ -101,7 +101,7 @@ class Allocator:
         for name, host in self._world.hosts.items():
             if host.machine is None or self._world.network.cut_off(name):
                 continue
-            beacon = host.machine.beacon(clock.now)
+            beacon = host.status()
             held = {part.model for part in beacon.held}
             model_s = {model: s for model, s in beacon.model_s.items() if model in held}
             observer.heard(name, model_s, beacon.slowdown, clock.now)

@@ -152,9 +152,13 @@ class Host:
 
     def greet(self) -> None:
         """Have all peers hear it at once, without the network: the fleet ran before this run."""
-        beacon = self._living().beacon(self._now())
+        beacon = self.status()
         for peer in self._peers:
             self._world.hosts[peer].beacon(beacon)
+
+    def status(self) -> Beacon:
+        """Give what its next beacon would say."""
+        return self._living().beacon(self._now())
 
     @property
     def plan(self) -> Plan | None:

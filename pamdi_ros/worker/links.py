@@ -11,8 +11,13 @@ from pamdi_ros.fleet.ways import Ways
 
 #: Measured slowdowns are kept within these: one bad sample must not end all sending.
 LEAST_SLOWDOWN, MOST_SLOWDOWN = 0.1, 100.0
+#: A smaller difference from the declared time tells nothing.
+LEAST_DIFFERENCE = 0.01
 #: A chunk becomes smaller than its link was declared for by this factor at most.
 MOST_SHRINKING = 4.0
+#: A link that was found slow is not used, and so never measured again: half of what was found is
+#: forgotten in this time [s].
+HALF_LIFE_S = 2.0
 #: No network answers sooner than this [s].
 LEAST_ROUND_TRIP_S = 0.0005
 
@@ -24,12 +29,14 @@ class Link:
     :param s_per_byte: as declared [s/B].
     :param latency_s: one way, half of a small message's measured round trip [s].
     :param slowdown: measured time on the wire as a multiple of the declared one.
+    :param known_s: time up to which what was measured has been forgotten [s].
     :param gap: something was lost, so that the next measurement would tell nothing.
     """
 
     s_per_byte: float
     latency_s: float
     slowdown: float = 1.0
+    known_s: float = -math.inf
     gap: bool = False
 
     @property
@@ -77,8 +84,15 @@ class Links:
         way = self._ways.between(origin, target)
         return math.inf if way is None else way.latency_s + size * way.s_per_byte
 
-    def slowdowns(self) -> dict[str, float]:
-        """Give the slowdown of every link on which something was measured, by peer."""
+    def slowdowns(self, now: float) -> dict[str, float]:
+        """Forget what time has made doubtful, and give the slowdowns that are left, by peer."""
+        for link in self._links.values():
+            if link is not None and link.slowdown != 1.0:
+                kept = 0.5 ** ((now - link.known_s) / HALF_LIFE_S)
+                link.slowdown = 1.0 + kept * (link.slowdown - 1.0)
+                if abs(link.slowdown - 1.0) < LEAST_DIFFERENCE:
+                    link.slowdown = 1.0
+                link.known_s = now
         return {
             peer: link.slowdown
             for peer, link in self._links.items()
@@ -133,4 +147,5 @@ class Links:
             ratio = wire_s / (size * link.s_per_byte)
             ratio = max(LEAST_SLOWDOWN, min(MOST_SLOWDOWN, ratio))
             link.slowdown += weight * (ratio - link.slowdown)
+            link.known_s = now
         self._last_word_s = now

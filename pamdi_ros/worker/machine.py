@@ -164,7 +164,7 @@ class Worker:
             backlog_s=self._backlog.by_class(now),
             queue_lengths=self._backlog.lengths(),
             model_s=self._service.pass_s(),
-            slowdown=self._estimates.links.slowdowns(),
+            slowdown=self._estimates.links.slowdowns(now),
         )
 
     def doing(self) -> Doing:

@@ -9,7 +9,7 @@ import math
 from pamdi_ros.fleet import PolicyParameters
 from pamdi_ros.fleet.types import Link
 from pamdi_ros.fleet.types import Links as FleetLinks
-from pamdi_ros.worker.links import Links, MOST_SLOWDOWN
+from pamdi_ros.worker.links import HALF_LIFE_S, Links, MOST_SLOWDOWN
 import pytest
 from worker.cases import make_fleet
 
@@ -113,3 +113,21 @@ def test_one_bad_sample_does_not_end_all_sending() -> None:
     assert link is not None
     links.measured('b', 25_000, 0.0, True, 3600.0)
     assert link.slowdown == MOST_SLOWDOWN
+
+
+def test_a_link_that_was_found_slow_is_tried_again() -> None:
+    links = links_of()
+    link = links.to('b')
+    assert link is not None
+    for number in range(20):
+        links.measured('b', 25_000, sent_s=float(number), alone=True, now=number + 0.5)
+    slow = link.slowdown
+    assert slow > 50
+    assert links.slowdowns(19.5)['b'] == slow  # measured this moment
+    half = links.slowdowns(19.5 + HALF_LIFE_S)['b']
+    assert half - 1 == pytest.approx((slow - 1) / 2)
+    for step in range(1, 11):  # however often it is looked at
+        links.slowdowns(19.5 + HALF_LIFE_S * (1 + step / 10))
+    assert link.slowdown - 1 == pytest.approx((slow - 1) / 4)
+    assert links.slowdowns(19.5 + 60 * HALF_LIFE_S) == {}
+    assert link.slowdown == 1.0
