@@ -30,6 +30,8 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 GRAPH_PERIOD_S = 0.25
 #: Discovery is not over before [s], even where all that was expected is heard.
 LEAST_S = 2.0
+#: So long it waits for sensors that nobody publishes so far; they may only be found late [s].
+SENSORS_S = 4.0
 
 
 class CannotLook(Exception):  # noqa: N818 - it says what cannot be done
@@ -59,7 +61,9 @@ def look(
         ears = _Ears(node)
         start_s = time.monotonic()
         while (elapsed_s := time.monotonic() - start_s) < seconds:
-            if elapsed_s > LEAST_S and prefix and ears.heard_all(prefix, workers):
+            sensors = elapsed_s > SENSORS_S or all(map(node.count_publishers, topics))
+            heard = prefix and ears.heard_all(prefix, workers)
+            if elapsed_s > LEAST_S and sensors and heard:
                 break
             ears.follow_graph()
             _serve(executor, GRAPH_PERIOD_S)
