@@ -20,7 +20,7 @@ LEAD_S = 1.0
 #: Beyond the longest lifespan, so long may the ends of a run take [s].
 PATIENCE_S = 8.0
 #: Processes that are new write to memory that they never had: the first dozens of large tensors
-#: took 2 to 5 ms longer (measured). So long do items arrive before the first run that counts [s].
+#: took 1.5 to 3 ms longer (measured). Items arrive so long before the first run that counts [s].
 WARM_UP_S = 8.0
 #: Of the arrivals meanwhile.
 WARM_UP_SEED = 0
