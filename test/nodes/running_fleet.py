@@ -26,6 +26,8 @@ from rclpy.time import Time
 PATIENCE_S = 120.0
 #: A best-effort message may be lost, so what is unanswered is published again [s].
 AGAIN_S = 10.0
+#: What is sent before the other side knows of the match, too, is lost [s].
+SETTLE_S = 0.5
 RELIABLE = QoSProfile(depth=2000, reliability=ReliabilityPolicy.RELIABLE)
 LATEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(
@@ -79,6 +81,33 @@ class Client:
             self._publishers[name] = self.node.create_publisher(kind, name, qos)
         return self._publishers[name]
 
+    def listened(self, topic: str, kind: type, qos: QoSProfile = qos_profile_sensor_data) -> Any:
+        """Publisher of a topic on which somebody listens, made once."""
+        publisher = self.publisher(topic, kind, qos)
+        if not publisher.get_subscription_count():
+            self.until(publisher.get_subscription_count, f'{topic}: nobody listens')
+            self.spin(SETTLE_S)
+        return publisher
+
+    def publish_until(
+        self, publisher: Any, make: Callable[[], Any], done: Callable[[], Any], what: str
+    ) -> int:
+        """Publish a message until a condition holds.
+
+        :param make: makes the message, each time anew.
+        :returns: how often it was published.
+        """
+        give_up_s = time.monotonic() + PATIENCE_S
+        times, sent_s = 0, -AGAIN_S
+        while not done():
+            assert time.monotonic() < give_up_s, f'{what}; drops {self.drops()}'
+            if time.monotonic() - sent_s > AGAIN_S:
+                sent_s = time.monotonic()
+                publisher.publish(make())
+                times += 1
+            self.spin(0.02)
+        return times
+
     def until(self, done: Callable[[], Any], what: Any, patience_s: float = PATIENCE_S) -> Any:
         """Serve callbacks until a condition holds.
 
@@ -105,23 +134,19 @@ class Client:
 
         A message with a header is recognised by a stamp of its own, another by being the only one.
         """
-        publisher = self.publisher(topic, type(message), **options)
-        if not publisher.get_subscription_count():
-            self.until(publisher.get_subscription_count, f'{topic}: nobody listens')
-            self.spin(0.5)  # the other side may not know of the match yet
+        publisher = self.listened(topic, type(message), **options)
         if stamped := hasattr(message, 'header'):
             message.header.stamp.sec = next(self._stamps)
-        before, sent_s = len(self.results[source]), 0.0
-        give_up_s = time.monotonic() + PATIENCE_S
-        while True:
+        before = len(self.results[source])
+
+        def result() -> InferenceResult | None:
             for result in self.results[source][before:]:
                 if not stamped or result.header.stamp == message.header.stamp:
                     return result
-            assert time.monotonic() < give_up_s, f'no result of {source}; drops {self.drops()}'
-            if time.monotonic() - sent_s > AGAIN_S:
-                sent_s = time.monotonic()
-                publisher.publish(message)
-            self.spin(0.02)
+            return None
+
+        self.publish_until(publisher, lambda: message, result, f'no result of {source}')
+        return result()
 
     def settled(self, source: str) -> SourceStats:
         """Wait until no item of a source is under way, and give its statistics."""

@@ -111,8 +111,7 @@ def test_a_cut_model_says_what_torchvision_says(
 
 
 def test_frames_at_30_hz_each_end_once_with_their_own_header(trial: RunningFleet) -> None:
-    client, publisher = trial.client, trial.client.publisher(CAMERA, Image)
-    client.until(publisher.get_subscription_count, 'nobody listens')
+    client, publisher = trial.client, trial.client.listened(CAMERA, Image)
     client.settled('camera')
     pictures = [picture(seed, 224, 224) for seed in range(5)]
     first, sent = len(client.results['camera']), []

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 import itertools
 import time
 from typing import Any
@@ -99,34 +100,32 @@ def is_served(fleet: RunningFleet) -> bool:
 
 
 def inbox(fleet: RunningFleet, worker: str) -> Any:
-    name = f'workers/{worker}/inbox/critical'
-    publisher = fleet.client.publisher(name, Task, RELIABLE)
-    fleet.client.until(publisher.get_subscription_count, 'no inbox')
-    return publisher
+    return fleet.client.listened(f'workers/{worker}/inbox/critical', Task, RELIABLE)
+
+
+def check_counted(fleet: RunningFleet, worker: str, word: str, make: Callable[[], Any]) -> None:
+    """Send a task until it is counted, once for each time."""
+    publisher, before = inbox(fleet, worker), drops(fleet, worker, word)
+    times = fleet.client.publish_until(
+        publisher, make, lambda: drops(fleet, worker, word) > before, f'{word} not counted'
+    )
+    assert drops(fleet, worker, word) - before <= times
 
 
 @pytest.mark.parametrize('case', HOSTILE)
 def test_a_task_that_makes_no_sense_is_counted_and_logged(trial: RunningFleet, case: str) -> None:
     word, changes = HOSTILE[case]
     worker = second_worker(trial)
-    publisher = inbox(trial, worker)
-    before = drops(trial, worker, word)
-    publisher.publish(task(trial, **changes))
-    trial.client.until(lambda: drops(trial, worker, word) == before + 1, f'{word} not counted')
+    check_counted(trial, worker, word, lambda: task(trial, **changes))
     if word != 'expired' and case != 'no tensor':
         trial.client.until(lambda: f'{word}: ' in trial.log(f'{worker}/executor'), 'not logged')
 
 
 @pytest.mark.parametrize('length', [0, 3, 4, 20, 150, -4])
 def test_damaged_bytes_are_counted(trial: RunningFleet, length: int) -> None:
-    worker = second_worker(trial)
-    publisher = inbox(trial, worker)
-    before = drops(trial, worker, 'bad_message')
     whole = serialize_message(task(trial, tensor(ONE)))
-    publisher.publish(whole[:length] if length else b'\xde\xad\xbe\xef' * 30)
-    trial.client.until(
-        lambda: drops(trial, worker, 'bad_message') == before + 1, 'bad_message not counted'
-    )
+    damaged = whole[:length] if length else b'\xde\xad\xbe\xef' * 30
+    check_counted(trial, second_worker(trial), 'bad_message', lambda: damaged)
 
 
 def test_good_items_are_served_after_all_that(trial: RunningFleet) -> None:
@@ -152,7 +151,7 @@ def test_a_false_answer_fails_its_item_once_and_the_home_lives(
     trial: RunningFleet, case: str
 ) -> None:
     client = trial.client
-    answers, frames = inbox(trial, 'one'), client.publisher(CAMERA, Image)
+    answers, frames = inbox(trial, 'one'), client.listened(CAMERA, Image)
     client.settled('camera')
     for _ in range(20):  # until one gets there before the true answer
         seq = client.settled('camera').accepted + 1

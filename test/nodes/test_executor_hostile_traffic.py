@@ -35,18 +35,17 @@ def drops(fleet: RunningFleet, word: str) -> int:
     return fleet.client.drops().get(WORKER, {}).get(word, 0)
 
 
-def send(fleet: RunningFleet, name: str, message: Any) -> None:
-    topic, kind = f'workers/{WORKER}/{name}', Control if name == 'control' else Chunk
-    publisher = fleet.client.publisher(topic, kind, RELIABLE)
-    fleet.client.until(publisher.get_subscription_count, f'nobody listens to {topic}')
-    publisher.publish(message)
+def topic(fleet: RunningFleet, name: str) -> Any:
+    kind = Control if name == 'control' else Chunk
+    return fleet.client.listened(f'workers/{WORKER}/{name}', kind, RELIABLE)
 
 
 def check_counted(fleet: RunningFleet, word: str, name: str, message: Any) -> None:
-    """Send a message and wait until it is counted, and logged with its reason."""
+    """Send a message until it is counted, and logged with its reason."""
     before = drops(fleet, word)
-    send(fleet, name, message)
-    fleet.client.until(lambda: drops(fleet, word) > before, f'{word} is not counted')
+    fleet.client.publish_until(
+        topic(fleet, name), lambda: message, lambda: drops(fleet, word) > before, f'{word}: none'
+    )
     fleet.client.until(lambda: f'{word}: ' in fleet.log(f'{WORKER}/executor'), 'it is not logged')
 
 
@@ -111,7 +110,7 @@ def test_a_piece_that_makes_no_sense_is_refused(trial: RunningFleet, case: str) 
 
 def test_pieces_that_contradict_each_other_are_refused(trial: RunningFleet) -> None:
     first = chunk()
-    send(trial, 'chunks/critical', first)
+    topic(trial, 'chunks/critical').publish(first)
     check_counted(
         trial, 'bad_chunk', 'chunks/critical',
         chunk(transfer=first.transfer, index=1, count=4, total_bytes=400),
@@ -120,7 +119,7 @@ def test_pieces_that_contradict_each_other_are_refused(trial: RunningFleet) -> N
 
 def test_pieces_that_make_no_task_are_refused(trial: RunningFleet) -> None:
     first = chunk()
-    send(trial, 'chunks/critical', first)
+    topic(trial, 'chunks/critical').publish(first)
     check_counted(
         trial, 'bad_message', 'chunks/critical',
         serialize_message(chunk(transfer=first.transfer, index=1)),

@@ -57,10 +57,8 @@ class Feed:
         self.sent: Counter[str] = Counter()
         self._due = dict.fromkeys(rates, 0.0)
         self._out = {
-            name: self.client.publisher(fleet.topic(name), Image, qos=10) for name in rates
+            name: self.client.listened(fleet.topic(name), Image, qos=10) for name in rates
         }
-        for name, publisher in self._out.items():
-            self.client.until(publisher.get_subscription_count, f'{name}: nobody listens')
         pixels = np.arange(128 * 128 * 3, dtype=np.uint8).tobytes()
         self._frame = Image(height=128, width=128, encoding='rgb8', step=384, data=pixels)
 
@@ -113,15 +111,14 @@ def test_newest_frames_are_kept_and_the_lowest_class_ends_as_expired(crowd: Runn
     refused = flood.get(InferenceResult.REFUSED, [])
     assert refused and all(r.reason.startswith(('queue_full: ', 'no_time: ')) for r in refused)
     answered = flood[InferenceResult.RESULT]
-    # The queue holds 3 frames at each of two workers: an answered one has waited for few others.
-    newest = max(r.seq for r in client.results['flood'])
-    assert max(r.seq for r in answered) > newest - 8
+    # Three wait at each of two workers: so many an answered frame may be behind. That is told in
+    # frames answered, as a slow machine refuses more of them in between.
+    order = [r.seq for r in answered]
+    newer = [r for r in client.results['flood'] if r.seq > max(order)]
+    assert len([r for r in newer if not r.reason.startswith('no_time: ')]) <= 6
     # A task's age leaves out its way: neighbours may swap at the next worker, no more than that.
-    assert all(
-        r.seq > max(s.seq for s in answered[:place]) - 8
-        for place, r in enumerate(answered)
-        if place
-    )
+    overtaken = [sum(other > seq for other in order[:place]) for place, seq in enumerate(order)]
+    assert max(overtaken) <= 6
     alert = by_status(client, 'alert')
     assert set(alert) == {InferenceResult.RESULT}, 'the critical source lost items'
     # Its latency does not grow: a frame waits for one stay of another class at most.

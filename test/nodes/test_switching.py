@@ -51,10 +51,9 @@ class Camera:
         self.client = fleet.client
         self.beacons: list[WorkerStatus] = []
         self._due_s = 0.0
-        self._out = self.client.publisher(fleet.topic('camera'), Image, qos=100)
+        self._out = self.client.listened(fleet.topic('camera'), Image, qos=100)
         for worker in fleet.fleet.workers:
             self.client.listen(f'workers/{worker}/status', WorkerStatus, self.beacons.append, 100)
-        self.client.until(self._out.get_subscription_count, 'nobody listens')
         self.client.until(
             lambda: {beacon.worker for beacon in self.beacons} == set(fleet.fleet.workers),
             'no beacons',
