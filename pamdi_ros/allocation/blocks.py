@@ -163,7 +163,11 @@ def _exits(spec: ModelSpec, count: int) -> list[tuple[int, float, float | None]]
 
 
 def _cuts(table: UnitTable, most: int, wanted: Sequence[int]) -> tuple[int, ...]:
-    """Choose where a model may be cut: even parts of its work and weights, the thinnest places."""
+    """Choose where a model may be cut: even parts of its work and weights, the thinnest places.
+
+    A light first or last unit may be the thinnest place of all, so half a part at each end is
+    looked at too; where that makes too many, the thickest places go.
+    """
     count = len(table)
     if count <= most:
         return tuple(range(count + 1))
@@ -171,12 +175,14 @@ def _cuts(table: UnitTable, most: int, wanted: Sequence[int]) -> tuple[int, ...]
     bytes_ = np.array([float(unit.weight_bytes) for unit in table.units])
     part = flops / max(flops.sum(), 1.0) + bytes_ / max(bytes_.sum(), 1.0)
     at = np.concatenate([[0.0], np.cumsum(part)]) * most / part.sum()
-    cuts = {0, count, *wanted}
-    for block in range(1, most):
+    places: dict[int, bool] = {}
+    for block in range(most + 1):
         near = [unit for unit in range(1, count) if abs(at[unit] - block) <= 0.5]
         if near:
-            cuts.add(min(near, key=lambda unit: (table.boundary_bytes(unit), unit)))
-    return tuple(sorted(cuts))
+            thinnest = min(near, key=lambda unit: (table.boundary_bytes(unit), unit))
+            places.setdefault(thinnest, block in (0, most))
+    ranked = sorted(places, key=lambda unit: (table.boundary_bytes(unit), places[unit], unit))
+    return tuple(sorted({0, count, *wanted, *ranked[: most - 1]}))
 
 
 def _tensors(table: UnitTable, ranges: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

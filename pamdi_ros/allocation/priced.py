@@ -8,6 +8,7 @@ answer is good, not proven.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 import math
 import time
@@ -29,21 +30,24 @@ URGENCIES = (8.0, 64.0)
 
 
 def solve_priced(
-    problem: Problem, warm: Solution | None = None, *, tries: int | None = None
+    problem: Problem, starts: Sequence[Placement] = (), *, tries: int | None = None
 ) -> Solution:
     """Solve a problem by prices.
 
-    :param warm: a solution to start from, such as that of the running assignment; a plan that is
-        no better than it is not given.
-    :param tries: at improving a placement where memory is scarce; None: by the problem's size.
+    :param starts: placements to start from, such as that of the running assignment; a plan that is
+        no better than one of them is not given. Models may be cut where these are, too.
+    :param tries: at improving a placement where memory is scarce; None: few, for a quick answer
+        (:func:`pamdi_ros.allocation.thorough.solve_thoroughly` takes its time).
     :returns: a solution that can run even where it is not feasible; then it says why.
     """
     began_s = time.perf_counter()
-    solution = _solve(problem, warm, tries)
+    for start in starts:
+        problem = problem.recut(_cuts(start)) or problem
+    solution = _solve(problem, starts, tries)
     if solution.unserved and np.isfinite(problem.memory_bytes).any():
         finer = problem.finer(MOST_BLOCKS)  # smaller blocks may fit where these do not
         if finer is not None:
-            again = _solve(finer, warm, tries)
+            again = _solve(finer, starts, None)
             if len(again.unserved) < len(solution.unserved):
                 problem, solution = finer, again
     if solution.feasible:
@@ -57,7 +61,7 @@ def _punctual(problem: Problem, solution: Solution, tries: int | None) -> Soluti
     for factor in URGENCIES:
         if not late:
             break
-        found = _solve(urged(problem, late, factor), solution, tries)
+        found = _solve(urged(problem, late, factor), [solution.placement], tries)
         if not found.feasible:
             continue
         found = _judged(problem, found, solution.bound)
@@ -82,7 +86,7 @@ def _judged(problem: Problem, found: Solution, bound: float) -> Solution:
     return finish(paths, Found(candidate=candidate, bound=bound, began_s=time.perf_counter()))
 
 
-def _solve(problem: Problem, warm: Solution | None, tries: int | None) -> Solution:
+def _solve(problem: Problem, starts: Sequence[Placement], tries: int | None) -> Solution:
     """Solve a problem with its models cut as they are."""
     began_s = time.perf_counter()
     paths = Paths(problem)
@@ -92,8 +96,8 @@ def _solve(problem: Problem, warm: Solution | None, tries: int | None) -> Soluti
         relaxed = refine(paths, relaxed)
     candidate = _placed(builder, relaxed)
     if candidate is None:
-        start = None if warm is None else _candidate(builder, warm)
-        candidate = search(paths, relaxed.shares, start, tries)
+        given = [builder.settle(_given(builder, start)) for start in starts]
+        candidate = search(paths, relaxed.shares, given, tries)
         candidate = builder.settle(candidate, rounds=12, tolerance=1e-4)
     return finish(paths, Found(candidate=candidate, bound=relaxed.bound, began_s=began_s))
 
@@ -118,11 +122,6 @@ def _placed(builder: Builder, relaxed: Relaxation) -> Candidate | None:
     candidate.shares = relaxed.shares
     columns = [column for columns in relaxed.shares.columns for column in columns]
     return candidate if candidate.space.take(columns) else None
-
-
-def _candidate(builder: Builder, warm: Solution) -> Candidate | None:
-    """Give the placement of a solution as far as it fits this problem."""
-    return builder.settle(_given(builder, warm.placement))
 
 
 def _cuts(placement: Placement) -> dict[str, set[int]]:

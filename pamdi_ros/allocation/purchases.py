@@ -70,7 +70,7 @@ def purchases(report: Report, budget_s: float = 20.0) -> Shopping:
         if planned and not clock.has_time(PLANNING_PART):
             break
         costs = Costs(fleet=fleet, tables=report.costs.tables)
-        solution = solve_priced(Problem.from_costs(costs), report.solution)
+        solution = solve_priced(Problem.from_costs(costs), [report.solution.placement])
         planned.append((_gain(report.solution, solution), text, fleet, solution))
         clock.lap()
     planned.sort(key=lambda entry: -entry[0])

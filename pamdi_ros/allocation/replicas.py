@@ -3,8 +3,8 @@
 
 Policies that decide at run time where a task goes need more than one worker that could take it.
 The start is a placement that gives every source a route: fixed routes, or the priced placement
-(:func:`pamdi_ros.allocation.priced.solve_priced`). Then whole models are copied, and after them
-the parts of models that those routes cut, each in two rounds:
+(:func:`pamdi_ros.allocation.thorough.solve_thoroughly`). Then whole models are copied, and after
+them the parts of models that those routes cut, each in two rounds:
 
 1. every model, the most urgent source's first, gets one more copy where it helps most;
 2. the copy that helps most for each byte that it takes, until no more fits.
@@ -26,11 +26,11 @@ from pamdi_ros.allocation.behind_exits import served_whole
 from pamdi_ros.allocation.costs import Costs
 from pamdi_ros.allocation.demand import Demand, Draft
 from pamdi_ros.allocation.memory import Holdings
-from pamdi_ros.allocation.priced import solve_priced
 from pamdi_ros.allocation.problem import Problem
 from pamdi_ros.allocation.route import cheapest_route
-from pamdi_ros.allocation.solution import Placement, Solution
+from pamdi_ros.allocation.solution import Placement
 from pamdi_ros.allocation.static_chain import static_chain
+from pamdi_ros.allocation.thorough import solve_thoroughly
 from pamdi_ros.worker.plan import Partition
 
 #: A stay without arithmetic and overhead takes no time, and no copy may help infinitely [s].
@@ -59,8 +59,8 @@ def priced_replicas(
     """
     classes = {demand.source.name: demand.priority.name for demand in demands}
     problem = Problem.from_costs(costs, priorities=classes)
-    warm = None if running is None else Solution(placement=running, flows={})
-    solution = served_whole(problem, solve_priced(problem, warm), partial(solve_priced, warm=warm))
+    solve = partial(solve_thoroughly, running=running)
+    solution = served_whole(problem, solve(problem), solve)
     return with_copies(costs, demands, solution.draft(problem))
 
 

@@ -16,10 +16,10 @@ from pamdi_ros.allocation.exact import solve_exact
 from pamdi_ros.allocation.memory import MemoryNeed
 from pamdi_ros.allocation.plan import plan_of
 from pamdi_ros.allocation.predict import predict, Prediction
-from pamdi_ros.allocation.priced import solve_priced
 from pamdi_ros.allocation.problem import Problem
 from pamdi_ros.allocation.replicas import with_copies
 from pamdi_ros.allocation.solution import Solution
+from pamdi_ros.allocation.thorough import solve_thoroughly
 from pamdi_ros.worker.plan import Plan
 
 #: Gap up to which an exact answer is proven.
@@ -107,7 +107,7 @@ def report_of(
     """
     asked = demands(costs.fleet, {})
     problem = Problem.from_costs(costs)
-    solve = partial(solve_exact, time_limit_s=time_limit_s) if exact else solve_priced
+    solve = partial(solve_exact, time_limit_s=time_limit_s) if exact else solve_thoroughly
     solution = served_whole(problem, solution or solve(problem), solve)
     began_s = time.perf_counter()
     known = [demand for demand in asked if demand.source.model in costs.tables]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations, permutations
 import random
 
@@ -36,12 +36,12 @@ FOLLOWED = 2
 
 
 def search(
-    paths: Paths, relaxed: Shares, warm: Candidate | None, tries: int | None = None
+    paths: Paths, relaxed: Shares, given: Sequence[Candidate], tries: int | None = None
 ) -> Candidate:
     """Search a placement and its flows.
 
     :param relaxed: flows of the problem without bounds on memory.
-    :param warm: a placement to start from too, such as the one that is running.
+    :param given: placements to start from too, such as the one that is running.
     :param tries: at improving it; None: by the size of the problem.
     """
     builder = Builder(paths)
@@ -49,7 +49,7 @@ def search(
     count = len(problem.streams)
     tries = tries_for(paths.run_s.size) if tries is None else tries
     prices = _byte_prices(relaxed)
-    starts = [] if warm is None else [warm]
+    starts = [*given]
     starts.append(builder.from_columns(_by_worth(relaxed), prices[1]))
     for order in _orders(paths, tries):
         for price in prices if tries >= THOROUGH else prices[1:2]:

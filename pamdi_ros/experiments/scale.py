@@ -10,10 +10,11 @@ import time
 from typing import Any
 
 from matplotlib.figure import Figure
-from pamdi_ros.allocation import Costs, Problem, solve_priced
+from pamdi_ros.allocation import Costs, Problem
 from pamdi_ros.allocation.demand import demands
 from pamdi_ros.allocation.plan import plan_of
 from pamdi_ros.allocation.replicas import with_copies
+from pamdi_ros.allocation.thorough import solve_thoroughly
 from pamdi_ros.experiments.cells import (
     all_settled,
     cell,
@@ -161,7 +162,7 @@ def planned_for(costs: Costs) -> tuple[Planned, Plan]:
     """Plan a fleet as the allocator does, and say what that took."""
     began_s = time.process_time()
     problem = Problem.from_costs(costs)
-    solution = solve_priced(problem)
+    solution = solve_thoroughly(problem)
     asked = demands(costs.fleet, {})
     draft = with_copies(costs, asked, solution.draft(problem))
     plan = plan_of(POLICY, costs, draft, asked, epoch=1)

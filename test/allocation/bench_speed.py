@@ -89,7 +89,7 @@ def measure(workers: int, sources: int, seeds: int, *, scarce: bool) -> Measured
         before_s = time.process_time()
         found.append(solve_priced(problem))
         then_s = time.process_time()
-        solve_priced(problem, found[-1])
+        solve_priced(problem, [found[-1].placement])
         cpu_s.append(then_s - before_s)
         warm_s.append(time.process_time() - then_s)
     for solution in found:

@@ -84,7 +84,7 @@ def test_equal_problems_get_equal_plans_and_warm_starts_are_no_worse() -> None:
     problem = random_problem(54)
     once, again = solve_priced(problem), solve_priced(random_problem(54))
     assert (once.placement, once.flows) == (again.placement, again.flows)
-    warm = solve_priced(problem, once, tries=0)
+    warm = solve_priced(problem, [once.placement], tries=0)
     assert warm.objective >= once.objective - 1e-3 * abs(once.objective)
 
 

@@ -12,6 +12,7 @@ from pamdi_ros.allocation.conditions import Conditions
 from pamdi_ros.allocation.proposal import propose
 from pamdi_ros.allocation.rates import Rate
 from pamdi_ros.allocation.replan import Replanner
+from pamdi_ros.allocation.solution import Placement
 from pamdi_ros.fleet import Fleet
 import pytest
 
@@ -115,13 +116,13 @@ def test_planning_again_starts_from_the_running_placement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     started: list[object] = []
-    solve = replicas.solve_priced
+    solve = replicas.solve_thoroughly
 
-    def watched(problem: Problem, warm: Solution | None = None) -> Solution:
-        started.append(warm and warm.placement)
-        return solve(problem, warm)
+    def watched(problem: Problem, running: Placement | None = None) -> Solution:
+        started.append(running)
+        return solve(problem, running)
 
-    monkeypatch.setattr(replicas, 'solve_priced', watched)
+    monkeypatch.setattr(replicas, 'solve_thoroughly', watched)
     first = propose(FLEET, TABLES, NOW).plan
     propose(FLEET, TABLES, NOW, running=first)
     assert started == [None, first.placement]

@@ -98,7 +98,8 @@ def test_the_parts_in_three_processes_answer_as_the_whole_model_does(split: Runn
         logits = expected(pixels)
         torch.testing.assert_close(came, logits, rtol=1e-4, atol=1e-4 * float(logits.abs().max()))
         stays = [hop for hop in result.hops if hop.last_unit > hop.first_unit]
-        assert {hop.worker for hop in stays} == set(HOLDERS)
+        # Planned anew for measured speeds, the fourth may hold some light unit besides its own.
+        assert {hop.worker for hop in stays} >= set(HOLDERS)
         assert (stays[0].first_unit, stays[-1].last_unit) == (0, result.exit_unit)
         assert all(after.first_unit == hop.last_unit for hop, after in pairwise(stays))
 

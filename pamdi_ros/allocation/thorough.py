@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The priced solver as the allocator uses it: with all the time that a person would wait anyway.
+
+Where memory is scarce, a placement is searched, and what is found depends on how often it is tried
+and from where: docs/planning.md has the figures. So the search also starts from what is in force
+and from fixed routes (:func:`static_chain`), which are cut at any unit, not only between blocks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pamdi_ros.allocation.demand import demands, Draft
+from pamdi_ros.allocation.priced import solve_priced
+from pamdi_ros.allocation.problem import Problem
+from pamdi_ros.allocation.search import tries_for
+from pamdi_ros.allocation.solution import Placement, Solution
+from pamdi_ros.allocation.static_chain import static_chain
+
+#: Blocks of a model, about, in fleets of up to so many workers × sources.
+BLOCKS, FINE = 20, 400
+#: Fixed routes are planned in fleets of up to so many workers × sources: it would take longest.
+CHAINED = 2000
+#: Tries at improving a placement, at most.
+MOST_TRIES = 150
+#: Blocks × workers × sources × tries, at most.
+MOST_WORK = 400_000
+
+
+def solve_thoroughly(problem: Problem, running: Placement | None = None) -> Solution:
+    """Solve a problem for a plan that a fleet is to live with.
+
+    :param running: placement in force, to start from.
+    :returns: a solution that can run even where it is not feasible; then it says why.
+    """
+    if all_fits_everywhere(problem):
+        return solve_priced(problem)  # nothing is searched
+    size = len(problem.workers) * len(problem.streams)
+    starts = [] if running is None else [running]
+    chain = _fixed_routes(problem) if size <= CHAINED else None
+    if chain is not None:
+        starts.append(chain.holdings.placement())
+    if size <= FINE:
+        quick = solve_priced(problem)
+        if quick.unserved and (chain is None or chain.reasons):
+            return quick  # it has tried hard already, with smaller blocks too
+        starts.append(quick.placement)  # more is tried in it, as its blocks are larger
+        problem = problem.finer(BLOCKS) or problem
+    return solve_priced(problem, starts, tries=thorough_tries(problem))
+
+
+def thorough_tries(problem: Problem) -> int:
+    """Give how often the search for a placement may try to improve it."""
+    blocks = max((len(model) for model in problem.models.values()), default=0)
+    size = blocks * len(problem.workers) * len(problem.streams)
+    return max(tries_for(size), min(MOST_TRIES, MOST_WORK // max(size, 1)))
+
+
+def all_fits_everywhere(problem: Problem) -> bool:
+    """Tell whether every worker has the memory for all models at once."""
+    whole = [(blocks, (1 << len(blocks)) - 1) for blocks in problem.models.values()]
+    weights = sum(blocks.weight_bytes(mask) for blocks, mask in whole)
+    most = max((blocks.most_activation_bytes(mask) for blocks, mask in whole), default=0)
+    return bool(np.all(problem.memory_bytes >= weights + most))
+
+
+def _fixed_routes(problem: Problem) -> Draft:
+    """Give one fixed route for every source, and what workers must hold for them."""
+    classes = {stream.name: stream.priority for stream in problem.streams}
+    asked = demands(problem.costs.fleet, classes)
+    return static_chain(problem.costs, [d for d in asked if d.source.name in classes])
