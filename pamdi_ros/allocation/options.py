@@ -104,13 +104,12 @@ def options_of(
         return rows
 
     def price_s(tasks: Tasks, stage: Stage, choice: Choice) -> float:
-        total_s = choice.service_s + choice.rest_s
+        total_s = choice.service_s + choice.rest_s + choice.rest_charge_s
         if parameters.externality:
             held_up = tasks.urgent_hz[choice.worker] * choice.unit_s / tasks.weight
             total_s += choice.service_s * held_up
         if choice.worker != stage.worker:
-            total_s += parameters.transfer_charge_s
-            total_s += parameters.transfer_charge_share * choice.wire_s
+            total_s += parameters.charge_s(choice.wire_s)
         return total_s
 
     after = table(lambda _, __, choice: -1 if choice.after is None else choice.after, -1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import math
 
 from pamdi_ros.allocation.costs import Costs
-from pamdi_ros.fleet import Source
+from pamdi_ros.fleet import policy_parameters, PolicyParameters, Source
 from pamdi_ros.fleet.ways import Ways
 from pamdi_ros.models.units import UnitCost
 from pamdi_ros.worker.plan import Plan
@@ -32,7 +32,8 @@ class Choice:
     :param service_s: of the stay there [s].
     :param unit_s: mean time of a unit of that stay [s].
     :param left_s: mean time left of the unit that runs at a moment of that stay [s].
-    :param rest_s: least time from the end of the stay to the answer at home [s].
+    :param rest_s: time from the end of the stay to the answer at home [s].
+    :param rest_charge_s: what the transfers on that way are charged besides [s].
     :param after: number of the stage that follows; None: the answer goes home.
     :param home_s: time of the answer's way home; 0 where a stage follows [s].
     """
@@ -44,6 +45,7 @@ class Choice:
     unit_s: float
     left_s: float
     rest_s: float
+    rest_charge_s: float
     after: int | None
     home_s: float
 
@@ -83,7 +85,8 @@ def stages_of(
     """
     count = len(costs.tables[source.model])
     last = count if exit_unit is None else min(exit_unit, count)
-    return _Search(costs, plan, ways, source, last, most).stages()
+    parameters = policy_parameters(costs.fleet.policy_parameters)
+    return _Search(costs, plan, ways, source, last, most, parameters).stages()
 
 
 @dataclass(slots=True)
@@ -94,12 +97,13 @@ class _Search:
     source: Source
     last: int
     most: int
-    _rest: dict[tuple[int, str], float] = field(default_factory=dict)
+    parameters: PolicyParameters
+    _rest: dict[tuple[int, str], tuple[float, float]] = field(default_factory=dict)
     _cuts: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def stages(self) -> tuple[Stage, ...]:
         start = (0, self.source.worker)
-        if math.isinf(self._rest_s(*start)):
+        if math.isinf(sum(self._rest_s(*start))):
             return ()
         found: dict[tuple[int, str], list[tuple[str, int]]] = {}
         pending = [start]
@@ -131,8 +135,10 @@ class _Search:
         found = []
         for target in self.plan.placement:
             end = self._end(target, unit)
-            if end > unit and math.isfinite(time_s := self._through_s(unit, worker, target, end)):
-                found.append((time_s, target, end))
+            if end > unit and math.isfinite(
+                cost_s := sum(self._through_s(unit, worker, target, end))
+            ):
+                found.append((cost_s, target, end))
         return sorted((target, end) for _, target, end in sorted(found)[: self.most])
 
     def _choice(
@@ -144,6 +150,7 @@ class _Search:
         # Passes of one item follow one another: they are taken for one longer stay.
         passes = self.costs.passes(self.source.model)
         times = passes if unit else 1  # the input travels once
+        rest_s, rest_charge_s = self._rest_s(end, target)
         return Choice(
             worker=target,
             latency_s=times * latency_s,
@@ -151,9 +158,10 @@ class _Search:
             service_s=passes * stay_s,
             unit_s=stay_s / (end - unit),
             left_s=self._left_s(unit, end, target),
-            rest_s=self._rest_s(end, target),
+            rest_s=rest_s,
+            rest_charge_s=rest_charge_s,
             after=None if last else number[end, target],
-            home_s=self._rest_s(end, target) if last else 0.0,
+            home_s=rest_s if last else 0.0,
         )
 
     def _left_s(self, unit: int, end: int, worker: str) -> float:
@@ -175,12 +183,16 @@ class _Search:
         end = next((cut for cut in self._cuts[worker] if unit < cut < end), end)
         return max(unit, min(end, self.last))
 
-    def _through_s(self, unit: int, worker: str, target: str, end: int) -> float:
+    def _through_s(self, unit: int, worker: str, target: str, end: int) -> tuple[float, float]:
+        """Time to the answer at home by way of a worker, and the charges on that way [s]."""
         latency_s, wire_s = self._way(unit, worker, target)
         passes = self.costs.passes(self.source.model)
         stay_s = passes * self.costs.run_s(self.source.model, unit, end, target)
         times = passes if unit else 1
-        return times * (latency_s + wire_s) + stay_s + self._rest_s(end, target)
+        rest_s, charge_s = self._rest_s(end, target)
+        if target != worker:
+            charge_s += self.parameters.charge_s(times * wire_s)
+        return times * (latency_s + wire_s) + stay_s + rest_s, charge_s
 
     def _way(self, unit: int, worker: str, target: str) -> tuple[float, float]:
         """Latency and time on the wire of the tensors that enter `unit` [s]; infinite: no way."""
@@ -192,22 +204,22 @@ class _Search:
         size = self.costs.tables[self.source.model].boundary_bytes(unit)
         return way.latency_s, size * way.s_per_byte
 
-    def _rest_s(self, unit: int, worker: str) -> float:
-        """Least time to the answer at home [s]."""
+    def _rest_s(self, unit: int, worker: str) -> tuple[float, float]:
+        """Time to the answer at home, and charges, where both together are least [s]."""
         known = self._rest.get((unit, worker))
         if known is not None:
             return known
         if unit == self.last:
             way = self.costs.send_s(0, worker, self.source.worker)
-            best_s = math.inf if way is None else way
+            best = math.inf if way is None else way, 0.0
         else:
-            best_s = math.inf
+            best = math.inf, 0.0
             for target in self.plan.placement:
                 end = self._end(target, unit)
                 if end > unit:
-                    best_s = min(best_s, self._through_s(unit, worker, target, end))
-        self._rest[unit, worker] = best_s
-        return best_s
+                    best = min(best, self._through_s(unit, worker, target, end), key=sum)
+        self._rest[unit, worker] = best
+        return best
 
 
 def _by_unit(place: tuple[int, str]) -> tuple[int, str]:

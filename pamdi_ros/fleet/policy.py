@@ -90,6 +90,13 @@ class PolicyParameters:
     most_credit: int = 32
     ewma_weight: float = 0.2
 
+    def charge_s(self, wire_s: float) -> float:
+        """What a transfer of tensors is charged besides the time that it takes [s].
+
+        :param wire_s: its time on the wire [s].
+        """
+        return self.transfer_charge_s + self.transfer_charge_share * wire_s
+
 
 def policy_parameters(mapping: Mapping[str, object]) -> PolicyParameters:
     """Read `policy_parameters` of fleet.yaml; absent ones keep their defaults.

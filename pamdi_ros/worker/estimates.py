@@ -18,6 +18,9 @@ from pamdi_ros.worker.policies import Option, Policy
 from pamdi_ros.worker.service import ServiceTimes
 from pamdi_ros.worker.stay import Key, Stay
 
+#: Time that a way takes, and what its transfers are charged besides [s].
+Rest = tuple[float, float]
+NO_WAY: Rest = (math.inf, 0.0)
 #: Measured times change what lies ahead slowly; paths over it are found anew after this time [s].
 PATHS_AGE_S = 1.0
 
@@ -71,8 +74,8 @@ class Estimates:
     service: ServiceTimes
     plan: Plan = field(default_factory=Plan)
     held: tuple[Partition, ...] = ()
-    _rest: dict[tuple[str, int, str, str, int], float] = field(default_factory=dict)
-    _onwards: dict[tuple[str, int, str, int], list[tuple[float, str]]] = field(
+    _rest: dict[tuple[str, int, str, str, int], Rest] = field(default_factory=dict)
+    _onwards: dict[tuple[str, int, str, int], list[tuple[float, Rest, str]]] = field(
         default_factory=dict
     )
     _rest_until_s: float = 0.0
@@ -115,6 +118,7 @@ class Estimates:
             return None
         wire_s = subject.size * link.wire_s_per_byte
         behind = self.egress.behind(subject.order)
+        rest_s, rest_charge_s = self._rest_of(subject, clearance.last_unit, worker)
         return Option(
             worker,
             False,
@@ -122,7 +126,8 @@ class Estimates:
             wire_s=wire_s,
             wait_s=clearance.wait_s,
             service_s=clearance.service_s,
-            rest_s=self._rest_of(subject, clearance.last_unit, worker),
+            rest_s=rest_s,
+            rest_charge_s=rest_charge_s,
             pushed_back=clearance.pushed_back,
             wire_pushed_back=sum(self.weights[transfer.task.rank] for transfer in behind),
             held_up_s=self._held_up_s(worker, subject, clearance.last_unit, clearance.service_s),
@@ -160,12 +165,14 @@ class Estimates:
         service_s = self.service.at_s(self.worker, None, subject.model, subject.unit, end)
         if subject.own is not None and subject.own.started:
             service_s -= self.service.overhead_s
+        rest_s, rest_charge_s = self._rest_of(subject, end, self.worker)
         return Option(
             self.worker,
             True,
             wait_s=self.wait_here_s(subject.order, now, subject.own),
             service_s=service_s,
-            rest_s=self._rest_of(subject, end, self.worker),
+            rest_s=rest_s,
+            rest_charge_s=rest_charge_s,
             pushed_back=self.backlog.pushed_back(subject.order, self.weights, subject.own),
             held_up_s=self._held_up_s(self.worker, subject, end, service_s),
         )
@@ -185,6 +192,7 @@ class Estimates:
         wire_s = subject.size * link.wire_s_per_byte
         beacon = self.peers.beacon(worker)
         service_s = self.service.at_s(worker, beacon, subject.model, subject.unit, end)
+        rest_s, rest_charge_s = self._rest_of(subject, end, worker)
         return Option(
             worker,
             False,
@@ -192,7 +200,8 @@ class Estimates:
             wire_s=wire_s,
             wait_s=self.peers.wait_s(worker, counted),
             service_s=service_s,
-            rest_s=self._rest_of(subject, end, worker),
+            rest_s=rest_s,
+            rest_charge_s=rest_charge_s,
             pushed_back=self.peers.pushed_back(worker, subject.rank, self.weights),
             wire_pushed_back=wire_pushed,
             held_up_s=self._held_up_s(worker, subject, end, service_s),
@@ -217,18 +226,18 @@ class Estimates:
                 total += priority.weight * source.rate_hz
         return total
 
-    def _rest_of(self, subject: Subject, end: int, worker: str) -> float:
-        """Least time from the end of a stay to the answer at home, further passes included [s].
+    def _rest_of(self, subject: Subject, end: int, worker: str) -> Rest:
+        """Time from the end of a stay to the answer at home, further passes included [s].
 
         Those are taken to run where this one ends: their inputs are small, and it holds the model.
         """
         units = len(self.plan.models[subject.model].flops)
-        rest_s = self._rest_s(subject.model, end, worker, subject.home, units)
+        rest_s, charge_s = self._rest_s(subject.model, end, worker, subject.home, units)
         if subject.passes > 1:
             beacon = self.peers.beacon(worker)
             pass_s = self.service.at_s(worker, beacon, subject.model, 0, units)
             rest_s += (subject.passes - 1) * pass_s
-        return rest_s
+        return rest_s, charge_s
 
     def until_s(self, subject: Subject, option: Option, goal: int) -> float:
         """Time until the answer is home that a task gives after units [0, goal) [s].
@@ -239,7 +248,7 @@ class Estimates:
         worker, unit = option.worker, subject.unit
         end = self.stay_end(worker, subject.model, unit)
         if goal > end:
-            rest_s = self._rest_s(subject.model, end, worker, subject.home, goal)
+            rest_s, _ = self._rest_s(subject.model, end, worker, subject.home, goal)
             return option.done_s + rest_s
         answer_bytes = self.plan.models[subject.model].boundary_bytes[-1]
         return (
@@ -257,10 +266,11 @@ class Estimates:
         begun = option.here and subject.own is not None and subject.own.started
         return service_s - self.service.overhead_s if begun else service_s
 
-    def _rest_s(self, model: str, unit: int, worker: str, home: str, goal: int) -> float:
-        """Least time from `unit` on, its tensors being at a worker, to the answer at home [s].
+    def _rest_s(self, model: str, unit: int, worker: str, home: str, goal: int) -> Rest:
+        """Time from `unit` on, its tensors being at a worker, to the answer at home [s].
 
-        Waiting is not counted: it is not known for later. Infinite where no way leads on.
+        Of the way on which time and charges together are least. Waiting is not counted: it is not
+        known for later. Infinite where no way leads on.
 
         :param goal: the answer is given after units [0, goal).
         """
@@ -270,22 +280,29 @@ class Estimates:
             return known
         profile = self.plan.models[model]
         if unit >= goal:
-            best_s = self.links.between_s(worker, home, profile.boundary_bytes[-1])
+            best = self.links.between_s(worker, home, profile.boundary_bytes[-1]), 0.0
         else:
             size = profile.boundary_bytes[unit]
-            best_s = math.inf
-            for onward_s, other in self._onward(model, unit, home, goal):
-                if onward_s >= best_s:
+            best, least = NO_WAY, math.inf
+            for onward_s, (rest_s, charge_s), other in self._onward(model, unit, home, goal):
+                if onward_s >= least:
                     break  # no way takes less than no time
-                best_s = min(best_s, onward_s + self.links.between_s(worker, other, size))
-        self._rest[key] = best_s
-        return best_s
+                latency_s, wire_s = self.links.way_s(worker, other, size)
+                charged_s = self.policy.charge_s(wire_s) if other != worker else 0.0
+                if onward_s + latency_s + wire_s + charged_s < least:
+                    least = onward_s + latency_s + wire_s + charged_s
+                    best = rest_s + latency_s + wire_s, charge_s + charged_s
+        self._rest[key] = best
+        return best
 
-    def _onward(self, model: str, unit: int, home: str, goal: int) -> list[tuple[float, str]]:
-        """Time from the moment at which `unit` begins at each worker to the answer at home [s].
+    def _onward(
+        self, model: str, unit: int, home: str, goal: int
+    ) -> list[tuple[float, Rest, str]]:
+        """Give what follows the moment at which `unit` begins, by the worker where it does.
 
         :param goal: units that have run when the item is answered.
-        :returns: the least first; workers that do not hold the unit, or are lost, are left out.
+        :returns: (time and charges together, the same apart [s], worker), the least first; workers
+            that do not hold the unit, or are lost, are left out.
         """
         key = (model, unit, home, goal)
         found = self._onwards.get(key)
@@ -298,7 +315,9 @@ class Estimates:
                 if end > unit:
                     beacon = self.peers.beacon(other)
                     stay_s = self.service.at_s(other, beacon, model, unit, end)
-                    found.append((stay_s + self._rest_s(model, end, other, home, goal), other))
+                    rest_s, charge_s = self._rest_s(model, end, other, home, goal)
+                    rest_s += stay_s
+                    found.append((rest_s + charge_s, (rest_s, charge_s), other))
             found.sort()
             self._onwards[key] = found
         return found

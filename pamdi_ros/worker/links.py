@@ -76,13 +76,20 @@ class Links:
 
         :param size: tensor bytes [byte].
         """
+        latency_s, wire_s = self.way_s(origin, target, size)
+        return latency_s + wire_s
+
+    def way_s(self, origin: str, target: str, size: int) -> tuple[float, float]:
+        """As :meth:`between_s`, latency and time on the wire apart [s]."""
         if origin == target:
-            return 0.0
+            return 0.0, 0.0
         if origin == self._worker:
             link = self.to(target)
-            return math.inf if link is None else link.transfer_s(size)
+            return (
+                (math.inf, 0.0) if link is None else (link.latency_s, size * link.wire_s_per_byte)
+            )
         way = self._ways.between(origin, target)
-        return math.inf if way is None else way.latency_s + size * way.s_per_byte
+        return (math.inf, 0.0) if way is None else (way.latency_s, size * way.s_per_byte)
 
     def slowdowns(self, now: float) -> dict[str, float]:
         """Forget what time has made doubtful, and give the slowdowns that are left, by peer."""

@@ -23,6 +23,7 @@ def choice(worker: str, wire_s: float = 0.0) -> Choice:
         unit_s=0.01,
         left_s=0.005,
         rest_s=0.0,
+        rest_charge_s=0.0,
         after=None,
         home_s=0.0,
     )

@@ -30,6 +30,29 @@ def places(*route: Leg) -> dict[tuple[str, int], set[str]]:
     return {(stage.worker, stage.unit): {c.worker for c in stage.choices} for stage in stages}
 
 
+def test_transfers_that_follow_are_charged_where_they_cannot_be_avoided() -> None:
+    workers = {name: {'memory_mb': 500, 'ms_per_gflop': 10} for name in 'ab'}
+    links = {'default': {'bandwidth_mbps': 1000, 'latency_ms': 1}}
+    fleet = fleet_of(workers, {'eye': ('a', 'net', 'critical', 5.0)}, links)
+    source = SourcePlan(
+        model='net',
+        priority_class='critical',
+        unit_count=4,
+        route=(Leg('a', 0, 2), Leg('b', 2, 4)),
+    )
+    for held, charge_s, rest_s in (
+        ((Partition('net', 0, 2),), 0.001 + 0.5 * 0.0008, 0.0018 + 0.02 + 0.001),
+        (WHOLE, 0.0, 0.02),
+    ):
+        plan = Plan(epoch=1, placement={'a': held, 'b': WHOLE}, sources={'eye': source})
+        first, *_ = stages_of(
+            Costs(fleet=fleet, tables=TABLES), plan, Ways(fleet), fleet.sources['eye']
+        )
+        (here,) = [choice for choice in first.choices if choice.worker == 'a']
+        assert here.rest_charge_s == pytest.approx(charge_s)
+        assert here.rest_s == pytest.approx(rest_s, abs=3e-4)
+
+
 def test_a_whole_model_is_one_stay() -> None:
     assert places(Leg('b', 0, 4)) == {('a', 0): {'a', 'b'}}
 

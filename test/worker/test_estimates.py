@@ -102,10 +102,37 @@ def test_later_hops_are_counted_by_the_quickest_way_on(fleet: Fleet) -> None:
     # a runs two units, then b: 2 ms there, 20 of work, 2 home; c would take 200 for the two
     assert found['a'].service_s == pytest.approx(0.04)
     assert found['a'].rest_s == pytest.approx(0.024)
+    # what a cannot end must be sent on: that is charged now, c ends it where it is
+    assert found['a'].rest_charge_s == pytest.approx(0.001 + 0.5 * 0.001)
+    assert found['c'].rest_charge_s == 0.0
     worker.peer_lost('b', 0.1)
     assert options(worker)['a'].rest_s == pytest.approx(0.002 + 0.2 + 0.002)
     worker.peer_lost('c', 0.1)
     assert 'a' not in options(worker)  # no way leads to an answer
+
+
+@pytest.mark.parametrize(
+    ('pass_s', 'rest_s', 'charge_s'),
+    [(0.070, 0.040, 0.0), (0.068, 0.038, 0.0015)],  # 2 ms there, 2 ms home; a takes 40 ms
+)
+def test_of_the_ways_on_the_one_is_counted_that_the_policy_would_take(
+    fleet: Fleet, pass_s: float, rest_s: float, charge_s: float
+) -> None:
+    """A transfer to b must gain more than its charge."""
+    plan = free_plan(holders=('a', 'b'))
+    cut = replace(plan.sources['camera'], route=(Leg('a', 0, 2), Leg('b', 2, 4)))
+    worker = started('a', fleet, replace(plan, sources={**plan.sources, 'camera': cut}))
+    worker.beacon_heard(beacon('b', model_s={'net': pass_s}), 0.0)
+    here = options(worker)['a']
+    assert here.service_s == pytest.approx(0.04)
+    assert (here.rest_s, here.rest_charge_s) == (pytest.approx(rest_s), pytest.approx(charge_s))
+
+
+def test_other_policies_charge_nothing(fleet: Fleet) -> None:
+    placement = {'a': (Partition('net', 0, 2),), 'b': (Partition('net', 2, 4),)}
+    worker = started('a', fleet, free_plan(holders=placement, policy='pa_mdi'))
+    worker.beacon_heard(beacon('b', held=placement['b']), 0.0)
+    assert options(worker)['a'].rest_charge_s == 0.0
 
 
 def test_the_last_boundary_is_the_answers_size(fleet: Fleet) -> None:

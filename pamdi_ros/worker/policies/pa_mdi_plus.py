@@ -75,6 +75,10 @@ class PaMdiPlus:
         """
         return next((cut for cut in cuts if unit < cut < held_end), held_end)
 
+    def charge_s(self, wire_s: float) -> float:
+        """So much that ties stay local."""
+        return self.parameters.charge_s(wire_s)
+
     def cost(self, option: Option, weight: float) -> float:
         """Weighted delay of the task and, with the externality, of what it pushes back.
 
@@ -82,12 +86,14 @@ class PaMdiPlus:
         + γ·(transfer_charge_s + transfer_charge_share·tx)   (design § 3)
         + s·Σ_m γ_m·λ_m·u   (ours: more urgent sources m whose home is there, of rate λ_m; one that
         arrives meanwhile waits for a unit of u seconds at worst, for half of it on average)
+
+        Transfers that will follow are charged like the one that is decided about (ours): a model
+        that cannot end here must be sent on some time, and later is not cheaper than now.
         """
-        cost = weight * option.answer_s
+        cost = weight * (option.answer_s + option.rest_charge_s)
         if self.parameters.externality:
             cost += option.service_s * min(option.pushed_back, weight)
             cost += option.wire_s * option.wire_pushed_back + option.held_up_s
         if not option.here:
-            charge_s = self.parameters.transfer_charge_share * option.wire_s
-            cost += weight * (self.parameters.transfer_charge_s + charge_s)
+            cost += weight * self.charge_s(option.wire_s)
         return cost

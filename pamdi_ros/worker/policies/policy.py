@@ -22,6 +22,7 @@ class Option:
     :param wait_s: for what is served before it at that worker [s].
     :param service_s: of the units that it would run there [s].
     :param rest_s: of the units after those, elsewhere, and of the answer's way home [s].
+    :param rest_charge_s: what the transfers between those are charged besides [s].
     :param pushed_back: sum of the weights of the tasks there that would wait longer [1].
     :param wire_pushed_back: the same of the transfers here that would wait longer [1].
     :param held_up_s: weighted delay that it is expected to cost more urgent items that arrive at
@@ -35,6 +36,7 @@ class Option:
     wait_s: float = 0.0
     service_s: float = 0.0
     rest_s: float = 0.0
+    rest_charge_s: float = 0.0
     pushed_back: float = 0.0
     wire_pushed_back: float = 0.0
     held_up_s: float = 0.0
@@ -106,6 +108,12 @@ class Policy(Protocol):
             ascending.
         """
 
+    def charge_s(self, wire_s: float) -> float:
+        """What a transfer of tensors is charged besides the time that it takes [s].
+
+        :param wire_s: its time on the wire [s].
+        """
+
     def cost(self, option: Option, weight: float) -> float:
         """What an option costs; the least is taken.
 
@@ -138,6 +146,10 @@ class Baseline:
     ) -> tuple[float, ...]:
         """By class, then by the item's age; or in the order in which they came here."""
         return (rank, arrived_s) if self.priority else (0.0, here_s)
+
+    def charge_s(self, wire_s: float) -> float:
+        """Nothing."""
+        return 0.0
 
 
 @lru_cache(maxsize=256)

@@ -43,6 +43,11 @@ def test_staying_is_charged_no_transfer() -> None:
     assert policy().cost(here, 16) == pytest.approx(16 * 0.09 + 0.08)
 
 
+def test_a_transfer_that_must_follow_is_charged_like_one_now() -> None:
+    here = Option('a', True, service_s=0.08, rest_s=0.02, rest_charge_s=0.002)
+    assert policy().cost(here, 16) == pytest.approx(16 * 0.102)
+
+
 def test_without_the_externality_only_the_tasks_own_delay_counts() -> None:
     assert policy(externality=False).cost(THERE, 4) == pytest.approx(0.180 + 0.008)
 
