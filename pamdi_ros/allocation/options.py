@@ -141,6 +141,6 @@ def _asked(tasks: Tasks, stage: Stage, parameters: PolicyParameters) -> tuple[bo
     few = tasks.rank == 0 and len(peers) <= parameters.small_fleet
     if not peers or not parameters.rtc or few:
         return False, 0.0, 0.0
-    among = min(len(peers), parameters.best_peers)
+    among = parameters.asked_among(len(peers))
     missed = max(0.0, 1 - parameters.asked_peers / among)
     return True, 2 * max(choice.latency_s for choice in peers), missed

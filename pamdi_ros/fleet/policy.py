@@ -36,6 +36,7 @@ class PolicyParameters:
     :param quantum_s: units longer than this on a worker of declared speed are cut finer [s].
     :param aging_s: time by which a task must be older to go before one of double weight [s].
     :param best_peers: peers with the best estimates of which some are asked.
+    :param best_share: or this part of all peers, where that is more.
     :param asked_peers: how many of those are asked, at random.
     :param small_fleet: up to so many candidates, the top class sends without asking.
     :param answer_timeout_s: longest wait for clearances, beyond the round trip [s].
@@ -69,6 +70,9 @@ class PolicyParameters:
     quantum_s: float = 0.008
     aging_s: float = 4.0
     best_peers: int = 9
+    # Were they few in a large fleet, all homes would ask the same ones until a beacon tells of it:
+    # of 100 workers, half gives background 1.5 times its solo latency, nine 2.3, all 1.6.
+    best_share: float = 0.5
     asked_peers: int = 3
     small_fleet: int = 8
     answer_timeout_s: float = 0.02
@@ -89,6 +93,10 @@ class PolicyParameters:
     most_chunk_bytes: int = 128_000
     most_credit: int = 32
     ewma_weight: float = 0.2
+
+    def asked_among(self, peers: int) -> int:
+        """How many of so many peers are good enough to be asked, the best by their beacons."""
+        return min(peers, max(self.best_peers, round(self.best_share * peers)))
 
     def charge_s(self, wire_s: float) -> float:
         """What a transfer of tensors is charged besides the time that it takes [s].

@@ -89,7 +89,7 @@ class Handshake:
         """Ask some of the best peers: all asking the best one would only move the crowd."""
         parameters = self.parameters
         peers.sort(key=lambda option: (self.estimates.policy.cost(option, weight), option.worker))
-        best = peers[: parameters.best_peers]
+        best = peers[: parameters.asked_among(len(peers))]
         asked = self.rng.sample(best, min(parameters.asked_peers, len(best)))
         links = [self.estimates.links.to(option.worker) for option in asked]
         round_trip_s = 2 * max(link.latency_s for link in links if link is not None)

@@ -54,6 +54,7 @@ MISTAKES = [
     ('policy_parameters.asked_peers', 0, 'policy_parameters.asked_peers', '0', 'more than 0'),
     ('policy_parameters.most_credit', 9.5, 'policy_parameters.most_credit', '9.5', 'whole'),
     ('policy_parameters.ewma_weight', 2, 'policy_parameters.ewma_weight', 'more than 1', 'most 1'),
+    ('policy_parameters.best_share', 1.5, 'policy_parameters.best_share', 'more than 1', 'most 1'),
     (
         'policy_parameters.most_chunk_bytes',
         100,

@@ -78,3 +78,13 @@ def test_the_fleet_keeps_what_was_given() -> None:
 @pytest.mark.parametrize('name', FIELDS)
 def test_every_default_may_be_written_down(name: str) -> None:
     assert policy_parameters({name: FIELDS[name]}) == PolicyParameters()
+
+
+def test_half_of_the_peers_may_be_asked_and_a_few_in_small_fleets() -> None:
+    asked = PolicyParameters().asked_among
+    assert [asked(peers) for peers in (0, 2, 9, 17, 20, 99)] == [0, 2, 9, 9, 10, 50]
+    assert PolicyParameters(best_peers=1, best_share=0.01).asked_among(4) == 1
+
+
+def test_a_transfer_is_charged_by_its_time_on_the_wire() -> None:
+    assert PolicyParameters().charge_s(0.004) == pytest.approx(0.003)

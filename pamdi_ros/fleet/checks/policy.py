@@ -14,11 +14,16 @@ SECTION = 'policy_parameters'
 #: What a time, a share or a count of nothing would make no sense of.
 POSITIVE = frozenset(
     {
-        'quantum_s', 'aging_s', 'best_peers', 'asked_peers', 'reconsider_period_s', 'lease_s',
-        'retransmit_s', 'attempts', 'chunk_airtime_s', 'least_chunk_bytes', 'most_chunk_bytes',
-        'most_credit', 'ewma_weight',
+        'quantum_s', 'aging_s', 'best_peers', 'best_share', 'asked_peers', 'reconsider_period_s',
+        'lease_s', 'retransmit_s', 'attempts', 'chunk_airtime_s', 'least_chunk_bytes',
+        'most_chunk_bytes', 'most_credit', 'ewma_weight',
     }
 )  # fmt: skip
+#: Parts of a whole.
+SHARES = {
+    'ewma_weight': 'that the newest measurement has',
+    'best_share': 'of the peers that are good enough to be asked',
+}
 _KINDS = {bool: 'true or false', int: 'a whole number', float: 'a number'}
 
 
@@ -56,13 +61,15 @@ def problems(document: Document) -> Iterator[Problem]:
 
 def _contradictions(parameters: PolicyParameters, given: dict[str, object]) -> Iterator[Problem]:
     """Parameters that are right each by itself, and wrong together or out of range."""
-    if parameters.ewma_weight > 1:
-        yield Problem(
-            path=join(SECTION, 'ewma_weight'),
-            value=parameters.ewma_weight,
-            message=f'{parameters.ewma_weight:g} is more than 1',
-            remedy='write the share that the newest measurement has, at most 1',
-        )
+    for name, what in SHARES.items():
+        share = getattr(parameters, name)
+        if share > 1:
+            yield Problem(
+                path=join(SECTION, name),
+                value=share,
+                message=f'{share:g} is more than 1',
+                remedy=f'write the share {what}, at most 1',
+            )
     least, most = parameters.least_chunk_bytes, parameters.most_chunk_bytes
     if least > most:
         name = 'least_chunk_bytes' if 'least_chunk_bytes' in given else 'most_chunk_bytes'
