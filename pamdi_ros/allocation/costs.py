@@ -5,10 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+import math
 
+import numpy as np
+import numpy.typing as npt
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.fleet.ways import Ways
 from pamdi_ros.models.units import UnitTable
+
+Array = npt.NDArray[np.float64]
 
 #: Load assumed for a source that declares no rate [1/s].
 ASSUMED_RATE_HZ = 1.0
@@ -25,6 +30,7 @@ class Costs:
     fleet: Fleet
     tables: Mapping[str, UnitTable]
     _ways: Ways = field(init=False)
+    _from: dict[str, tuple[Array, Array]] = field(init=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, '_ways', Ways(self.fleet))
@@ -48,6 +54,20 @@ class Costs:
             return 0.0
         way = self._ways.between(origin, target)
         return None if way is None else way.latency_s + size * way.s_per_byte
+
+    def sends_from(self, origin: str) -> tuple[Array, Array]:
+        """What it takes to send from a worker to each one, in the fleet's order.
+
+        :returns: latencies, infinite where no way leads [s]; times of a byte [s/B]; (workers,).
+        """
+        found = self._from.get(origin)
+        if found is None:
+            ways = [self._ways.between(origin, target) for target in self.fleet.workers]
+            found = self._from[origin] = (
+                np.array([math.inf if way is None else way.latency_s for way in ways]),
+                np.array([0.0 if way is None else way.s_per_byte for way in ways]),
+            )
+        return found
 
     def memory_bytes(self, worker: str) -> float:
         """Bound on what a worker may hold [byte]; infinite where none is declared."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import heapq
 from itertools import pairwise
 
+import numpy as np
 from pamdi_ros.allocation.costs import Costs
 from pamdi_ros.allocation.memory import Holdings
 from pamdi_ros.fleet import Source
@@ -103,6 +104,7 @@ class _Search:
         self._held_only = held_only
         self._table = costs.tables[source.model]
         self._passes = costs.passes(source.model)
+        self._workers = {name: number for number, name in enumerate(costs.fleet.workers)}
         self._best = _Way(float('inf'))
         fastest = min(costs.seconds_per_flop(worker) for worker in costs.fleet.workers)
         self._least_rest_s = [0.0]  # of units [unit, count): no route can take less
@@ -117,8 +119,7 @@ class _Search:
         for first in range(count):
             ways = [way for beam in beams[first].values() for way in beam]
             ways = heapq.nsmallest(MOST_ORIGINS, ways, key=_cost)
-            for worker in self._costs.fleet.workers:
-                entries = sorted(self._entries(ways, worker, first), key=_cost)[:BEAM]
+            for worker, entries in self._entries(ways, first):
                 reach = list(self._stays(worker, first, ())) if entries else []
                 for way in entries:
                     again = worker in way.workers  # what the way has there counts as held
@@ -134,19 +135,31 @@ class _Search:
                             _keep(beams[last].setdefault(worker, []), longer)
         return self._best.legs
 
-    def _entries(self, ways: list[_Way], worker: str, first: int) -> Iterator[_Way]:
-        """Ways that come to a worker from another one, or start at home."""
+    def _entries(self, ways: Sequence[_Way], first: int) -> Iterator[tuple[str, list[_Way]]]:
+        """Give the cheapest ways that come to each worker from another one, or start at home.
+
+        :param ways: to the unit `first`, at most MOST_ORIGINS.
+        """
+        if not ways:
+            return
         size = self._table.boundary_bytes(first)
-        for way in ways:
+        rows = np.empty((len(ways), len(self._workers)))
+        for row, way in zip(rows, ways, strict=True):
             origin = way.legs[-1].worker if way.legs else self._source.worker
-            if way.legs and origin == worker:
-                continue  # the same leg would have gone on
-            send_s = self._costs.send_s(size, origin, worker)
-            if send_s is not None:
-                times = self._passes if way.legs else 1  # home sends the input once
-                cost_s = way.cost_s + times * send_s
-                if not self._hopeless(cost_s, first):
-                    yield _Way(cost_s, way.legs, way.workers)
+            latency_s, s_per_byte = self._costs.sends_from(origin)
+            times = self._passes if way.legs else 1  # home sends the input once
+            np.add(way.cost_s, times * (latency_s + size * s_per_byte), out=row)
+            if way.legs:
+                row[self._workers[origin]] = np.inf  # the same leg would have gone on
+        nearest = np.argsort(rows, axis=0, kind='stable')[:BEAM]
+        costs = np.take_along_axis(rows, nearest, axis=0)
+        good = (costs + self._least_rest_s[first] < self._best.cost_s).sum(axis=0).tolist()
+        for number, worker in enumerate(self._workers):
+            entries = []
+            for rank in range(good[number]):
+                way = ways[nearest[rank, number]]
+                entries.append(_Way(float(costs[rank, number]), way.legs, way.workers))
+            yield worker, entries
 
     def _stays(
         self, worker: str, first: int, legs: tuple[Leg, ...]

@@ -19,7 +19,7 @@ from pamdi_ros.allocation.static_chain import static_chain
 #: Blocks of a model, about, in fleets of up to so many workers × sources.
 BLOCKS, FINE = 20, 400
 #: Fixed routes are planned in fleets of up to so many workers × sources: it would take longest.
-CHAINED = 2000
+CHAINED = 6000
 #: Tries at improving a placement, at most.
 MOST_TRIES = 150
 #: Blocks × workers × sources × tries, at most.
