@@ -23,6 +23,8 @@ Array = npt.NDArray[np.float64]
 #: Accuracy taken for a whole model that has exits and no measured accuracy of its own: the plan
 #: then gives up the most that it could by leaving early.
 UNMEASURED_ACCURACY = 1.0
+#: Sets of blocks are kept as bits of an int64: no model may have more.
+MOST_BLOCKS = 62
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +109,7 @@ class Blocks:
 def blocks_of(costs: Costs, model: str, most: int) -> Blocks:
     """Group the units of a model into blocks.
 
-    :param most: blocks wanted at most; exits may add some.
+    :param most: blocks wanted at most; exits and light ends may add some.
     """
     return blocks_at(costs, model, cuts_of(costs, model, most))
 
@@ -165,8 +167,8 @@ def _exits(spec: ModelSpec, count: int) -> list[tuple[int, float, float | None]]
 def _cuts(table: UnitTable, most: int, wanted: Sequence[int]) -> tuple[int, ...]:
     """Choose where a model may be cut: even parts of its work and weights, the thinnest places.
 
-    A light first or last unit may be the thinnest place of all, so half a part at each end is
-    looked at too; where that makes too many, the thickest places go.
+    A light first or last unit is a small part of either and may be the thinnest place of all: half
+    a part at each end is looked at too, and cut where that is thinner than most others.
     """
     count = len(table)
     if count <= most:
@@ -175,14 +177,19 @@ def _cuts(table: UnitTable, most: int, wanted: Sequence[int]) -> tuple[int, ...]
     bytes_ = np.array([float(unit.weight_bytes) for unit in table.units])
     part = flops / max(flops.sum(), 1.0) + bytes_ / max(bytes_.sum(), 1.0)
     at = np.concatenate([[0.0], np.cumsum(part)]) * most / part.sum()
-    places: dict[int, bool] = {}
-    for block in range(most + 1):
-        near = [unit for unit in range(1, count) if abs(at[unit] - block) <= 0.5]
-        if near:
-            thinnest = min(near, key=lambda unit: (table.boundary_bytes(unit), unit))
-            places.setdefault(thinnest, block in (0, most))
-    ranked = sorted(places, key=lambda unit: (table.boundary_bytes(unit), places[unit], unit))
-    return tuple(sorted({0, count, *wanted, *ranked[: most - 1]}))
+    thinnest = [
+        min(near, key=lambda unit: (table.boundary_bytes(unit), unit)) if near else None
+        for block in range(most + 1)
+        for near in ([unit for unit in range(1, count) if abs(at[unit] - block) <= 0.5],)
+    ]
+    inner = {unit for unit in thinnest[1:-1] if unit is not None}
+    usual = np.median([table.boundary_bytes(unit) for unit in inner]) if inner else np.inf
+    ends = {
+        unit
+        for unit in (thinnest[0], thinnest[-1])
+        if unit is not None and table.boundary_bytes(unit) < usual
+    }
+    return tuple(sorted({0, count, *wanted, *inner, *ends}))
 
 
 def _tensors(table: UnitTable, ranges: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -146,7 +146,7 @@ def _tasks(
     ways = Ways(fleet)
     most = max(MOST_CHOICES, len(fleet.workers))  # what is best alone may be busy
     found = {
-        name: stages_of(costs, plan, ways, source, exits.get(name), most)
+        name: stages_of(costs, plan, ways, source, exits.get(name), most, charged=True)
         for name, source in fleet.sources.items()
         if name in plan.sources and source.model in costs.tables
     }

@@ -24,7 +24,7 @@ from pamdi_ros.allocation.search import search
 from pamdi_ros.allocation.solution import Placement, Solution
 
 #: Blocks of a model, at most, where a placement with fewer was not found.
-MOST_BLOCKS = 48
+FINEST = 48
 #: How many times as much the delay of a source counts that misses a deadline needlessly, in turn.
 URGENCIES = (8.0, 64.0)
 
@@ -41,27 +41,33 @@ def solve_priced(
     :returns: a solution that can run even where it is not feasible; then it says why.
     """
     began_s = time.perf_counter()
-    for start in starts:
-        problem = problem.recut(_cuts(start)) or problem
+    problem = cut_like(problem, starts)
     solution = _solve(problem, starts, tries)
     if solution.unserved and np.isfinite(problem.memory_bytes).any():
-        finer = problem.finer(MOST_BLOCKS)  # smaller blocks may fit where these do not
+        finer = problem.finer(FINEST)  # smaller blocks may fit where these do not
         if finer is not None:
             again = _solve(finer, starts, None)
             if len(again.unserved) < len(solution.unserved):
                 problem, solution = finer, again
     if solution.feasible:
-        solution = _punctual(problem, solution, tries)
+        solution = _punctual(problem, solution, starts)
     return replace(solution, seconds=time.perf_counter() - began_s)
 
 
-def _punctual(problem: Problem, solution: Solution, tries: int | None) -> Solution:
+def cut_like(problem: Problem, placements: Sequence[Placement]) -> Problem:
+    """Give the problem with its models cut where placements cut them, too."""
+    for placement in placements:
+        problem = problem.recut(_cuts(placement)) or problem
+    return problem
+
+
+def _punctual(problem: Problem, solution: Solution, starts: Sequence[Placement]) -> Solution:
     """Give a plan that misses fewer of the deadlines that could be kept, if one is found."""
     late = needless(problem, solution)
     for factor in URGENCIES:
         if not late:
             break
-        found = _solve(urged(problem, late, factor), [solution.placement], tries)
+        found = _solve(urged(problem, late, factor), [*starts, solution.placement], None)
         if not found.feasible:
             continue
         found = _judged(problem, found, solution.bound)
@@ -108,7 +114,7 @@ def solve_placed(problem: Problem, placement: Placement) -> Solution:
     :param placement: partitions by worker; what does not fit is left out.
     """
     began_s = time.perf_counter()
-    problem = problem.recut(_cuts(placement)) or problem
+    problem = cut_like(problem, [placement])
     paths = Paths(problem)
     builder = Builder(paths)
     given = _given(builder, placement)

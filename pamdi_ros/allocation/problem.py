@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
-from pamdi_ros.allocation.blocks import Blocks, blocks_at, blocks_of, cuts_of
+from pamdi_ros.allocation.blocks import Blocks, blocks_at, blocks_of, cuts_of, MOST_BLOCKS
 from pamdi_ros.allocation.costs import Costs
 from pamdi_ros.allocation.demand import demands
 from pamdi_ros.allocation.wires import Wires
@@ -135,18 +135,31 @@ class Problem:
     def recut(self, cuts: Mapping[str, Collection[int]]) -> Problem | None:
         """Give the same problem with models cut at further places; None where there are none.
 
+        Where a model would have too many blocks, it is cut less where it was cut before, then at
+        the thickest of the further places.
+
         :param cuts: units before which to cut, by model; of models not in use too.
         """
         models = dict(self.models)
         for name, blocks in self.models.items():
             more = {unit for unit in cuts.get(name, ()) if 0 < unit < blocks.cuts[-1]}
             if more - set(blocks.cuts):
-                cut = blocks_at(self.costs, name, tuple(sorted(more.union(blocks.cuts))))
+                cut = blocks_at(self.costs, name, self._at_most(name, more))
                 units = {exit_.unit for exit_ in blocks.exits}  # some may have been left out
                 exits = tuple(exit_ for exit_ in cut.exits if exit_.unit in units)
                 models[name] = replace(cut, exits=exits)
         same = all(models[name] is blocks for name, blocks in self.models.items())
         return None if same else replace(self, models=models)
+
+    def _at_most(self, model: str, more: Collection[int]) -> tuple[int, ...]:
+        """Give a model's cuts and further ones, as many as there may be."""
+        blocks, table = self.models[model], self.costs.tables[model]
+        kept = {0, blocks.cuts[-1], *(exit_.unit for exit_ in blocks.exits)}
+        for wanted in (more, blocks.cuts):
+            for unit in sorted(wanted, key=lambda unit: (table.boundary_bytes(unit), unit)):
+                if len(kept) <= MOST_BLOCKS:
+                    kept.add(unit)
+        return tuple(sorted(kept))
 
     def finer(self, most_blocks: int) -> Problem | None:
         """Give the same problem with models in smaller blocks; None where they are small already.

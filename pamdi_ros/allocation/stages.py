@@ -8,7 +8,7 @@ worker that holds the unit is a choice and leads to the next stage, or to the an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import math
 
 from pamdi_ros.allocation.costs import Costs
@@ -17,8 +17,7 @@ from pamdi_ros.fleet.ways import Ways
 from pamdi_ros.models.units import UnitCost
 from pamdi_ros.worker.plan import Plan
 
-#: Choices kept of one stage, those of the least time on an idle fleet (as the policy asks at most
-#: so many peers).
+#: Choices kept of one stage, those of the least time on an idle fleet.
 MOST_CHOICES = 9
 
 
@@ -76,16 +75,21 @@ def stages_of(
     source: Source,
     exit_unit: int | None = None,
     most: int = MOST_CHOICES,
+    *,
+    charged: bool = False,
 ) -> tuple[Stage, ...]:
     """Give the stages that a source's item can come to in one pass, each before what follows it.
 
     :param exit_unit: units after which its items are answered; None: all.
     :param most: choices kept of a stage.
+    :param charged: transfers are charged as pa_mdi_plus does; else all that counts is time.
     :returns: empty where the model has no way through the fleet.
     """
     count = len(costs.tables[source.model])
     last = count if exit_unit is None else min(exit_unit, count)
     parameters = policy_parameters(costs.fleet.policy_parameters)
+    if not charged:
+        parameters = replace(parameters, transfer_charge_s=0.0, transfer_charge_share=0.0)
     return _Search(costs, plan, ways, source, last, most, parameters).stages()
 
 

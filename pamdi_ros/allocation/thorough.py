@@ -2,15 +2,15 @@
 """The priced solver as the allocator uses it: with all the time that a person would wait anyway.
 
 Where memory is scarce, a placement is searched, and what is found depends on how often it is tried
-and from where: docs/planning.md has the figures. So the search also starts from what is in force
+and from where: docs/allocation.md has the figures. So the search also starts from what is in force
 and from fixed routes (:func:`static_chain`), which are cut at any unit, not only between blocks.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from pamdi_ros.allocation.demand import demands, Draft
-from pamdi_ros.allocation.priced import solve_priced
+from pamdi_ros.allocation.demand import demands
+from pamdi_ros.allocation.priced import cut_like, solve_placed, solve_priced
 from pamdi_ros.allocation.problem import Problem
 from pamdi_ros.allocation.search import tries_for
 from pamdi_ros.allocation.solution import Placement, Solution
@@ -18,7 +18,7 @@ from pamdi_ros.allocation.static_chain import static_chain
 
 #: Blocks of a model, about, in fleets of up to so many workers × sources.
 BLOCKS, FINE = 20, 400
-#: Fixed routes are planned in fleets of up to so many workers × sources: it would take longest.
+#: In larger fleets than this, workers × sources, other starts would take longer than the search.
 CHAINED = 6000
 #: Tries at improving a placement, at most.
 MOST_TRIES = 150
@@ -36,15 +36,17 @@ def solve_thoroughly(problem: Problem, running: Placement | None = None) -> Solu
         return solve_priced(problem)  # nothing is searched
     size = len(problem.workers) * len(problem.streams)
     starts = [] if running is None else [running]
-    chain = _fixed_routes(problem) if size <= CHAINED else None
-    if chain is not None:
-        starts.append(chain.holdings.placement())
+    if size > CHAINED:
+        return solve_priced(problem, starts)
+    starts.append(_fixed_routes(problem))
+    quick = solve_priced(problem)
+    missing = len(quick.unserved)
+    if missing and all(len(solve_placed(problem, s).unserved) >= missing for s in starts):
+        return quick  # it has tried hard already, with smaller blocks too
+    starts.append(quick.placement)  # more is tried in it, as its blocks are larger
     if size <= FINE:
-        quick = solve_priced(problem)
-        if quick.unserved and (chain is None or chain.reasons):
-            return quick  # it has tried hard already, with smaller blocks too
-        starts.append(quick.placement)  # more is tried in it, as its blocks are larger
         problem = problem.finer(BLOCKS) or problem
+    problem = cut_like(problem, starts)
     return solve_priced(problem, starts, tries=thorough_tries(problem))
 
 
@@ -63,8 +65,9 @@ def all_fits_everywhere(problem: Problem) -> bool:
     return bool(np.all(problem.memory_bytes >= weights + most))
 
 
-def _fixed_routes(problem: Problem) -> Draft:
-    """Give one fixed route for every source, and what workers must hold for them."""
+def _fixed_routes(problem: Problem) -> Placement:
+    """Give what workers must hold for one fixed route for every source."""
     classes = {stream.name: stream.priority for stream in problem.streams}
     asked = demands(problem.costs.fleet, classes)
-    return static_chain(problem.costs, [d for d in asked if d.source.name in classes])
+    known = [demand for demand in asked if demand.source.name in classes]
+    return static_chain(problem.costs, known).holdings.placement()

@@ -36,7 +36,7 @@ class PolicyParameters:
     :param quantum_s: units longer than this on a worker of declared speed are cut finer [s].
     :param aging_s: time by which a task must be older to go before one of double weight [s].
     :param best_peers: peers with the best estimates of which some are asked.
-    :param best_share: or this part of all peers, where that is more.
+    :param best_share: or this part of those that could take the task, where that is more.
     :param asked_peers: how many of those are asked, at random.
     :param small_fleet: up to so many candidates, the top class sends without asking.
     :param answer_timeout_s: longest wait for clearances, beyond the round trip [s].

@@ -46,7 +46,11 @@ def test_transfers_that_follow_are_charged_where_they_cannot_be_avoided() -> Non
     ):
         plan = Plan(epoch=1, placement={'a': held, 'b': WHOLE}, sources={'eye': source})
         first, *_ = stages_of(
-            Costs(fleet=fleet, tables=TABLES), plan, Ways(fleet), fleet.sources['eye']
+            Costs(fleet=fleet, tables=TABLES),
+            plan,
+            Ways(fleet),
+            fleet.sources['eye'],
+            charged=True,
         )
         (here,) = [choice for choice in first.choices if choice.worker == 'a']
         assert here.rest_charge_s == pytest.approx(charge_s)

@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 from allocation.cases import fleet_of, MB
 from allocation.random_fleets import random_costs
-from pamdi_ros.allocation import Costs, Problem, solve_priced
-from pamdi_ros.allocation.blocks import cuts_of
-from pamdi_ros.allocation.demand import demands
-from pamdi_ros.allocation.priced import solve_placed
+from pamdi_ros.allocation import Costs, Problem, solve_priced, thorough
+from pamdi_ros.allocation.blocks import cuts_of, MOST_BLOCKS
+from pamdi_ros.allocation.demand import demands, Draft
+from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.allocation.priced import cut_like, solve_placed
 from pamdi_ros.allocation.solution import Placement
 from pamdi_ros.allocation.static_chain import static_chain
 from pamdi_ros.allocation.thorough import all_fits_everywhere, solve_thoroughly, thorough_tries
 from pamdi_ros.models.units import UnitCost, UnitTable
+from pamdi_ros.worker.plan import Leg, Partition
 import pytest
 
 #: Workers, sources and units of the random fleets, at most.
@@ -32,10 +37,6 @@ def chained(problem: Problem) -> Placement:
 
 @pytest.mark.parametrize('seed', [0, 7, 12, 18, 20, 24, 31, 35])
 def test_no_plan_is_worse_than_what_it_starts_from(seed: int) -> None:
-    """The quick solver alone would be 16 % off with seed 7, 164 % with 12, and plan 18 not at all.
-
-    Finer blocks alone would be 45 % off with seed 20: a search among more finds less.
-    """
     problem = scarce(seed)
     quick = solve_priced(problem)
     found = solve_thoroughly(problem)
@@ -48,18 +49,55 @@ def test_no_plan_is_worse_than_what_it_starts_from(seed: int) -> None:
 
 
 def test_more_tries_pay() -> None:
-    """Costs as multiples of what no plan can beat: 3.33 and 2.16 before, 1.26 and 1.36 now."""
-    for seed in (12, 27):
+    """Costs as multiples of what no plan can beat: 1.57, 1.51 and 2.16; 1.43, 1.38 and 1.36."""
+    for seed in (7, 22, 27):
         problem = scarce(seed)
         quick, found = solve_priced(problem), solve_thoroughly(problem)
-        assert found.objective / found.bound < 1.5 < quick.objective / quick.bound
+        assert found.objective / found.bound < 1.45 < 1.5 < quick.objective / quick.bound
 
 
-def test_what_is_in_force_is_kept_where_nothing_better_is_found() -> None:
-    problem = scarce(22)
+def test_more_tries_find_a_plan_where_few_find_none() -> None:
+    problem = scarce(18)
+    assert not solve_priced(problem).feasible
+    assert solve_thoroughly(problem).feasible
+
+
+def test_what_is_in_force_is_kept_where_the_search_finds_nothing_as_good() -> None:
+    problem = scarce(27)
     running = solve_priced(problem, tries=300)
+    assert solve_thoroughly(problem).objective < running.objective
     found = solve_thoroughly(problem, running.placement)
     assert found.objective >= running.objective - TOLERANCE * abs(running.objective)
+
+
+def test_what_is_in_force_is_kept_where_nothing_else_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It alone is cut where the model fits, 35 or 36 units of 100; no blocks end there."""
+    workers = {'a': {'memory_mb': 37.5}, 'b': {'memory_mb': 66.5}}
+    fleet = fleet_of(workers, {'s': ('a', 'net', 'critical', 1.0)})
+    costs = Costs(fleet=fleet, tables={'net': even(100, 100 * MB)})
+    problem = Problem.from_costs(costs)
+    monkeypatch.setattr(thorough, 'static_chain', lambda costs, demands: Draft(Holdings(costs)))
+    cut = next(unit for unit in (35, 36) if unit not in cuts_of(costs, 'net', 48))
+    running = {'a': (Partition('net', 0, cut),), 'b': (Partition('net', cut, 100),)}
+    found = solve_thoroughly(problem, running)
+    assert found.feasible
+    assert found.flows['s'][0].route == (Leg('a', 0, cut), Leg('b', cut, 100))
+
+
+def test_no_model_gets_more_blocks_than_a_set_of_them_has_bits() -> None:
+    fleet = fleet_of(
+        {'a': {'memory_mb': 70}, 'b': {'memory_mb': 70}}, {'s': ('a', 'net', 'critical', 1.0)}
+    )
+    problem = Problem.from_costs(Costs(fleet=fleet, tables={'net': even(100, 100 * MB)}))
+    every_third = {
+        'a': tuple(Partition('net', unit, unit + 1) for unit in range(0, 50, 2)),
+        'b': tuple(Partition('net', unit, unit + 1) for unit in range(1, 100, 3)),
+    }
+    found = solve_priced(problem, [every_third])
+    assert found.feasible
+    blocks = cut_like(problem, [every_third]).models['net']
+    assert len(blocks) == MOST_BLOCKS
+    assert solve_placed(problem, every_third).unserved
 
 
 def test_equal_problems_get_equal_plans() -> None:
@@ -96,7 +134,7 @@ def test_where_everything_fits_is_told_by_weights_and_activations(
     assert all_fits_everywhere(Problem.from_costs(costs)) is fits
 
 
-def thin_at(thin: int, count: int = 26) -> UnitTable:
+def thin_at(thin: int, count: int = 26, weight_bytes: int = 51 * MB) -> UnitTable:
     """Give a table of equal units but the last one's work, with one thin boundary."""
     return UnitTable(
         model='net',
@@ -104,7 +142,7 @@ def thin_at(thin: int, count: int = 26) -> UnitTable:
             UnitCost(
                 name=f'net.{number}',
                 flops=10**9 if number < count - 1 else 10**6,
-                weights=((f'net.{number}.weight', round(51 * MB / count)),),
+                weights=((f'net.{number}.weight', round(weight_bytes / count)),),
                 boundary_bytes=10_000 if number == thin else 2 * MB,
                 activation_bytes=MB,
             )
@@ -122,5 +160,23 @@ def test_the_thinnest_place_is_a_cut_wherever_it_is(thin: int) -> None:
     for most in (4, 10, 12):
         cuts = cuts_of(costs, 'net', most)
         assert thin in cuts
-        assert len(cuts) <= most + 1
+        assert len(cuts) <= most + 3
         assert (cuts[0], cuts[-1]) == (0, 26)
+
+
+@pytest.mark.parametrize('most', [10, 12])
+@pytest.mark.parametrize('count', [26, 41, 100])
+def test_parts_of_a_model_whose_boundaries_are_alike_are_even(count: int, most: int) -> None:
+    fleet = fleet_of({'a': {}}, {'s': ('a', 'net', 'critical', 1.0)})
+    cuts = cuts_of(Costs(fleet=fleet, tables={'net': even(count, 51 * MB)}), 'net', most)
+    sizes = [last - first for first, last in pairwise(cuts)]
+    assert len(sizes) <= most
+    assert max(sizes) <= 2 * count / most
+
+
+def even(count: int, weight_bytes: int) -> UnitTable:
+    """Give a table of equal units and equal boundaries."""
+    table = thin_at(0, count, weight_bytes)
+    last = replace(table.units[-1], flops=table.units[0].flops)
+    units = tuple(replace(unit, boundary_bytes=2 * MB) for unit in (*table.units[:-1], last))
+    return replace(table, units=units)

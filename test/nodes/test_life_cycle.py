@@ -72,8 +72,9 @@ def only_holder(fleet: RunningFleet) -> str:
 def test_a_worker_can_be_deactivated_and_come_back(trial: RunningFleet, home: bool) -> None:
     client = trial.client
     assert client.ask('camera', CAMERA, frame()).status == InferenceResult.RESULT
-    needed = '' if home else only_holder(trial)  # a busy machine is planned anew
-    worker = 'one' if home else needed or 'two'
+    worker = 'one' if home else only_holder(trial)
+    if not worker:
+        pytest.skip('planned anew for a busy machine: nobody holds a unit alone')
     change(trial, f'{worker}/executor', Transition.TRANSITION_DEACTIVATE)
     client.until(
         lambda: client.status[worker].state == WorkerStatus.STATE_UNCONFIGURED, 'it still serves'
@@ -81,12 +82,16 @@ def test_a_worker_can_be_deactivated_and_come_back(trial: RunningFleet, home: bo
     so_far = len(client.results['camera'])
     if home:
         client.until(lambda: not client.node.count_subscribers(CAMERA), 'it still listens')
-    elif needed:
-        client.publisher(CAMERA, Image).publish(frame())
-        client.until(lambda: client.stats['camera'].in_flight == 1, 'the item is not accepted')
+    else:
+        client.publish_until(
+            client.listened(CAMERA, Image),
+            frame,
+            lambda: client.stats['camera'].in_flight or len(client.results['camera']) > so_far,
+            'the item is not accepted',
+        )
     change(trial, f'{worker}/executor', Transition.TRANSITION_ACTIVATE)
     client.until(trial.serves, trial.state)
-    if needed:  # what waited for it goes on
+    if not home:  # what waited for it goes on
         client.until(lambda: len(client.results['camera']) > so_far, 'the item is lost')
         assert client.results['camera'][so_far].status == InferenceResult.RESULT
     assert client.ask('camera', CAMERA, frame()).status == InferenceResult.RESULT
