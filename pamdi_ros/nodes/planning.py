@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+import contextlib
 from dataclasses import dataclass, replace
+import os
+import threading
 
 from pamdi_ros.allocation import Costs, profiles
 from pamdi_ros.allocation.conditions import Change, Conditions, measured_fleet
@@ -22,6 +25,8 @@ from pamdi_ros.worker.plan import Plan
 
 #: Between two looks at what has changed [s].
 LOOK_PERIOD_S = 0.25
+#: Of the threads that plan: that takes seconds of a core which an executor may share.
+NICENESS = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +67,14 @@ class Decision:
         return f'{told}: {outcome}, {self.verdict.text} ({self.proposal.seconds:.2f} s)'
 
 
+def give_way() -> None:
+    """Let others on this host go before this thread; only Linux knows a niceness of threads."""
+    with contextlib.suppress(OSError):
+        thread = threading.get_native_id()
+        niceness = max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread))
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)
+
+
 class Planning:
     """Plans for one fleet.
 
@@ -73,8 +86,8 @@ class Planning:
     def __init__(self, fleet: Fleet, parameters: ReplanParameters | None, now: float) -> None:
         self._fleet = fleet
         self._parameters = parameters
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix='plan')
-        self._foretelling = ThreadPoolExecutor(1, thread_name_prefix='foretell')
+        self._thread = ThreadPoolExecutor(1, 'plan', give_way)
+        self._foretelling = ThreadPoolExecutor(1, 'foretell', give_way)
         self._foretold: Future[Plan] | None = None
         self._first: Future[tuple[Tables, Proposal, bool]] | None = None
         self._next: Future[Proposal] | None = None
