@@ -154,7 +154,8 @@ class Problem:
     def _at_most(self, model: str, more: Collection[int]) -> tuple[int, ...]:
         """Give a model's cuts and further ones, as many as there may be."""
         blocks, table = self.models[model], self.costs.tables[model]
-        kept = {0, blocks.cuts[-1], *(exit_.unit for exit_ in blocks.exits)}
+        exits = self.costs.fleet.models[model].exits  # left out of the problem or not
+        kept = {0, blocks.cuts[-1], *(exit_.unit for exit_ in exits if exit_.unit < len(table))}
         for wanted in (more, blocks.cuts):
             for unit in sorted(wanted, key=lambda unit: (table.boundary_bytes(unit), unit)):
                 if len(kept) <= MOST_BLOCKS:

@@ -69,7 +69,7 @@ class Decision:
 
 def give_way() -> None:
     """Let others on this host go before this thread; only Linux knows a niceness of threads."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(AttributeError, OSError):  # planning must not fail for it
         thread = threading.get_native_id()
         niceness = max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread))
         os.setpriority(os.PRIO_PROCESS, thread, niceness)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from allocation.cases import fleet_of, MB
 from allocation.random_fleets import random_costs
 from pamdi_ros.allocation import Costs, Problem, solve_priced, thorough
+from pamdi_ros.allocation.behind_exits import without_early_exits
 from pamdi_ros.allocation.blocks import cuts_of, MOST_BLOCKS
 from pamdi_ros.allocation.demand import demands, Draft
 from pamdi_ros.allocation.memory import Holdings
@@ -98,6 +99,24 @@ def test_no_model_gets_more_blocks_than_a_set_of_them_has_bits() -> None:
     blocks = cut_like(problem, [every_third]).models['net']
     assert len(blocks) == MOST_BLOCKS
     assert solve_placed(problem, every_third).unserved
+
+
+def test_exits_that_are_left_out_stay_cuts_where_there_are_too_many() -> None:
+    model = {'accuracy': 0.9, 'exits': [{'unit': 7, 'accuracy': 0.5}]}
+    sources = {'s': ('a', 'net', 'critical', 1.0)}
+    fleet = fleet_of({'a': {'memory_mb': 70}}, sources, models={'net': model})
+    table = even(100, 100 * MB)
+    thick = tuple(
+        replace(unit, boundary_bytes=3 * MB) if number == 7 else unit
+        for number, unit in enumerate(table.units)
+    )
+    costs = Costs(fleet=fleet, tables={'net': replace(table, units=thick)})
+    problem = without_early_exits(Problem.from_costs(costs), ['net'])
+    finest = problem.recut({'net': range(100)})
+    assert finest is not None
+    blocks = finest.models['net']
+    assert len(blocks) == MOST_BLOCKS
+    assert [exit_.unit for exit_ in blocks.exits] == [100]
 
 
 def test_equal_problems_get_equal_plans() -> None:
