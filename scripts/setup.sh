@@ -143,6 +143,8 @@ if [ "$(cat install/.built 2> /dev/null)" != "$built" ]; then
   python_exe=$venv/bin/python
   log=$root/build/setup.log
   mkdir -p build
+  # Left to itself colcon has make wait while the machine is busy, for many minutes if need be.
+  export MAKEFLAGS=${MAKEFLAGS:--j$(getconf _NPROCESSORS_ONLN)}
   if ! "$python_exe" -m colcon --log-base "$root/build/log" build --symlink-install \
       --base-paths "$root" --packages-select pamdi_ros --cmake-args \
       "-DPython3_EXECUTABLE=$python_exe" "-DPYTHON_EXECUTABLE=$python_exe" -DBUILD_TESTING=OFF \

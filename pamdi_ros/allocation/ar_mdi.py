@@ -58,7 +58,7 @@ def _balanced_chain(costs: Costs, source: Source, holdings: Holdings) -> tuple[L
     stages_s = sorted(
         {
             costs.run_s(source.model, first, last, worker)
-            for worker in _one_of_each_speed(costs, chain)
+            for worker in _one_of_each_speed(costs, source.model, chain)
             for first in range(count)
             for last in range(first + 1, count + 1)
         }
@@ -78,9 +78,10 @@ def _balanced_chain(costs: Costs, source: Source, holdings: Holdings) -> tuple[L
     return _filled(costs, source, holdings, chain, stages_s[best])
 
 
-def _one_of_each_speed(costs: Costs, chain: Sequence[str]) -> list[str]:
+def _one_of_each_speed(costs: Costs, model: str, chain: Sequence[str]) -> list[str]:
     workers = costs.fleet.workers
-    return list({(costs.seconds_per_flop(n), workers[n].overhead_s): n for n in chain}.values())
+    by_speed = {(costs.seconds_per_flop(n, model), workers[n].overhead_s): n for n in chain}
+    return list(by_speed.values())
 
 
 def _filled(

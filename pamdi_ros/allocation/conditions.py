@@ -9,20 +9,24 @@ has become different enough to plan anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 import math
 from statistics import fmean
 
-from pamdi_ros.allocation.rates import Rate
+from pamdi_ros.allocation.costs import Costs
+from pamdi_ros.allocation.estimate import Estimate
+from pamdi_ros.allocation.rates import Counts, Rate, SURE
+from pamdi_ros.allocation.speeds import Pair, speeds_of
 from pamdi_ros.fleet import Fleet, Link
 from pamdi_ros.fleet.frozen import FrozenDict
+from pamdi_ros.models.units import UnitTable
 
 #: Relative change of a unit time, a link or a rate that is worth a new plan.
 DRIFT = 0.2
-#: A rate has changed when chance would explain it less often than this many standard errors.
-SURE = 3.0
+#: Slowdown of a link on which nothing was measured.
+AS_DECLARED = Estimate(1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,17 +34,19 @@ class Conditions:
     """One fleet at one moment. What is not measured is left out: the fleet file's figure counts.
 
     :param absent: workers that are not there.
-    :param seconds_per_flop: measured speed by worker [s/FLOP].
+    :param speeds: measured time of a FLOP by worker and model [s/FLOP].
     :param slowdown: measured time on the wire as a multiple of the declared one, by the two
-        workers.
+        workers [1].
     :param rates: measured arrivals by source.
+    :param counts: items of each source since the fleet is listened to.
     :param priorities: class by source, where it is not the fleet file's.
     """
 
     absent: frozenset[str] = frozenset()
-    seconds_per_flop: Mapping[str, float] = field(default_factory=FrozenDict)
-    slowdown: Mapping[frozenset[str], float] = field(default_factory=FrozenDict)
+    speeds: Mapping[Pair, Estimate] = field(default_factory=FrozenDict)
+    slowdown: Mapping[frozenset[str], Estimate] = field(default_factory=FrozenDict)
     rates: Mapping[str, Rate] = field(default_factory=FrozenDict)
+    counts: Mapping[str, Counts] = field(default_factory=FrozenDict)
     priorities: Mapping[str, str] = field(default_factory=FrozenDict)
 
 
@@ -51,15 +57,31 @@ class Change:
     :param subject: what it is about, the same for every figure.
     :param text: for a person.
     :param at_once: it is known for sure, not measured.
+    :param eases: there is less to do than was planned for, or it is done sooner.
     """
 
     subject: str
     text: str
     at_once: bool = False
+    eases: bool = False
+
+
+def measured_costs(fleet: Fleet, tables: Mapping[str, UnitTable], conditions: Conditions) -> Costs:
+    """Return what running and sending costs on a fleet as it is measured.
+
+    :param fleet: as declared.
+    :param tables: unit table by model.
+    """
+    speeds = speeds_of(fleet, tables, conditions.speeds)
+    return Costs(
+        fleet=measured_fleet(fleet, conditions),
+        tables=tables,
+        speeds=FrozenDict({pair: speed.value for pair, speed in speeds.items()}),
+    )
 
 
 def measured_fleet(fleet: Fleet, conditions: Conditions) -> Fleet:
-    """Give a fleet as it is measured.
+    """Give a fleet as it is measured, but for the speeds: see :func:`measured_costs`.
 
     An absent worker stays, with no memory: it can hold nothing, but the network through it may
     still carry what others send. The sources that live there are left out.
@@ -70,7 +92,6 @@ def measured_fleet(fleet: Fleet, conditions: Conditions) -> Fleet:
     workers = {
         name: replace(
             worker,
-            seconds_per_flop=conditions.seconds_per_flop.get(name, worker.seconds_per_flop),
             memory_bytes=0 if name in conditions.absent else worker.memory_bytes,
         )
         for name, worker in fleet.workers.items()
@@ -97,9 +118,9 @@ def _measured_pairs(fleet: Fleet, conditions: Conditions) -> dict[frozenset[str]
     """
     pairs = dict(fleet.links.pairs)
     logs: dict[str, list[float]] = {}
-    for pair, slowdown in conditions.slowdown.items():
+    for pair, measured in conditions.slowdown.items():
         for worker in pair:
-            logs.setdefault(worker, []).append(math.log(slowdown))
+            logs.setdefault(worker, []).append(math.log(measured.value))
     if not logs:
         return pairs
     for a, b in combinations(fleet.workers, 2):
@@ -107,7 +128,7 @@ def _measured_pairs(fleet: Fleet, conditions: Conditions) -> dict[frozenset[str]
         around = logs.get(a, []) + logs.get(b, [])
         known = conditions.slowdown.get(frozenset((a, b)))
         if declared is not None and around:
-            slowdown = known or math.exp(fmean(around))
+            slowdown = math.exp(fmean(around)) if known is None else known.value
             bandwidth = declared.bandwidth_bytes_per_s / slowdown
             pairs[frozenset((a, b))] = replace(declared, bandwidth_bytes_per_s=bandwidth)
     return pairs
@@ -122,6 +143,9 @@ def changes(
     fleet: Fleet, before: Conditions, now: Conditions, drift: float = DRIFT
 ) -> tuple[Change, ...]:
     """Say what has changed enough to plan anew.
+
+    A measured figure counts when it is no longer changing, and surely another one than was
+    planned with.
 
     :param fleet: as declared.
     :param before: what the running plan was made for.
@@ -152,22 +176,53 @@ def _priorities(fleet: Fleet, before: Conditions, now: Conditions) -> Iterator[C
 
 
 def _speeds(fleet: Fleet, before: Conditions, now: Conditions, drift: float) -> Iterator[Change]:
-    for name, worker in fleet.workers.items():
-        declared = worker.expected_seconds_per_flop
-        was = before.seconds_per_flop.get(name, declared)
-        to = now.seconds_per_flop.get(name, was)
-        if name not in now.absent and _differs(was, to, drift):
-            text = f'{name} takes {1e12 * to:.3g} ms/GFLOP, {1e12 * was:.3g} was planned'
-            yield Change(f'speed of {name}', text)
+    planned = speeds_of(fleet, dict.fromkeys(model for _, model in now.speeds), before.speeds)
+    pairs = [pair for pair in now.speeds if pair in planned and pair[0] not in now.absent]
+    was = {
+        # A pair never measured was planned with as a number, right or wrong.
+        pair: planned[pair] if pair in before.speeds else Estimate(planned[pair].value)
+        for pair in pairs
+    }
+    several = len({worker for worker, _ in pairs}) > 1
+    ratios = [now.speeds[pair].value / was[pair].value for pair in pairs]
+    common = shared(ratios) if several else 1.0
+    for pair in pairs:
+        to = now.speeds[pair]
+        if to.steady and was[pair].times(common).differs(to, drift):
+            worker, model = pair
+            text = (
+                f'{worker} takes {1e12 * to.value:.3g} ms/GFLOP for {model}, '
+                f'{1e12 * was[pair].value:.3g} was planned'
+            )
+            eases = to.value < was[pair].value * common
+            yield Change(f'speed of {worker} for {model}', text, eases=eases)
 
 
 def _links(before: Conditions, now: Conditions, drift: float) -> Iterator[Change]:
-    for pair, to in now.slowdown.items():
-        was = before.slowdown.get(pair, 1.0)
-        if not pair & now.absent and _differs(was, to, drift):
+    pairs = [pair for pair in now.slowdown if not pair & now.absent]
+    was = {pair: before.slowdown.get(pair, AS_DECLARED) for pair in pairs}
+    common = shared(now.slowdown[pair].value / was[pair].value for pair in pairs)
+    for pair in pairs:
+        to = now.slowdown[pair]
+        if to.steady and was[pair].times(common).differs(to, drift):
             link = 'link ' + '–'.join(sorted(pair))
-            text = f'{link} takes {to:.2f} × its declared time, {was:.2f} × was planned'
-            yield Change(link, text)
+            text = (
+                f'{link} takes {to.value:.2f} × its declared time, '
+                f'{was[pair].value:.2f} × was planned'
+            )
+            yield Change(link, text, eases=to.value < was[pair].value * common)
+
+
+def shared(ratios: Iterable[float]) -> float:
+    """Return by how much all figures are larger, or all smaller, than they were; 1: not all are.
+
+    What all workers, or all links, have in common is no reason to move anything: a busy host, a
+    warm hall, a declared bandwidth that no link has. Of one figure nobody can tell.
+    """
+    found = list(ratios)
+    if len(found) < 2:
+        return 1.0
+    return max(1.0, min(found)) * min(1.0, max(found))
 
 
 def _rates(fleet: Fleet, before: Conditions, now: Conditions, drift: float) -> Iterator[Change]:
@@ -178,8 +233,9 @@ def _rates(fleet: Fleet, before: Conditions, now: Conditions, drift: float) -> I
         subject, comes = f'rate of {name}', f'{name} comes at {rate.per_s:.3g} Hz'
         if was is None:  # nothing was known of it: anything known is news
             yield Change(subject, f'{comes}, its rate was unknown')
-        elif _differs(was, rate.per_s, drift) and rate.differs(was, SURE):
-            yield Change(subject, f'{comes}, {was:.3g} Hz was planned')
+        elif rate.steady and _differs(was, rate.per_s, drift) and rate.differs(was, SURE):
+            eases = rate.per_s < was
+            yield Change(subject, f'{comes}, {was:.3g} Hz was planned', eases=eases)
 
 
 def _differs(was: float, to: float, drift: float) -> bool:

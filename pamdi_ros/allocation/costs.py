@@ -10,6 +10,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 from pamdi_ros.fleet import Fleet
+from pamdi_ros.fleet.frozen import FrozenDict
 from pamdi_ros.fleet.ways import Ways
 from pamdi_ros.models.units import UnitTable
 
@@ -25,24 +26,27 @@ class Costs:
 
     :param fleet: the fleet.
     :param tables: unit table by model name.
+    :param speeds: time of a FLOP by worker and model, where it is not as declared [s/FLOP].
     """
 
     fleet: Fleet
     tables: Mapping[str, UnitTable]
+    speeds: Mapping[tuple[str, str], float] = field(default_factory=FrozenDict)
     _ways: Ways = field(init=False)
     _from: dict[str, tuple[Array, Array]] = field(init=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, '_ways', Ways(self.fleet))
 
-    def seconds_per_flop(self, worker: str) -> float:
-        """Speed of a worker [s/FLOP], declared or assumed."""
-        return self.fleet.workers[worker].expected_seconds_per_flop
+    def seconds_per_flop(self, worker: str, model: str) -> float:
+        """Time of a FLOP of a model at a worker [s/FLOP]: as given, declared or assumed."""
+        known = self.speeds.get((worker, model))
+        return self.fleet.workers[worker].expected_seconds_per_flop if known is None else known
 
     def run_s(self, model: str, first: int, last: int, worker: str) -> float:
         """One stay of a task at a worker: units [first, last) and the overhead of a stay [s]."""
         flops = self.tables[model].flops(first, last)
-        return flops * self.seconds_per_flop(worker) + self.fleet.workers[worker].overhead_s
+        return flops * self.seconds_per_flop(worker, model) + self.fleet.workers[worker].overhead_s
 
     def send_s(self, size: int, origin: str, target: str) -> float | None:
         """Time to send tensors from one worker to another [s].
@@ -54,6 +58,14 @@ class Costs:
             return 0.0
         way = self._ways.between(origin, target)
         return None if way is None else way.latency_s + size * way.s_per_byte
+
+    def s_per_byte(self, origin: str, target: str) -> float:
+        """Return the time that a byte takes on the wires from one worker to another [s/B].
+
+        :returns: 0 to itself, and where no way leads there.
+        """
+        way = None if origin == target else self._ways.between(origin, target)
+        return 0.0 if way is None else way.s_per_byte
 
     def sends_from(self, origin: str) -> tuple[Array, Array]:
         """What it takes to send from a worker to each one, in the fleet's order.

@@ -54,7 +54,7 @@ class Problem:
 
     :param costs: the fleet and its models' tables.
     :param workers: names, in the fleet file's order.
-    :param s_per_flop: speed of each worker [s/FLOP].
+    :param s_per_flop: time of a FLOP at each worker, by model [s/FLOP].
     :param overhead_s: of a stay at each worker [s], (workers,).
     :param memory_bytes: bound of each worker, infinite where there is none [byte], (workers,).
     :param wires: the network.
@@ -67,7 +67,7 @@ class Problem:
 
     costs: Costs
     workers: tuple[str, ...]
-    s_per_flop: tuple[float, ...]
+    s_per_flop: Mapping[str, tuple[float, ...]]
     overhead_s: Array
     memory_bytes: Array
     wires: Wires
@@ -105,7 +105,10 @@ class Problem:
         return cls(
             costs=costs,
             workers=names,
-            s_per_flop=tuple(costs.seconds_per_flop(name) for name in names),
+            s_per_flop={
+                model: tuple(costs.seconds_per_flop(name, model) for name in names)
+                for model in dict.fromkeys(demand.source.model for demand in asked)
+            },
             overhead_s=np.array([worker.overhead_s for worker in fleet.workers.values()]),
             memory_bytes=np.array([costs.memory_bytes(name) for name in names]),
             wires=Wires.of(fleet),
@@ -178,7 +181,7 @@ class Problem:
         """Give the time of units [first, last) in one stay at a worker, overhead included [s]."""
         before = self.models[model].flops_before
         flops = before[last] - before[first]
-        return flops * self.s_per_flop[worker] + float(self.overhead_s[worker])
+        return flops * self.s_per_flop[model][worker] + float(self.overhead_s[worker])
 
     def number(self, worker: str) -> int:
         """Give the number of a worker.

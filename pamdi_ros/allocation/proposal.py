@@ -5,23 +5,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+import math
 import time
 from types import MappingProxyType
 
 from pamdi_ros.allocation.behind_exits import missing, without_early_exits
-from pamdi_ros.allocation.conditions import Conditions, measured_fleet
+from pamdi_ros.allocation.conditions import Conditions, measured_costs
 from pamdi_ros.allocation.costs import Costs
+from pamdi_ros.allocation.estimate import Estimate
 from pamdi_ros.allocation.foretell import with_solo_latencies
+from pamdi_ros.allocation.move_sequence import Holdings, LoadSeconds, MoveSequence, outages_s
+from pamdi_ros.allocation.mover import sequence_to
 from pamdi_ros.allocation.objective import evaluate
 from pamdi_ros.allocation.plan import plan_for, profiles
 from pamdi_ros.allocation.priced import solve_placed
 from pamdi_ros.allocation.problem import Problem
-from pamdi_ros.allocation.replan import moved_bytes, Value
+from pamdi_ros.allocation.replan import Doubt, moved_bytes, Outage, ReplanParameters, Value
 from pamdi_ros.allocation.solution import Flow, Flows
+from pamdi_ros.allocation.speeds import Pair, speeds_of
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.models.units import UnitTable
 from pamdi_ros.worker.plan import Partition, Plan, SourcePlan
 
+#: A plan must still gain where its gain is so many standard errors smaller than measured.
+DOUBT = 2.5
 #: Policies under which items keep to their source's route.
 FIXED = ('local', 'static_chain', 'ar_mdi')
 
@@ -36,7 +43,11 @@ class Proposal:
     :param plan: the new plan; its epoch is 0 until it is adopted.
     :param value: what it is worth.
     :param running: what the running plan is worth now; None: there is none.
+    :param doubt: what both are worth at the other end of what was measured; None: there is none.
     :param moved_bytes: weights that workers would have to load, by worker [byte].
+    :param held: units that serve, from which the move begins.
+    :param sequence: the move.
+    :param outages: what it interrupts.
     :param seconds: that planning took [s].
     """
 
@@ -44,7 +55,11 @@ class Proposal:
     plan: Plan
     value: Value
     running: Value | None = None
+    doubt: Doubt | None = None
     moved_bytes: Mapping[str, int] = field(default_factory=dict)
+    held: Holdings = field(default_factory=dict)
+    sequence: MoveSequence = field(default_factory=MoveSequence)
+    outages: tuple[Outage, ...] = ()
     seconds: float = 0.0
 
 
@@ -55,6 +70,8 @@ def propose(
     *,
     unusable: Mapping[str, str] = _NOTHING,
     running: Plan | None = None,
+    held: Holdings = MappingProxyType({}),
+    load_s: LoadSeconds | None = None,
 ) -> Proposal:
     """Plan a fleet for its conditions.
 
@@ -63,9 +80,11 @@ def propose(
     :param unusable: reason by model, for models without a table.
     :param running: the assignment in force. What absent workers were to hold under it they hold
         under the new plan too, so that they serve as soon as they are back.
+    :param held: units that serve now, of every worker that is there.
+    :param load_s: time that a worker takes to load so many bytes; None: as by default.
     """
     began_s = time.perf_counter()
-    costs = Costs(fleet=measured_fleet(fleet, conditions), tables=tables)
+    costs = measured_costs(fleet, tables, conditions)
     known = {n: c for n, c in conditions.priorities.items() if n in costs.fleet.sources}
     plan = plan_for(
         fleet.policy, costs, epoch=0, unusable=unusable, priorities=known, running=running
@@ -79,13 +98,49 @@ def propose(
         sources=_sources(fleet, conditions, plan, running, tables),
     )
     problem = Problem.from_costs(costs, priorities=known)
+    sequence = sequence_to(fleet, tables, plan, held)
+    lasts = outages_s(sequence, held, tables, load_s or default_load_s)
+    value, flows = _worth(problem, plan)
+    was, doubt = None, None
+    if running is not None:
+        was, running_flows = _worth(problem, running)
+        end = _other_end(problem, conditions, running_flows, flows)
+        problem = Problem.from_costs(measured_costs(fleet, tables, end), priorities=known)
+        doubt = Doubt(running=value_of(problem, running), candidate=value_of(problem, plan))
     return Proposal(
         conditions=conditions,
         plan=plan,
-        value=value_of(problem, plan),
-        running=None if running is None else value_of(problem, running),
+        value=value,
+        running=was,
+        doubt=doubt,
         moved_bytes={} if running is None else moved_bytes(tables, running, plan),
+        held=held,
+        sequence=sequence,
+        outages=_outages(problem, lasts),
         seconds=time.perf_counter() - began_s,
+    )
+
+
+def default_load_s(worker: str, size: int) -> float:
+    """Return the time that any worker takes to load so many bytes, where none was seen [s]."""
+    return size / ReplanParameters().load_bytes_per_s
+
+
+def _outages(problem: Problem, lasts: Mapping[str, float]) -> tuple[Outage, ...]:
+    """Return what a move interrupts.
+
+    :param lasts: for how long, by model [s].
+    """
+    top = min((stream.rank for stream in problem.streams), default=0)
+    return tuple(
+        Outage(
+            source=stream.name,
+            top=stream.rank == top,
+            seconds=lasts[stream.model],
+            cost=stream.weight * stream.rate_hz * lasts[stream.model] * stream.lifespan_s,
+        )
+        for stream in problem.streams
+        if stream.model in lasts
     )
 
 
@@ -94,6 +149,59 @@ def value_of(problem: Problem, plan: Plan) -> Value:
 
     What absent workers hold counts for nothing: the problem knows them without memory.
     """
+    return _worth(problem, plan)[0]
+
+
+def _other_end(
+    problem: Problem, conditions: Conditions, running: Flows, candidate: Flows
+) -> Conditions:
+    """Return the nearest conditions that speak against a new plan beside the running one (ours).
+
+    Let d_i be the weighted seconds, per second, that the new plan spends more than the running one
+    at a worker with a model, or on a link, and s_i the standard error of the logarithm of that
+    figure. In the first order the new plan's gain has the standard error √Σ (d_i s_i)², and of all
+    conditions under which the gain is DOUBT of these smaller, the likeliest have the figure i
+    times exp(DOUBT · s_i · d_i s_i / √Σ (d_j s_j)²).
+
+    :param running: flows of the running plan under the measured conditions.
+    :param candidate: those of the new one.
+    """
+    fleet = problem.costs.fleet
+    speeds = speeds_of(fleet, problem.models, conditions.speeds)
+    more_s: dict[Pair | frozenset[str], float] = {}
+    for flows, sign in ((candidate, 1.0), (running, -1.0)):
+        for stream in problem.streams:
+            model = problem.models[stream.model]
+            for flow in flows.get(stream.name, ()):
+                weight = sign * stream.weight * stream.rate_hz * flow.share * model.passes
+                at = problem.workers[stream.home]
+                for leg in flow.route:
+                    flops = model.flops_before[leg.last] - model.flops_before[leg.first]
+                    size = problem.costs.tables[stream.model].boundary_bytes(leg.first)
+                    pair, ends = (leg.worker, stream.model), frozenset((at, leg.worker))
+                    spent_s = flops * speeds[pair].value
+                    sent_s = size * problem.costs.s_per_byte(at, leg.worker)
+                    more_s[pair] = more_s.get(pair, 0.0) + weight * spent_s
+                    more_s[ends] = more_s.get(ends, 0.0) + weight * sent_s
+                    at = leg.worker
+    slowdowns = conditions.slowdown
+    pulls = [more_s.get(pair, 0.0) * known.error for pair, known in speeds.items()]
+    pulls += [more_s.get(ends, 0.0) * known.error for ends, known in slowdowns.items()]
+    total = math.hypot(*pulls)
+
+    def moved(known: Estimate, spent_s: float) -> Estimate:
+        share = spent_s * known.error / total if total else 0.0
+        return Estimate(known.value * math.exp(DOUBT * known.error * share))
+
+    return replace(
+        conditions,
+        speeds={pair: moved(known, more_s.get(pair, 0.0)) for pair, known in speeds.items()},
+        slowdown={ends: moved(known, more_s.get(ends, 0.0)) for ends, known in slowdowns.items()},
+    )
+
+
+def _worth(problem: Problem, plan: Plan) -> tuple[Value, Flows]:
+    """Return what a plan is worth, and the flows that it is worth it with."""
     placement = {
         worker: parts
         for worker, parts in plan.placement.items()
@@ -117,12 +225,22 @@ def value_of(problem: Problem, plan: Plan) -> Value:
         for stream in problem.streams
         for flow in flows.get(stream.name, ())
     )
-    return Value(
+    worth = {
+        stream.name: stream.weight * stream.rate_hz * stream.lifespan_s
+        for stream in problem.streams
+    }
+    value = Value(
         objective=objective,
         delay=accuracy - objective,
         served=frozenset(stream.name for stream in problem.streams if flows.get(stream.name)),
         share=served / weight if weight else 1.0,
+        worth=sum(worth.values()),
+        lost=sum(
+            size * max(0.0, 1.0 - sum(flow.share for flow in flows.get(name, ())))
+            for name, size in worth.items()
+        ),
     )
+    return value, flows
 
 
 def _routes(problem: Problem, plan: Plan, placement: Mapping[str, tuple[Partition, ...]]) -> Flows:

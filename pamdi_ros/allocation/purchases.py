@@ -144,7 +144,7 @@ def _fleets(report: Report) -> Iterator[tuple[str, Fleet]]:
 def _with_worker(costs: Costs) -> Iterator[tuple[str, Fleet]]:
     """One more worker like the best one, linked as that is."""
     fleet = costs.fleet
-    best = min(fleet.workers.values(), key=lambda w: (costs.seconds_per_flop(w.name), -_memory(w)))
+    best = min(fleet.workers.values(), key=lambda w: (w.expected_seconds_per_flop, -_memory(w)))
     name = _free_name(fleet, f'{best.name}_2')
     pairs = dict(fleet.links.pairs)
     for ends, link in fleet.links.pairs.items():

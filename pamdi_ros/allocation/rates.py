@@ -9,8 +9,12 @@ import math
 
 #: Counters of this long are kept: a rate is a mean over it [s].
 WINDOW_S = 20.0
+#: A rate has changed when chance would explain it less often than this many standard errors.
+SURE = 3.0
 #: Before so much is seen nothing is said of a rate [s].
 LEAST_S = 3.0
+#: Before so much is seen a rate may as well be a burst's: it is not called steady [s].
+STEADY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +23,12 @@ class Rate:
 
     :param per_s: items per second [1/s].
     :param seconds: over which they were counted [s].
+    :param steady: it is no longer changing.
     """
 
     per_s: float
     seconds: float
+    steady: bool = True
 
     def differs(self, other_per_s: float, sure: float) -> bool:
         """Whether another rate would give this count by chance hardly ever.
@@ -34,6 +40,18 @@ class Rate:
         """
         count, expected = self.per_s * self.seconds, other_per_s * self.seconds
         return abs(count - expected) > sure * math.sqrt(max(count, expected))
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Items of a source.
+
+    :param accepted: items that came.
+    :param results: items that were answered; None: nobody says.
+    """
+
+    accepted: int = 0
+    results: int | None = None
 
 
 class ArrivalCounter:
@@ -70,4 +88,38 @@ class ArrivalCounter:
             return None
         (first_s, first), (last_s, last) = self._seen[0], self._seen[-1]
         seconds = last_s - first_s
-        return Rate((last - first) / seconds, seconds) if seconds >= LEAST_S else None
+        if seconds < LEAST_S:
+            return None
+        middle = self._count_at(first_s + seconds / 2)
+        # Of two Poisson counts, the difference has the variance of their sum.
+        apart = abs((last - middle) - (middle - first))
+        steady = seconds >= STEADY_S and apart <= SURE * math.sqrt(max(last - first, 1))
+        return Rate((last - first) / seconds, seconds, steady)
+
+    def _count_at(self, time_s: float) -> float:
+        """Return the count at a time between the first and the last one seen."""
+        before_s, before = self._seen[0]
+        for at_s, count in self._seen:
+            if at_s >= time_s > before_s:
+                return before + (count - before) * (time_s - before_s) / (at_s - before_s)
+            before_s, before = at_s, count
+        return before
+
+
+class ItemCounter:
+    """Adds up a source's counters over the runs of its home."""
+
+    def __init__(self) -> None:
+        self.counts = Counts()
+        self._run = 0
+        self._before = Counts()
+
+    def count(self, accepted: int, results: int | None, incarnation: int) -> None:
+        """Take the source's counters, as in :meth:`ArrivalCounter.count`."""
+        if incarnation != self._run:
+            self._run, self._before = incarnation, self.counts
+        before, known = self._before, self.counts
+        if accepted + before.accepted < known.accepted:
+            return
+        answered = known.results if results is None else results + (before.results or 0)
+        self.counts = Counts(accepted + before.accepted, answered)

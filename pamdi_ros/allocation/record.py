@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 import hashlib
 import json
+import operator
 import os
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,16 @@ def _plan(plain: dict[str, Any]) -> Plan:
             )
             for name, profile in plain['models'].items()
         },
+        step=operator.index(plain['step']),
+        steps=operator.index(plain['steps']),
+        provisional=_whether(plain['provisional']),
     )
+
+
+def _whether(plain: object) -> bool:
+    if not isinstance(plain, bool):
+        raise TypeError(f'{plain!r} is neither true nor false')
+    return plain
 
 
 def _exit(plain: dict[str, Any]) -> PlannedExit:

@@ -106,7 +106,9 @@ class _Search:
         self._passes = costs.passes(source.model)
         self._workers = {name: number for number, name in enumerate(costs.fleet.workers)}
         self._best = _Way(float('inf'))
-        fastest = min(costs.seconds_per_flop(worker) for worker in costs.fleet.workers)
+        fastest = min(
+            costs.seconds_per_flop(worker, source.model) for worker in costs.fleet.workers
+        )
         self._least_rest_s = [0.0]  # of units [unit, count): no route can take less
         for unit in reversed(self._table.units):
             least_s = self._passes * unit.flops * fastest
@@ -177,7 +179,7 @@ class _Search:
                     for unit in range(leg.first, leg.last):
                         need.add(model, unit)
         bound = self._costs.memory_bytes(worker)
-        speed = self._costs.seconds_per_flop(worker)
+        speed = self._costs.seconds_per_flop(worker, model)
         busy = min(self._busy.get(worker, 0.0), MOST_BUSY)
         time_s = self._costs.fleet.workers[worker].overhead_s
         for unit in range(first, len(self._table)):

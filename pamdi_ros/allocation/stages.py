@@ -173,7 +173,7 @@ class _Search:
         flops = [self._table[number].flops for number in range(unit, end)]
         if not sum(flops):
             return 0.0
-        speed = self.costs.seconds_per_flop(worker)
+        speed = self.costs.seconds_per_flop(worker, self.source.model)
         return speed * sum(f * f for f in flops) / (2 * sum(flops))
 
     def _end(self, worker: str, unit: int) -> int:

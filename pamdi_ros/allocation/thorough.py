@@ -22,6 +22,8 @@ BLOCKS, FINE = 20, 400
 CHAINED = 6000
 #: Tries at improving a placement, at most.
 MOST_TRIES = 150
+#: The same where a placement is in force: that one has been searched for, and serves meanwhile.
+MOST_TRIES_AGAIN = 40
 #: Blocks × workers × sources × tries, at most.
 MOST_WORK = 400_000
 
@@ -47,7 +49,10 @@ def solve_thoroughly(problem: Problem, running: Placement | None = None) -> Solu
     if size <= FINE:
         problem = problem.finer(BLOCKS) or problem
     problem = cut_like(problem, starts)
-    return solve_priced(problem, starts, tries=thorough_tries(problem))
+    tries = thorough_tries(problem)
+    if running is not None:
+        tries = min(tries, MOST_TRIES_AGAIN)
+    return solve_priced(problem, starts, tries=tries)
 
 
 def thorough_tries(problem: Problem) -> int:

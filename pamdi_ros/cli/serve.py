@@ -182,12 +182,11 @@ class Run:
     def _picture(self, monitor: Monitor, phase: str) -> Group:
         summary = summarise(self.fleet, monitor, self.solo_items)
         elapsed_s = time.monotonic() - monitor.started_s
-        title = Text(f'{self.fleet.name}: {phase}, {elapsed_s:.0f} s', style='bold')
-        return Group(
-            title,
-            source_table(summary),
-            worker_table(summary['workers'], monitor.not_serving()),
-        )
+        waiting = monitor.not_serving()
+        allocator = waiting.pop('the allocator', '')
+        told = f'; allocator: {allocator}' if allocator else ''
+        title = Text(f'{self.fleet.name}: {phase}, {elapsed_s:.0f} s{told}', style='bold')
+        return Group(title, source_table(summary), worker_table(summary['workers'], waiting))
 
     def _tell(self, text: str) -> None:
         self.console.print(text, style='yellow', markup=False, highlight=False)
@@ -209,7 +208,7 @@ class Run:
 def _line(monitor: Monitor, phase: str) -> str:
     waiting = monitor.not_serving()
     if waiting:
-        return f'{phase}: ' + ', '.join(f'{name}: {why}' for name, why in waiting.items())
+        return f'{phase}: ' + '; '.join(f'{name}: {why}' for name, why in waiting.items())
     sources = ', '.join(
         f'{name} {view.stats.results}/{view.stats.accepted}'
         for name, view in monitor.sources.items()

@@ -233,16 +233,14 @@ def unit_tables(fleet: Fleet, fleet_file: str) -> dict[str, UnitTable]:
 
 def _print_quanta(console: Console, fleet: Fleet, tables: Mapping[str, UnitTable]) -> None:
     """Say how long an urgent item may wait for a unit that runs already."""
-    from pamdi_ros.allocation import Costs
     from pamdi_ros.models.quantum import largest_quantum
 
-    costs = Costs(fleet=fleet, tables=tables)
-    slowest = max(fleet.workers, key=costs.seconds_per_flop)
+    slowest = max(fleet.workers.values(), key=lambda worker: worker.expected_seconds_per_flop)
     quanta = []
     for name, table in tables.items():
-        unit, time_s = largest_quantum(table, costs.seconds_per_flop(slowest))
+        unit, time_s = largest_quantum(table, slowest.expected_seconds_per_flop)
         quanta.append(f'{name} {1e3 * time_s:.1f} ms ({unit})')
-    text = f'Longest unit, on the slowest worker, {slowest}: {", ".join(quanta)}'
+    text = f'Longest unit, on the slowest worker, {slowest.name}: {", ".join(quanta)}'
     console.print(text, markup=False, highlight=False)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
+from pamdi_ros.monitor.checks.losses import Losses
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -57,6 +58,12 @@ def _source(view: SourceView, solo_items: int) -> dict[str, Any]:
         'late': sum(run.late for run in view.runs.values()),
         'in_flight': in_flight,
         'dropped': ends,
+        'why': {
+            word: why.strip()
+            for _, message in view.results
+            for word, _, why in [message.reason.partition(':')]
+            if word in ends
+        },
         'mean_ms': _round(np.mean(loaded)) if loaded else None,
         'p50_ms': _round(np.percentile(loaded, 50)) if loaded else None,
         'p95_ms': _round(np.percentile(loaded, 95)) if loaded else None,
@@ -168,7 +175,18 @@ def explain_missing(summary: dict[str, Any]) -> Sequence[str]:
     """Say in sentences which sources got too few answers."""
     return [
         f'{name}: {source["results"]} of {source["accepted"]} items answered'
-        + (f'; dropped: {source["dropped"]}' if source['dropped'] else '')
+        + (f'; {_explain(source["dropped"], source["why"])}' if source['dropped'] else '')
         for name, source in summary['sources'].items()
         if source['results'] < source['accepted'] or not source['accepted']
     ]
+
+
+def _explain(dropped: dict[str, int], why: dict[str, str]) -> str:
+    """Say how many were dropped for what, and what the most frequent reason asks for.
+
+    :param why: last explanation of each reason.
+    """
+    losses = Losses(reasons=dropped)
+    word = losses.main_reason
+    last = f' ({why[word]})' if why.get(word) else ''
+    return f'{losses.counts}{last}: {losses.remedy}'

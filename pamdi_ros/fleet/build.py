@@ -259,6 +259,9 @@ def _event(entry: Table) -> Event:
         worker=value if action in ('kill', 'revive') else None,
         priorities=FrozenDict(value if action == 'set_priority' else {}),
         rates_hz=FrozenDict(value if action == 'set_rate' else {}),
+        speeds=FrozenDict(value if action == 'set_speed' else {}),
         between=frozenset(link['between']) if link else None,
         link=_link(link) if 'bandwidth_mbps' in link else None,
+        replan=action == 'replan',
+        slow_loads=FrozenDict(value if action == 'slow_load' else {}),
     )

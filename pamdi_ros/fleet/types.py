@@ -255,12 +255,16 @@ class Event:
     """Something that happens to a simulated fleet.
 
     :param at_s: time since the start [s]
-    :param action: ``kill``, ``revive``, ``set_priority``, ``set_rate`` or ``set_link``
+    :param action: ``kill``, ``revive``, ``set_priority``, ``set_rate``, ``set_speed``,
+        ``set_link``, ``replan`` or ``slow_load``
     :param worker: for kill and revive: a worker, or ``allocator``
     :param priorities: for set_priority: class by source
     :param rates_hz: for set_rate: rate by source [1/s]
+    :param speeds: for set_speed: multiple of the speed it began with, by worker [1]
     :param between: for set_link: the two workers
     :param link: for set_link: the new link; None: cut
+    :param replan: a plan is made and moved to, worth it or not
+    :param slow_loads: for slow_load: loading weights takes so many times as long, by worker [1]
     """
 
     at_s: float
@@ -268,8 +272,11 @@ class Event:
     worker: str | None = None
     priorities: Mapping[str, str] = FrozenDict()
     rates_hz: Mapping[str, float] = FrozenDict()
+    speeds: Mapping[str, float] = FrozenDict()
     between: frozenset[str] | None = None
     link: Link | None = None
+    replan: bool = False
+    slow_loads: Mapping[str, float] = FrozenDict()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,9 +10,9 @@ from pamdi_ros.models.units import UnitCost, UnitTable
 
 if TYPE_CHECKING:
     from pamdi_ros.models.model import Model
-    from pamdi_ros.models.partition import Partition
+    from pamdi_ros.models.partition import Partition, Unit
 
-__all__ = ['Model', 'ModelError', 'Partition', 'UnitCost', 'UnitTable']
+__all__ = ['Model', 'ModelError', 'Partition', 'Unit', 'UnitCost', 'UnitTable']
 
 
 def __getattr__(name: str) -> Any:
@@ -21,8 +21,8 @@ def __getattr__(name: str) -> Any:
         from pamdi_ros.models.model import Model
 
         return Model
-    if name == 'Partition':
-        from pamdi_ros.models.partition import Partition
+    if name in ('Partition', 'Unit'):
+        from pamdi_ros.models import partition
 
-        return Partition
+        return getattr(partition, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

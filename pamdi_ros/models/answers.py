@@ -44,7 +44,7 @@ def confidence(logits: Tensor) -> float:
 
 
 def read_answer(outputs: Sequence[Tensor], top_k: int, labels: Sequence[str] = ()) -> Answer:
-    """Give the `top_k` best classes of a model's outputs.
+    """Return the `top_k` best classes of a model's outputs, of equally good ones the lower index.
 
     :param outputs: as the last partition gives them; only the first is looked at.
     :param labels: name of every class, or empty.
@@ -55,16 +55,18 @@ def read_answer(outputs: Sequence[Tensor], top_k: int, labels: Sequence[str] = (
         return Answer()
     with torch.inference_mode():
         if kind == 'classification':  # (1, classes)
-            scores = first[0].float().softmax(dim=0)
+            # Ranked before the softmax, whose float32 makes equals of nearly equal logits.
+            rank, scores = first[0], first[0].float().softmax(dim=0)
         else:  # (1, classes, height, width) -> share of the pixels that each class wins
             winners = first[0].argmax(dim=0)
             scores = winners.flatten().bincount(minlength=first.shape[1]) / winners.numel()
-        best, ids = scores.topk(min(top_k, scores.numel()))
-    chosen = [
-        (int(index), float(score))
-        for score, index in zip(best.tolist(), ids.tolist(), strict=True)
-        if kind == 'classification' or score > 0
-    ]
+            rank = scores
+        ids = rank.sort(descending=True, stable=True).indices[:top_k]  # of equals the lower index
+        chosen = [
+            (index, score)
+            for index, score in zip(ids.tolist(), scores[ids].tolist(), strict=True)
+            if kind == 'classification' or score > 0
+        ]
     return Answer(
         class_ids=tuple(index for index, _ in chosen),
         scores=tuple(score for _, score in chosen),

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 import json
 from pathlib import Path
@@ -15,14 +15,15 @@ import sys
 
 from pamdi_ros.lifeline import ask_for_signal_at_parents_death
 from pamdi_ros.models import zoo
-from pamdi_ros.models.cache import ENTRY_FILE, ERROR_MARK
+from pamdi_ros.models.cache import ENTRY_FILE, ERROR_MARK, PROGRAM_FILE
 from pamdi_ros.models.capture import capture, CaptureError, TRACERS
 from pamdi_ros.models.costs import read_outline
 from pamdi_ros.models.cuts import best_of_equal_work
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.flow import Flow, read_flow
+from pamdi_ros.models.lowering import lower
 from pamdi_ros.models.measure import tensors_of
-from pamdi_ros.models.partition import build_unit
+from pamdi_ros.models.program import Interpreter, Program
 from pamdi_ros.models.request import ModelRequest, read_request
 from pamdi_ros.models.skeleton import traceable
 from pamdi_ros.models.weights import load_file, tied_names
@@ -37,7 +38,8 @@ WEIGHTS_FILE = 'weights.safetensors'
 def build(request: ModelRequest, directory: Path) -> None:
     """Write a model's cache entry, after a proof that its finest units give what the module does.
 
-    :param directory: exists; filled with ``units.json`` and ``weights.safetensors``.
+    :param directory: exists; filled with ``units.json``, ``program.json`` and
+        ``weights.safetensors``.
     :raises ModelError: for weights that do not fit or a model that cannot be cut.
     """
     module = zoo.build_module(request)
@@ -85,17 +87,22 @@ def _build_with(
     tied = tied_names(module)
     stored, tensors = stored_tensors(flow, tied)
     outline = read_outline(flow, stored, tensors, mode, text=request.tokens is not None)
-    finest = (position.index for position in best_of_equal_work(outline.positions()))
-    _prove(flow, (0, *finest, len(flow.order)), stored, tensors, inputs, expected)
+    narrow_from = outline.tails[-1].first if outline.tails else None
+    lowered, narrow_expected = lower(flow, stored, tensors, inputs, narrow_from)
+    text = json.dumps(lowered.to_plain(), separators=(',', ':'))
+    program = Program.from_plain(json.loads(text))  # what an executor will read
+    finest = [position.index for position in best_of_equal_work(outline.positions())]
+    places = sorted({0, *finest, *([] if narrow_from is None else [narrow_from]), len(flow.order)})
+    _prove(program, places, tensors, inputs, expected, narrow_from, narrow_expected)
     where = _store(request, module, found, tensors, tied, directory)
     entry = {
         'tracer': tracer,
         'digest': flow.digest(),
         'categories': zoo.categories(request),
-        'stored': stored,
         'tensors': where,
         'outline': outline.to_plain(),
     }
+    (directory / PROGRAM_FILE).write_text(text)
     (directory / ENTRY_FILE).write_text(json.dumps(entry))
 
 
@@ -113,24 +120,44 @@ def stored_tensors(
 
 
 def _prove(
-    flow: Flow,
-    places: tuple[int, ...],
-    stored: dict[str, str],
-    tensors: dict[str, Tensor],
+    program: Program,
+    places: Sequence[int],
+    tensors: Mapping[str, Tensor],
     inputs: tuple[Tensor, ...],
     expected: tuple[Tensor, ...],
+    narrow_from: int | None,
+    narrow_expected: tuple[Tensor, ...],
 ) -> None:
-    current = inputs
+    """Check that a program gives what the module does, at every place where it may be cut.
+
+    :param narrow_from: where one position of a text may go on alone, with `narrow_expected`.
+    :raises CaptureError: it does not.
+    """
+    cpu = torch.device('cpu')
+    current, position = inputs, None
     with torch.inference_mode():
         for first, last in pairwise(places):
-            unit = build_unit(flow, first, last, tensors, stored, torch.device('cpu'))
-            current = unit(*current)
-    if len(current) != len(expected):
-        raise CaptureError(f'the units give {len(current)} tensors, the module {len(expected)}')
-    for ours, theirs in zip(current, expected, strict=True):
+            if first == narrow_from:
+                position = current[0][:, -1:].clone()
+            current = Interpreter(program, first, last, tensors, cpu)(*current)
+    _compare('the units', current, expected)
+    if narrow_from is None:
+        return
+    assert position is not None
+    current = (position,)
+    with torch.inference_mode():
+        for first, last in pairwise(places[places.index(narrow_from) :]):
+            current = Interpreter(program.narrow or program, first, last, tensors, cpu)(*current)
+    _compare('the units of one position', current, narrow_expected)
+
+
+def _compare(what: str, found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> None:
+    if len(found) != len(expected):
+        raise CaptureError(f'{what} give {len(found)} tensors, the module {len(expected)}')
+    for ours, theirs in zip(found, expected, strict=True):
         same = ours.shape == theirs.shape and ours.dtype == theirs.dtype
         if not same or not torch.allclose(ours, theirs, rtol=0, atol=0, equal_nan=True):
-            raise CaptureError('the units do not give what the module gives')
+            raise CaptureError(f'{what} do not give what the module gives')
 
 
 def _store(

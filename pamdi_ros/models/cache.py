@@ -21,6 +21,7 @@ from pamdi_ros.models.outline import Outline
 from pamdi_ros.models.request import ModelRequest
 
 ENTRY_FILE = 'units.json'
+PROGRAM_FILE = 'program.json'  # apart: who plans does not read it
 ERROR_MARK = 'pamdi-model-error: '
 
 
@@ -31,9 +32,8 @@ class Built:
     :param directory: where its files lie.
     :param outline: the costs of its operations, which units are made of.
     :param tracer: which tracer made the graph.
-    :param digest: of the flow that the outline belongs to.
+    :param digest: of the flow that outline and program belong to.
     :param categories: class names of torchvision's weights, where known.
-    :param stored: graph name of each tensor -> its stored name.
     :param tensors: stored name -> [file, key, dtype]; a relative file lies in `directory`.
     """
 
@@ -42,7 +42,6 @@ class Built:
     tracer: str
     digest: str
     categories: tuple[str, ...]
-    stored: Mapping[str, str]
     tensors: Mapping[str, tuple[str, str, str]]
 
 
@@ -101,22 +100,39 @@ def make_entry(entry: Path, marker: str, fill: Callable[[Path], None]) -> None:
 
 
 def read_entry(directory: Path) -> Built:
-    """Read what a builder has written."""
+    """Read what a builder has written.
+
+    :raises ModelError: it is damaged.
+    """
+    plain: Any = read_json(directory / ENTRY_FILE)
     try:
-        plain: dict[str, Any] = json.loads((directory / ENTRY_FILE).read_text())
         return Built(
             directory=directory,
             outline=Outline.from_plain(plain['outline']),
             tracer=plain['tracer'],
             digest=plain['digest'],
             categories=tuple(plain['categories']),
-            stored=plain['stored'],
             tensors={name: tuple(where) for name, where in plain['tensors'].items()},
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            'cache', str(directory), f'is damaged: {error}', 'Delete this directory.'
-        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(directory, error) from None
+
+
+def read_json(path: Path) -> object:
+    """Read a file of an entry.
+
+    :raises ModelError: it is gone, or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise damaged(path.parent, error) from None
+
+
+def damaged(directory: Path, error: Exception) -> ModelError:
+    """Return what to say of an entry that cannot be read."""
+    text = f'is damaged: {type(error).__name__}: {error}'
+    return ModelError('cache', str(directory), text, 'Delete this directory.')
 
 
 @contextlib.contextmanager

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
+from pamdi_ros.models.capture import leaf_tensors, with_tensors
 from pamdi_ros.models.flow import Flow
 from pamdi_ros.models.measure import fake_costs, tensor_bytes
 from pamdi_ros.models.outline import Constant, Operation, Outline, Tail
-from pamdi_ros.models.partition import build_unit
 import torch
 from torch import fx, Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -89,7 +90,7 @@ def _tails(
     for first in reversed(range(1, end)):
         if flow.crossing(first) != 1 or len(shape := flow.signature(first)[0][0]) != 3:
             continue
-        unit = build_unit(flow, first, end, fakes, stored, torch.device('cpu'))
+        unit = _graph_module(flow, first, end, fakes, stored)
         with torch.no_grad(), fake_costs(mode) as cost:
             hidden = torch.zeros(shape[0], 1, shape[2])
             try:
@@ -108,6 +109,31 @@ def _tails(
             )
         )
     return tails
+
+
+def _graph_module(
+    flow: Flow, first: int, last: int, weights: Mapping[str, Tensor], names: Mapping[str, str]
+) -> fx.GraphModule:
+    graph = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {
+        node: graph.placeholder(f'input_{index}') for index, node in enumerate(flow.live[first])
+    }
+    parts: dict[str, Any] = {}
+    for node in (*flow.cone(first, last), *flow.order[first:last]):
+        copy = graph.node_copy(node, copies.__getitem__)
+        if node.op == 'get_attr':
+            copy.target = f'tensor_{len(parts)}'
+            parts[copy.target] = weights[names[str(node.target)]]
+        elif node.op == 'call_module':
+            leaf = flow.captured.root.get_submodule(str(node.target))
+            local = {
+                name: weights[names[f'{node.target}.{name}']] for name, _ in leaf_tensors(leaf)
+            }
+            copy.target = f'layer_{len(parts)}'
+            parts[copy.target] = with_tensors(leaf, local)
+        copies[node] = copy
+    graph.output(tuple(copies[node] for node in flow.live[last]))
+    return fx.GraphModule(parts, graph).eval()
 
 
 def _bytes_at(flow: Flow, place: int) -> int:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pamdi_ros.models.errors import ModelError
-from pamdi_ros.models.flow import Signature
 from pamdi_ros.models.heads import DEFAULT_HEAD, HeadRequest
+from pamdi_ros.models.program import Signature
 from pamdi_ros.models.weights import open_safetensors, read_pickle
 from pamdi_ros.models.zoo import import_callable
 import torch

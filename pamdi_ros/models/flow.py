@@ -12,11 +12,10 @@ from typing import Any
 from pamdi_ros.models.capture import Captured, CaptureError
 from pamdi_ros.models.functional import drop_identities, make_functional
 from pamdi_ros.models.measure import Fact, measure, storage_key, tensors_of
+from pamdi_ros.models.program import Signature, signature_of
 from torch import fx, Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
-
-Signature = tuple[tuple[tuple[int, ...], str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +73,13 @@ class Flow:
 
     def signature(self, place: int) -> Signature:
         """Give shape and dtype name of the tensors that cross a place."""
-        return signature_of(self.facts[node].value for node in self.live[place])
+        return signature_of(tensors_of([self.facts[node].value for node in self.live[place]]))
 
     def digest(self) -> str:
         """Give a text that differs where another version of the model would be cut otherwise."""
         text = [
             f'{node.op} {getattr(node.target, "__name__", node.target)} '
-            f'{signature_of([self.facts[node].value])}'
+            f'{signature_of(tensors_of(self.facts[node].value))}'
             for node in self.order
         ]
         return hashlib.sha256('\n'.join(text).encode()).hexdigest()[:16]
@@ -96,14 +95,6 @@ class Flow:
     @cached_property
     def _dependent(self) -> frozenset[fx.Node]:
         return frozenset((*self.inputs, *self.order))
-
-
-def signature_of(values: Any) -> Signature:
-    """Give shape and dtype name of all tensors in `values`."""
-    return tuple(
-        (tuple(tensor.shape), str(tensor.dtype).removeprefix('torch.'))
-        for tensor in tensors_of(list(values))
-    )
 
 
 def read_flow(captured: Captured, inputs: tuple[Tensor, ...], mode: FakeTensorMode) -> Flow:

@@ -12,14 +12,14 @@ from pathlib import Path
 import re
 from typing import Any
 
-from pamdi_ros.models.cache import Built, make_entry, run_builder
+from pamdi_ros.models.cache import Built, damaged, make_entry, read_json, run_builder
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.request import ModelRequest, source_digest
 from pamdi_ros.models.units import UnitTable
 
 DEFAULT_HEAD = 'pamdi_ros.models.exits:pooled_linear'
 HEADS_FILE = 'heads.json'
-FORMAT = 1  # of an entry of the cache
+FORMAT = 2  # of an entry of the cache
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,11 +41,13 @@ class BuiltHead:
     :param flops: floating point operations.
     :param sizes: (tensor name, size [byte]), named as in a model's weights file.
     :param tensors: name in the head -> [file, key, dtype]; a relative file lies in the entry.
+    :param program: its operations, as :class:`pamdi_ros.models.program.Program` has them.
     """
 
     flops: int
     sizes: tuple[tuple[str, int], ...]
     tensors: Mapping[str, tuple[str, str, str]]
+    program: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,8 +110,8 @@ def ensure_heads(
     entry = built.directory.with_name(f'{built.directory.name}-heads-{digest}')
     fill = build or _build_in_subprocess
     make_entry(entry, HEADS_FILE, lambda work: fill(request, built, heads, work))
+    plain: Any = read_json(entry / HEADS_FILE)
     try:
-        plain: dict[str, Any] = json.loads((entry / HEADS_FILE).read_text())
         return BuiltHeads(
             directory=entry,
             heads={
@@ -117,14 +119,13 @@ def ensure_heads(
                     flops=head['flops'],
                     sizes=tuple((name, size) for name, size in head['sizes']),
                     tensors={name: tuple(where) for name, where in head['tensors'].items()},
+                    program=head['program'],
                 )
                 for unit, head in plain.items()
             },
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(
-            'cache', str(entry), f'is damaged: {error}', 'Delete this directory.'
-        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(entry, error) from None
 
 
 def with_heads(table: UnitTable, built: BuiltHeads | None) -> UnitTable:

@@ -1,37 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model by specification: its units, its partitions, the whole module."""
+"""A model by specification: its units, ready to run, and the whole module.
+
+Several threads may use a Model, and its units, at the same time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
 import os
 from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from pamdi_ros.models import zoo
-from pamdi_ros.models.cache import Built, ensure_built
-from pamdi_ros.models.capture import CaptureError
+from pamdi_ros.models.cache import Built, damaged, ensure_built, PROGRAM_FILE, read_json
 from pamdi_ros.models.errors import ModelError
-from pamdi_ros.models.exits import Boundary, make_head
-from pamdi_ros.models.flow import Flow, Signature
 from pamdi_ros.models.heads import BuiltHeads, ensure_heads, HeadRequest, read_heads, with_heads
+from pamdi_ros.models.inputs import random_inputs
 from pamdi_ros.models.labels import read_labels
-from pamdi_ros.models.partition import build_unit, Partition, unit_tensor_names
+from pamdi_ros.models.partition import Head, Partition, Unit
+from pamdi_ros.models.program import Interpreter, Program, Signature
 from pamdi_ros.models.request import ModelRequest, read_request
-from pamdi_ros.models.skeleton import build_skeleton, trace_skeleton
 from pamdi_ros.models.units import UnitTable
-from pamdi_ros.models.weights import load_file, load_tensors, StoredTensor
+from pamdi_ros.models.weights import load_tensors, StoredTensor
 import torch
-from torch import nn, Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Model:
     """A model as a chain of units; make it with :meth:`from_spec`.
 
-    Holding a Model costs no weights: only partitions (and ``module``) load them.
+    Holding a Model costs no weights: only units (and ``module``) load them.
     """
 
     def __init__(
@@ -50,8 +53,9 @@ class Model:
         self.table: UnitTable = with_heads(table, built_heads)
         self._heads = {head.unit: head for head in heads}
         self._built_heads = built_heads
-        # What partitions hold, as long as they live.
+        # What units hold, as long as they live.
         self._held: WeakValueDictionary[tuple[str, torch.device], Tensor] = WeakValueDictionary()
+        self._loading = Lock()
         self._labels = labels
 
     @classmethod
@@ -95,11 +99,43 @@ class Model:
 
     @cached_property
     def module(self) -> nn.Module:
-        """Give the whole upstream module in eval mode, with the weights of the partitions."""
-        module = zoo.build_module(self.request)
+        """Give the whole upstream module in eval mode, with the weights of the units.
+
+        For tests and tools: it runs the model's own code, and torchvision's is patched meanwhile.
+        """
+        from pamdi_ros.models.weights import load_file
+        from pamdi_ros.models.zoo import build_module
+
+        module = build_module(self.request)
         if self.request.weights_file is not None:
             load_file(module, self.request.weights_file)
         return module
+
+    def load_unit(self, index: int, device: str | torch.device = 'cpu') -> Unit:
+        """Load one unit, and the head of the exit after it, on a device.
+
+        Tensors that another living unit of this Model holds there are shared.
+
+        :raises ModelError: for a unit outside the model, or weights that are gone.
+        """
+        if not 0 <= index < self.unit_count:
+            raise ModelError('unit', index, f'must lie within [0, {self.unit_count})')
+        target = torch.device(device)
+        first, last = self._places[index : index + 2]
+        narrow = self.narrow_at is not None and index >= self.narrow_at
+        tail = self._program.narrow if narrow else None
+        programs = (self._program,) if tail is None else (self._program, tail)
+        names = [name for program in programs for name in program.tensor_names(first, last)]
+        weights = self._load(names, target)
+        run, *one_position = [Interpreter(p, first, last, weights, target) for p in programs]
+        return Unit(
+            interpreter=run,
+            one_position=one_position[0] if one_position else None,
+            input_signature=self.signature(index),
+            device=target,
+            narrow=narrow,
+            head=self.head(index + 1, target) if index + 1 in self._heads else None,
+        )
 
     def partition(self, first: int, last: int, device: str | torch.device = 'cpu') -> Partition:
         """Load units [first, last), and nothing else, on a device.
@@ -110,64 +146,39 @@ class Model:
             raise ModelError(
                 'range', (first, last), f'must lie within [0, {self.unit_count}) and hold a unit'
             )
-        target = torch.device(device)
-        spans = list(pairwise(self._places))[first:last]
-        names = [
-            name
-            for span in spans
-            for name in unit_tensor_names(self._flow, *span, self._built.stored)
-        ]
-        weights = self._load(names, target)
+        units = [self.load_unit(index, device) for index in range(first, last)]
+        heads = {index: unit.head for index, unit in enumerate(units, start=first + 1)}
         return Partition(
-            units=[
-                build_unit(self._flow, *span, weights, self._built.stored, target)
-                for span in spans
-            ],
-            weights=weights,
-            input_signature=self.signature(first),
-            device=target,
-            narrow=self.narrow_at is not None and first >= self.narrow_at,
-            heads={unit: self.head(unit, target) for unit in self._heads if first < unit <= last},
-        )
+            units, {index: head for index, head in heads.items() if head is not None}
+        )  # fmt: skip
 
     def _load(self, names: Iterable[str], device: torch.device) -> dict[str, Tensor]:
-        """Load tensors; those that another partition holds already (tied ones) are shared."""
+        """Load tensors; those that another unit holds already (tied ones) are shared."""
         wanted = tuple(dict.fromkeys(names))
-        held = {name: self._held.get((name, device)) for name in wanted}
-        weights = {name: tensor for name, tensor in held.items() if tensor is not None}
-        missing = [name for name in wanted if name not in weights]
-        loaded = load_tensors(self._stored_tensors, missing, device)
-        for name, tensor in loaded.items():
-            self._held[name, device] = tensor
+        with self._loading:
+            held = {name: self._held.get((name, device)) for name in wanted}
+            weights = {name: tensor for name, tensor in held.items() if tensor is not None}
+            missing = [name for name in wanted if name not in weights]
+            loaded = load_tensors(self._stored_tensors, missing, device)
+            for name, tensor in loaded.items():
+                self._held[name, device] = tensor
         return weights | loaded
 
-    def head(self, unit: int, device: str | torch.device = 'cpu') -> nn.Module:
+    def head(self, unit: int, device: str | torch.device = 'cpu') -> Head:
         """Load the head of the exit before a unit: boundary tensors in, logits out.
 
         :raises ModelError: there is no such exit, or its weights are gone.
         """
         if self._built_heads is None or unit not in self._heads:
             raise ModelError('exits', unit, 'the model has no exit there')
+        built, target = self._built_heads.heads[unit], torch.device(device)
         where = {
             name: StoredTensor(file=str(self._built_heads.directory / file), key=key, dtype=dtype)
-            for name, (file, key, dtype) in self._built_heads.heads[unit].tensors.items()
+            for name, (file, key, dtype) in built.tensors.items()
         }
-        module = make_head(self._heads[unit], self.boundary(unit), self.request.seed or 0)
-        module.load_state_dict(load_tensors(where, where, torch.device('cpu')))
-        return module.to(device)
-
-    def boundary(self, unit: int) -> Boundary:
-        """Describe the tensors that enter a unit, for the head of an exit there.
-
-        :raises ModelError: for a unit outside the model, or one that is no image classifier.
-        """
-        ((shape, _), *_) = self.signature(self.unit_count)
-        if len(shape) != 2 or self.request.tokens is not None:
-            raise ModelError(
-                'exits', unit, f'{self.request.name} is no classifier, which alone has exits',
-                'Remove them.',
-            )  # fmt: skip
-        return Boundary(unit=unit, tensors=self.signature(unit), classes=shape[1])
+        program = read_program(built.program, self._built_heads.directory)
+        weights = load_tensors(where, program.tensor_names(0, 1), target)
+        return Head(Interpreter(program, 0, 1, weights, target))
 
     def signature(self, unit: int) -> Signature:
         """Give (shape, dtype name) of the tensors that enter a unit; `unit_count`: the outputs.
@@ -176,7 +187,7 @@ class Model:
         """
         if not 0 <= unit <= self.unit_count:
             raise ModelError('unit', unit, f'must lie within 0..{self.unit_count}')
-        return self._flow.signature(self._places[unit])
+        return self._program.signature(self._places[unit])
 
     def labels(self) -> tuple[str, ...]:
         """Give the names of the classes, () where they are not known."""
@@ -184,26 +195,38 @@ class Model:
 
     def example_inputs(self) -> tuple[Tensor, ...]:
         """Give one random input, the same at every call."""
-        return zoo.input_tensors(self.request)
+        ((shape, _),) = self.signature(0)
+        return random_inputs(self.request, shape)
 
     @cached_property
-    def _flow(self) -> Flow:
-        mode = FakeTensorMode()
-        skeleton = build_skeleton(self.request, mode)
-        try:
-            flow = trace_skeleton(self.request, skeleton, self._built.tracer, mode)
-        except CaptureError as error:
-            raise ModelError('zoo', self.request.name, f'cannot be traced: {error}') from error
-        if flow.digest() != self._built.digest:
+    def _program(self) -> Program:
+        directory = self._built.directory
+        program = read_program(read_json(directory / PROGRAM_FILE), directory)
+        unknown = set(program.tensor_names(0, len(program.operations))) - set(self._built.tensors)
+        if len(program.operations) != len(self._built.outline.operations) or unknown:
             raise ModelError(
-                'cache', str(self._built.directory), 'was built from other code of this model',
+                'cache', str(directory), 'holds files of different builds',
                 'Delete this directory.',
             )  # fmt: skip
-        return flow
+        return program
 
     @cached_property
     def _stored_tensors(self) -> dict[str, StoredTensor]:
         return {
-            name: StoredTensor(file=str(self._built.directory / Path(file)), key=key, dtype=dtype)
+            name: StoredTensor(file=str(self._built.directory / file), key=key, dtype=dtype)
             for name, (file, key, dtype) in self._built.tensors.items()
         }
+
+
+def read_program(plain: object, directory: Path) -> Program:
+    """Read a program of the cache.
+
+    :param directory: where it comes from, for messages.
+    :raises ModelError: it is damaged, or has an operation outside the allow-list.
+    """
+    try:
+        return Program.from_plain(plain)  # type: ignore[arg-type]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise damaged(directory, error) from None

@@ -14,7 +14,7 @@ import re
 
 from pamdi_ros.models.errors import ModelError
 
-FORMAT = 2  # of a cache entry; raise it whenever graph, cuts or files change their meaning
+FORMAT = 3  # of a cache entry; raise it whenever graph, cuts or files change their meaning
 FILE_SUFFIXES = ('.safetensors', '.pt', '.pth')
 DEFAULT_TOKENS = 64
 _TEXT_ZOO = ('gpt2',)

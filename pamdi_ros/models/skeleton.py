@@ -9,16 +9,12 @@ from typing import Any
 from unittest import mock
 
 from pamdi_ros.models.capture import capture
-from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.flow import Flow, read_flow
 from pamdi_ros.models.request import ModelRequest
 from pamdi_ros.models.zoo import (
-    build_module,
     construct,
     enum_state,
     input_tensors,
-    patching,
-    weights_enum,
 )
 import torch
 from torch import nn, Tensor
@@ -27,20 +23,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 _HIDDEN_NAMES = ('input_embeds', 'inputs_embeds')  # transformers 4 and 5
 
 
-def build_skeleton(request: ModelRequest, mode: FakeTensorMode) -> nn.Module:
-    """Give the same module on fake tensors: shapes and structure, no memory, no values.
-
-    A constructor that cannot run on fake tensors runs for real, and is stripped at once.
-    """
-    enum = weights_enum(request)
-    try:
-        return fake_module(request, enum, mode)
-    except ModelError:
-        return _strip(build_module(request), mode)
-
-
 def fake_module(request: ModelRequest, enum: Any, mode: FakeTensorMode) -> nn.Module:
-    """Give the skeleton as the constructor makes it on fake tensors.
+    """Give the same module on fake tensors: shapes and structure, no memory, no values.
 
     :param enum: member of a torchvision weights enum, or None; nothing is downloaded.
     :raises ModelError: where the constructor cannot run on fake tensors.
@@ -79,7 +63,7 @@ def traceable(request: ModelRequest) -> Iterator[None]:
         return (at[None, :] <= at[:, None])[None, None]  # (1, 1, query, key)
 
     target = 'transformers.models.gpt2.modeling_gpt2.create_causal_mask'
-    with patching, mock.patch(target, mask):
+    with mock.patch(target, mask):
         yield
 
 
@@ -88,14 +72,5 @@ def _no_initialisers() -> Iterator[None]:
     """Let ``torch.nn.init`` do nothing: fake tensors have no values to set, some look at them."""
     names = [name for name in dir(nn.init) if name.endswith('_') and not name.startswith('_')]
     nothing: dict[str, Any] = {name: lambda tensor, *_, **__: tensor for name in names}
-    with patching, mock.patch.multiple(nn.init, **nothing):
+    with mock.patch.multiple(nn.init, **nothing):
         yield
-
-
-def _strip(module: nn.Module, mode: FakeTensorMode) -> nn.Module:
-    for part in module.modules():
-        for store in (part._parameters, part._buffers, part.__dict__):
-            for name, value in list(store.items()):
-                if isinstance(value, Tensor):
-                    store[name] = mode.from_tensor(value)  # memoised, so ties stay ties
-    return module

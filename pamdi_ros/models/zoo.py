@@ -8,18 +8,17 @@ import contextlib
 import difflib
 import importlib
 import inspect
-import threading
 from typing import Any
 from unittest import mock
 import warnings
 
 from pamdi_ros.models.errors import ModelError
+from pamdi_ros.models.inputs import random_inputs
 from pamdi_ros.models.request import ModelRequest
 import torch
 from torch import nn, Tensor
 
 OWN_NAMES = ('gpt2', 'resnet56')
-patching = threading.RLock()
 
 
 def build_module(request: ModelRequest) -> nn.Module:
@@ -39,12 +38,8 @@ def build_module(request: ModelRequest) -> nn.Module:
 
 def input_tensors(request: ModelRequest) -> tuple[Tensor, ...]:
     """Give one random input of the model's shape, the same at every call."""
-    generator = torch.Generator().manual_seed(0)
-    if request.tokens is not None:
-        size = request.arguments.get('vocab_size')
-        highest = min(256, size) if isinstance(size, int) else 256
-        return (torch.randint(0, highest, (1, request.tokens), generator=generator),)
-    return (torch.randn((1, *input_shape(request)), generator=generator),)
+    shape = (request.tokens,) if request.tokens is not None else input_shape(request)
+    return random_inputs(request, (1, *shape))
 
 
 def input_shape(request: ModelRequest) -> tuple[int, ...]:
@@ -212,7 +207,7 @@ def enum_state(load: Callable[[Any], Mapping[str, Any]] | None) -> Iterator[None
     def state(weights: Any, *_: Any, **__: Any) -> Mapping[str, Any]:
         return load(weights) if load is not None else {}
 
-    with patching, mock.patch.object(WeightsEnum, 'get_state_dict', state):
+    with mock.patch.object(WeightsEnum, 'get_state_dict', state):
         if load is not None:
             yield
             return

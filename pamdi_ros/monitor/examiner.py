@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from pamdi_ros.monitor.checks import Check, CHECKS, Limits, Sign
 from pamdi_ros.monitor.checks.hysteresis import Hysteresis
+from pamdi_ros.monitor.checks.losses import WINDOW_S
 from pamdi_ros.monitor.view import FleetView, Level
 
-#: Time over which counters are taken to be of just now [s], and between the views kept of it.
-WINDOW_S = 5.0
+#: Time between the views that are kept of the window [s].
 SPACING_S = 1.0
 #: Subjects that a message names.
 MOST_TOLD = 3
@@ -70,7 +70,7 @@ def _finding(check: Check, signs: Sequence[Sign], raised: Sequence[Sign]) -> Fin
     strongest = sorted(signs, key=lambda sign: -sign.strength)[:MOST_FIGURES]
     return Finding(
         name=check.name,
-        level=check.level if raised else Level.OK,
+        level=max((sign.level or check.level for sign in raised), default=Level.OK),
         message=told or 'nothing amiss',
         raised=tuple(sign.subject for sign in raised),
         figures={sign.subject: sign.figure for sign in strongest},

@@ -21,8 +21,10 @@ from pamdi_ros.nodes.assignment_message import from_message, to_message
 from pamdi_ros.nodes.fleet_node import FleetNode, run
 from pamdi_ros.nodes.planning import Decision, Planning
 from pamdi_ros.nodes.priorities import PREFIX, PriorityParameters
+from pamdi_ros.nodes.sparing_log import ChangeLog, REPEAT_PERIOD_S
 from pamdi_ros.nodes.wire import BadMessage
 from pamdi_ros.worker.plan import Plan
+from std_srvs.srv import Trigger
 
 POLL_PERIOD_S = 0.05
 #: Without a remembered epoch, workers that run already are given this time to tell theirs [s].
@@ -34,12 +36,14 @@ REPORT_PERIOD_S = 1.0
 REPLAN_BOUNDS = {
     'drift': (0.01, 10.0),
     'absent_s': (0.5, 3600.0),
-    'settle_s': (0.0, 3600.0),
+    'least_results': (0, 100_000),
+    'ease_s': (0.0, 86400.0),
     'least_interval_s': (0.0, 86400.0),
     'horizon_s': (0.0, 86400.0),
     'least_gain': (0.0, 10.0),
     'load_bytes_per_s': (1e3, 1e12),
     'load_share': (0.0, 1.0),
+    'step_timeout_s': (1.0, 3600.0),
 }
 
 
@@ -69,6 +73,9 @@ class AllocatorNode(FleetNode):
         self._diagnostics_out = None
         self._timers: list[object] = []
         self._subscriptions_made: list[object] = []
+        self._services_made: list[object] = []
+        self._unheard: set[str] = set()
+        self._said = ChangeLog()
         self._newest_epoch = 0
         self._listen_until_s = 0.0
         self._epoch_file = Path()
@@ -98,6 +105,8 @@ class AllocatorNode(FleetNode):
                     SourceStats, self.topic(f'sources/{source}/stats'), self._counted, qos.STATUS
                 )
             )
+        self._services_made.append(self.create_service(Trigger, '~/replan', self._replan_now))
+        self._unheard = set(fleet.workers)
         for worker in fleet.workers:
             self._subscriptions_made.append(
                 self.create_subscription(
@@ -116,7 +125,7 @@ class AllocatorNode(FleetNode):
         self._planning = Planning(self.fleet, self._replan_parameters(), time.monotonic())
         # It may have been deactivated meanwhile; the fleet ran on under its plan.
         known = self._plan or self._recorded
-        self._planning.begin(self._priorities.in_force(), known)
+        self._planning.begin(known)
         self._listen_until_s = time.monotonic() + LISTEN_S
         self._follow_priorities()
 
@@ -140,6 +149,9 @@ class AllocatorNode(FleetNode):
         for subscription in self._subscriptions_made:
             self.destroy_subscription(subscription)
         self._subscriptions_made.clear()
+        for service in self._services_made:
+            self.destroy_service(service)
+        self._services_made.clear()
         if self._priorities is not None:
             self._priorities.close()
             self._priorities = None
@@ -148,9 +160,10 @@ class AllocatorNode(FleetNode):
     # --- events ----------------------------------------------------------------------------------
 
     def _heard(self, status: WorkerStatus) -> None:
+        self._unheard.discard(status.worker)
         if status.epoch <= LARGEST_EPOCH:  # a beacon that lies must not use up all numbers
             self._newest_epoch = max(self._newest_epoch, status.epoch)
-        if self._planning is None or status.state == WorkerStatus.STATE_UNCONFIGURED:
+        if self._planning is None:
             return
         try:
             beacon = beacon_message.from_message(status, self.fleet)
@@ -162,20 +175,28 @@ class AllocatorNode(FleetNode):
     def _counted(self, stats: SourceStats) -> None:
         if self._planning is not None:
             now = time.monotonic()
-            self._planning.counted(stats.source, stats.accepted, stats.incarnation, now)
+            self._planning.counted(
+                stats.source, stats.accepted, stats.incarnation, stats.results, now
+            )
 
     def _poll(self) -> None:
         now = time.monotonic()
-        listening = not self._newest_epoch and now < self._listen_until_s
-        if self._planning is not None and not listening:
+        if self._planning is not None and not self._listens(now):
             self._publish_foretold()
             try:
                 decision = self._planning.poll(self._plan, self._priorities.in_force(), now)
+                step = None if decision is not None else self._planning.step(now)
             except Exception as error:  # it must be told, and beacons must go on being heard
-                self.get_logger().error(f'cannot plan: {type(error).__name__}: {error}')
+                self.get_logger().error(
+                    f'cannot plan: {type(error).__name__}: {error}',
+                    throttle_duration_sec=REPEAT_PERIOD_S,
+                )
                 return
             if decision is not None:
                 self._decide(decision)
+                return
+            if step is not None:
+                self._move_on(step)
                 return
         if self._plan is not None and self._newest_epoch > self._plan.epoch:
             if self.count_publishers(self.topic('assignment')) > 1:
@@ -188,24 +209,55 @@ class AllocatorNode(FleetNode):
                 why = f'the workers were at epoch {self._newest_epoch} already'
                 self._publish_anew(self._plan, why)
 
+    def _listens(self, now: float) -> bool:
+        """Tell whether workers that run already are still to be heard before the first plan."""
+        early = self._plan is None and self._recorded is None
+        return early and bool(self._unheard) and now < self._listen_until_s
+
     def _decide(self, decision: Decision) -> None:
         """Publish a plan that is adopted; a first one gone on with keeps its number if it can."""
         self._decision = decision
-        if not decision.adopted:
+        if decision.adopted:
+            self._adopted = decision
+        plan = decision.plan
+        if plan is None:
             self.get_logger().info(decision.text)
             return
-        self._adopted = decision
-        plan = decision.proposal.plan
         prioritised = with_priorities(plan, self._priorities.in_force())
         if not decision.recorded:
             self._publish_anew(prioritised, decision.text)
-            self._tell_plan()
+            if decision.adopted:
+                self._tell_plan(decision.proposal.plan)
         elif self._plan is not None:  # it was deactivated meanwhile, and has followed priorities
             return
         elif prioritised != plan or self._newest_epoch > plan.epoch:
             self._publish_anew(prioritised, f'going on with what epoch {plan.epoch} was')
         else:
             self._publish(plan, 'going on with it')
+
+    def _move_on(self, step: Plan) -> None:
+        """Publish the next step of a move, or what the fleet stays with where it was given up."""
+        assert self._planning is not None
+        plan = with_priorities(step, self._priorities.in_force())
+        if given_up := self._planning.given_up:
+            self.get_logger().error(
+                f'the move is given up, the fleet stays as it is: {given_up}; it is tried again'
+            )
+        why = f'step {plan.step} of {plan.steps} of the move' if plan.step else 'the move is over'
+        self._publish_anew(plan, why)
+
+    def _replan_now(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        """Plan anew and move there, worth it or not."""
+        del request
+        response.success = self._planning is not None and self._planning.ask()
+        response.message = (
+            'a plan is being made; it is moved to, unless that interrupts the most urgent class'
+            if response.success
+            else 'there is no first plan yet; call again when there is'
+        )
+        return response
 
     def _report(self) -> None:
         absent = (
@@ -214,9 +266,30 @@ class AllocatorNode(FleetNode):
         self._diagnostics_out.publish(
             allocator_diagnostics(
                 self.get_clock().now().to_msg(), self.prefix, self._plan, self._adopted,
-                self._decision, absent,
+                self._decision, absent, self._tell_waiting(),
             )
         )  # fmt: skip
+
+    def _tell_waiting(self) -> str:
+        """Say, and log where it is new, what the allocator waits for; empty: for nothing."""
+        if self._planning is None:
+            return ''
+        log, now = self.get_logger(), time.monotonic()
+        if text := self._planning.models.result():
+            log.info(text)
+        waiting = self._planning.models.text(now)
+        if not waiting and self._plan is None:
+            waiting = 'planning'
+            if self._listens(now):
+                waiting = 'listening whether the workers have an assignment already'
+        elif not waiting and self._plan is not None and self._plan.provisional:
+            waiting = 'waiting until the workers have measured how fast they are'
+        if self._said.is_due('plan', waiting, now):
+            log.info(waiting)
+        unheard = ', '.join(sorted(self._unheard))
+        if now > self._listen_until_s and self._said.is_due('workers', unheard, now):
+            log.info(f'not heard yet: {unheard}; are their executors running?')
+        return waiting
 
     def _replan_parameters(self) -> ReplanParameters | None:
         if not self.get_parameter('replan').value:
@@ -239,6 +312,8 @@ class AllocatorNode(FleetNode):
             if source != self._plan.sources[name]
         ]
         if changes:
+            if self._planning is not None:
+                self._planning.prioritised(self._priorities.in_force())
             self._publish_anew(plan, ', '.join(changes))
 
     # --- publishing ------------------------------------------------------------------------------
@@ -268,9 +343,11 @@ class AllocatorNode(FleetNode):
         self._remember(plan)  # before anybody sees it: a number must not be given twice
         self._send(plan)
         if self._planning is not None:
-            adopted = self._adopted
-            conditions = Conditions() if adopted is None else adopted.proposal.conditions
-            self._planning.foretell(plan, conditions)
+            self._planning.published(plan, time.monotonic())
+            if not plan.provisional and plan.step == plan.steps:
+                adopted = self._adopted
+                conditions = Conditions() if adopted is None else adopted.proposal.conditions
+                self._planning.foretell(plan, conditions)
         self.get_logger().info(f'assignment {plan.epoch} ({plan.policy}): {why}')
 
     def _send(self, plan: Plan) -> None:
@@ -278,16 +355,17 @@ class AllocatorNode(FleetNode):
         message.header.stamp = self.get_clock().now().to_msg()
         self._publisher.publish(message)
 
-    def _tell_plan(self) -> None:
-        for name, source in self._plan.sources.items():
+    def _tell_plan(self, plan: Plan) -> None:
+        """Log a plan that is moved to."""
+        for name, source in plan.sources.items():
             way = ' -> '.join(f'{leg.worker}[{leg.first}:{leg.last})' for leg in source.route)
             if way:
                 self.get_logger().info(f'  {name} ({source.model}): {way}')
             else:
                 self.get_logger().error(f'  {name} has no route: {source.reason}')
-        for worker, parts in self._plan.placement.items():
+        for worker, parts in plan.placement.items():
             held = ', '.join(f'{part.model}[{part.first}:{part.last})' for part in parts)
-            self.get_logger().info(f'  {worker} holds {held}')
+            self.get_logger().info(f'  {worker} is to hold {held}')
 
     # --- memory ----------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ def allocator_diagnostics(
     adopted: Decision | None,
     last: Decision | None,
     absent: Set[str],
+    waiting: str = '',
 ) -> DiagnosticArray:
     """Give the allocator's status.
 
@@ -27,8 +28,11 @@ def allocator_diagnostics(
     :param adopted: what came of planning it.
     :param last: what came of planning last.
     :param absent: workers that are planned without.
+    :param waiting: what it waits for; empty: for nothing.
     """
     level, message = _judged(plan, adopted, absent)
+    if waiting and plan is None:
+        message = waiting
     values: dict[str, object] = {
         'epoch': 'none yet' if plan is None else plan.epoch,
         'policy': 'none yet' if plan is None else plan.policy,

@@ -16,7 +16,14 @@ from pamdi_ros.worker.plan import Leg, ModelProfile, Partition, Plan, PlannedExi
 
 def to_message(plan: Plan, fleet: Fleet) -> Assignment:
     """Fill an Assignment; its stamp is left to the publisher."""
-    message = Assignment(fleet=fleet.name, epoch=plan.epoch, policy=plan.policy)
+    message = Assignment(
+        fleet=fleet.name,
+        epoch=plan.epoch,
+        policy=plan.policy,
+        step=plan.step,
+        steps=plan.steps,
+        provisional=plan.provisional,
+    )
     for worker, partitions in plan.placement.items():
         message.placements += [placement(worker, partition) for partition in partitions]
     for name, source in plan.sources.items():
@@ -109,6 +116,9 @@ def from_message(message: Assignment, fleet: Fleet) -> Plan:
         placement={worker: tuple(parts) for worker, parts in placed.items()},
         sources=sources,
         models=models,
+        step=message.step,
+        steps=message.steps,
+        provisional=message.provisional,
     )
 
 

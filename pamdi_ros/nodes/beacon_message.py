@@ -22,6 +22,7 @@ def fill(message: WorkerStatus, beacon: Beacon, fleet: Fleet) -> None:
     message.incarnation = beacon.incarnation
     message.epoch = beacon.epoch
     message.placements = [placement(beacon.worker, part) for part in beacon.held]
+    message.loading = beacon.loading
     message.priority_classes = [priority.name for priority in fleet.priority_classes]
     message.queue_lengths = list(beacon.queue_lengths)
     message.backlog_s = list(beacon.backlog_s)
@@ -51,6 +52,7 @@ def from_message(message: WorkerStatus, fleet: Fleet) -> Beacon:
         incarnation=message.incarnation,
         epoch=message.epoch,
         serving=message.state != WorkerStatus.STATE_UNCONFIGURED,
+        loading=message.loading,
         held=_held(message, fleet),
         backlog_s=backlog_s,
         queue_lengths=queue_lengths,

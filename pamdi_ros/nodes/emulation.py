@@ -32,6 +32,14 @@ class Pace:
         self._free_s = float('-inf')
         self._since_s = 0.0
 
+    def unit_s(self, flops: int, measured_s: float = 0.0) -> float:
+        """Return how long a unit takes here, without a stay's overhead [s].
+
+        :param flops: of the unit.
+        :param measured_s: that computing it took.
+        """
+        return max(measured_s, flops * self._seconds_per_flop if self._emulates else 0.0)
+
     def rested(self) -> None:
         """Note that the device had nothing to do until now."""
         self._free_s = float('-inf')

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+import contextlib
 from dataclasses import dataclass
 import logging
+from pathlib import Path
+import tempfile
+import threading
+import time
 from typing import TYPE_CHECKING
 
-from pamdi_ros.allocation.memory import MemoryNeed
+import filelock
 from pamdi_ros.fleet import Fleet, Source
 from pamdi_ros.models import Model, ModelError
 from pamdi_ros.models.answers import confidence, read_answer
@@ -19,12 +23,12 @@ from pamdi_ros.nodes.sensors import BadInput, decode, prepare
 from pamdi_ros.nodes.sensors.preprocess import resizing
 from pamdi_ros.nodes.sizes import has_sizes_only, says_nothing, size_outcome
 from pamdi_ros.nodes.wire import from_wire, WireTensor
-from pamdi_ros.worker import Outcome, Plan, Task, Work
-from pamdi_ros.worker import Partition as Range
+from pamdi_ros.worker import Outcome, Partition, Plan, Task, Work
+from pamdi_ros.worker.plan import partitions_of, Unit, units_of
 import torch
 
 if TYPE_CHECKING:
-    from pamdi_ros.models.partition import Partition
+    from pamdi_ros.models.partition import Unit as ModelUnit
 
 Tensors = tuple[torch.Tensor, ...]
 
@@ -32,6 +36,12 @@ Tensors = tuple[torch.Tensor, ...]
 END_OF_TEXT = 50256
 #: Bytes of one class in an answer: its number and its score.
 BYTES_OF_A_CLASS = 8
+#: Runs of a unit that is loaded, to time it, and the time for which more are begun [s].
+TRIES = 3
+#: Whoever holds it loads and times a unit on this machine; and the longest wait for it [s].
+TURN_FILE = Path(tempfile.gettempdir()) / 'pamdi_ros' / 'timing.lock'
+TURN_PATIENCE_S = 10.0
+MOST_TRYING_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +84,9 @@ def choose_device(wanted: str) -> torch.device:
 
 
 class Engine:
-    """Partitions of one worker and what is done with them. Used by one thread at a time.
+    """Units of one worker and what is done with them.
+
+    One thread computes; another one may load and free meanwhile what is not computed.
 
     :param fleet: the fleet.
     :param worker: name of the worker.
@@ -87,10 +99,11 @@ class Engine:
         self._pace = Pace(self._worker)
         self.device = choose_device(self._worker.device)
         self._models: dict[str, Model] = {}
+        self._making = threading.Lock()
         self._texts: dict[str, TextModel] = {}
         self._vocabulary: Vocabulary | None = None
         self._labels: dict[str, tuple[str, ...]] = {}
-        self._partitions: dict[Range, Partition] = {}
+        self._units: dict[Unit, ModelUnit] = {}
         self._unit_counts: dict[str, int] = {}
 
     @property
@@ -101,14 +114,14 @@ class Engine:
     # --- loading --------------------------------------------------------------------------------
 
     @property
-    def held(self) -> tuple[Range, ...]:
-        """Partitions loaded now."""
-        return tuple(self._partitions)
+    def held(self) -> tuple[Partition, ...]:
+        """Units loaded now, in ranges."""
+        return partitions_of(tuple(self._units))
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of weights held, those that partitions share once [byte]."""
-        held = (tensor for part in tuple(self._partitions.values()) for tensor in part.tensors)
+        """Bytes of weights held, those that units share once [byte]."""
+        held = (tensor for unit in tuple(self._units.values()) for tensor in unit.tensors)
         return sum({tensor.data_ptr(): tensor.nbytes for tensor in held}.values())
 
     def plan(self, plan: Plan) -> None:
@@ -117,8 +130,6 @@ class Engine:
 
     def learn(self, sources: Iterable[Source]) -> None:
         """Learn the models of the sources whose home is here: input shape, labels, tokens.
-
-        Their graphs are traced here, so that the first item is not the slow one.
 
         :raises ModelError: a model cannot be built, or its labels do not fit.
         """
@@ -130,48 +141,67 @@ class Engine:
                 resizing()
             self._labels[source.model] = model.labels()
 
-    def load(self, wanted: Range) -> Partition:
-        """Load one partition and run it once, so that its first task is not the slow one.
+    def load(self, name: str, unit: int, timed: bool = True) -> float | None:
+        """Load one unit and run it, so that its first task is not the slow one.
 
-        :returns: the partition, for :meth:`hold`.
+        :param timed: often enough to tell how long it takes.
+        :returns: that time, without a stay's overhead [s]; None where it is not timed.
         :raises ModelError: it cannot be loaded.
         """
-        if wanted in self._partitions:
-            return self._partitions[wanted]
-        model = self._model(wanted.model)
-        planned = self._unit_counts.get(wanted.model, model.unit_count)
+        model = self._model(name)
+        planned = self._unit_counts.get(name, model.unit_count)
         if planned != model.unit_count:
             raise ModelError(
-                f'models.{wanted.model}', model.unit_count,
+                f'models.{name}', model.unit_count,
                 f'has that many units here, but {planned} in the assignment',
                 'All machines need the same fleet.yaml and version of pamdi_ros.',
             )  # fmt: skip
-        partition = model.partition(wanted.first, wanted.last, device=self.device)
-        partition(*zeros_of(partition.input_signature))
-        return partition
+        with self._alone() if timed else contextlib.nullcontext():
+            loaded = model.load_unit(unit, device=self.device)
+            seconds = self._try(loaded, TRIES if timed else 0)
+        self._units[name, unit] = loaded
+        return self._pace.unit_s(model.table.units[unit].flops, seconds) if timed else None
 
-    def fits(self, partitions: Iterable[Range]) -> bool:
-        """Whether these partitions, held together, stay within the worker's memory_mb.
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let executors that share this machine load and time their units one after the other.
 
-        A model that cannot be built counts as nothing: loading it will say why.
+        Timed beside each other they would all look slower than they are, some more than others.
         """
-        bound = self._worker.memory_bytes
-        if bound is None:
-            return True
-        wanted = tuple(partitions)
-        for name in {part.model for part in wanted}:
-            with suppress(ModelError):
-                self._model(name)
-        need = MemoryNeed({name: model.table for name, model in self._models.items()})
-        for part in wanted:
-            if part.model in self._models:
-                for unit in range(part.first, min(part.last, self._models[part.model].unit_count)):
-                    need.add(part.model, unit)
-        return need.total_bytes <= bound
+        try:
+            TURN_FILE.parent.mkdir(parents=True, exist_ok=True)
+            turn = filelock.FileLock(TURN_FILE, timeout=TURN_PATIENCE_S)
+            turn.acquire()
+        except (OSError, filelock.Timeout):  # a turn is not worth waiting for ever
+            yield
+            return
+        try:
+            yield
+        finally:
+            turn.release()
 
-    def hold(self, partitions: dict[Range, Partition]) -> None:
-        """Replace the partitions held."""
-        self._partitions = dict(partitions)
+    def _try(self, unit: ModelUnit, tries: int) -> float:
+        """Run a unit on zeros, once and then some times more, and return the least time [s]."""
+        # On a processor the time of this thread alone counts: while a fleet starts, others of this
+        # machine take turns with it, and what they take is not the unit's.
+        on_cpu = unit.device.type == 'cpu'
+        clock = time.thread_time if on_cpu else time.perf_counter
+        tensors = tuple(map(unit.place, zeros_of(unit.input_signature)))
+        taken: list[float] = []
+        for _ in range(1 + tries):  # the first one is the slow one
+            began_s = clock()
+            unit(*tensors)
+            if unit.device.type == 'cuda':
+                torch.cuda.synchronize(unit.device)
+            taken.append(clock() - began_s)
+            if sum(taken) > MOST_TRYING_S:
+                break
+        return min(taken[1:] or taken)
+
+    def free(self, partitions: Iterable[Partition]) -> None:
+        """Let go of units."""
+        for unit in units_of(partitions):
+            self._units.pop(unit, None)
 
     def labels(self, model: str) -> tuple[str, ...]:
         """Names of a learnt model's classes; () where they are not known."""
@@ -237,37 +267,34 @@ class Engine:
     def _computed(self, work: Work) -> Outcome:
         """Run one unit; what enters it stays on the device as long as the stay lasts."""
         name, unit, stay = work.task.model, work.first, work.stay
-        partition, first = self._covering(name, unit, work.last)
+        held = self._held(name, unit)
         tensors = received_tensors(stay.payload)
         text = self._text(name) if stay.tokens else None
         if not stay.started:
             signature = self._model(name).signature(unit)
             check_signature(signature, tensors, name, unit, narrow=text is not None)
         with torch.inference_mode():
-            tensors = tuple(map(partition.place, tensors))
+            tensors = tuple(map(held.place, tensors))
             if text is not None:
                 tensors = text.narrow(unit, tensors, len(stay.tokens))
-            tensors = partition.units[unit - first](*tensors)
+            tensors = held(*tensors)
         outcome = self._outcome(work, tensors)
         if work.exit is not None:
-            self._ask_exit(work, partition, tensors, outcome)
+            self._ask_exit(work, held, tensors, outcome)
         flops = self._model(name).table.units[unit].flops
         outcome.compute_s = self._pace.end_unit(flops, first=not stay.started)
         return outcome
 
-    def _ask_exit(
-        self, work: Work, partition: Partition, tensors: Tensors, outcome: Outcome
-    ) -> None:
+    def _ask_exit(self, work: Work, unit: ModelUnit, tensors: Tensors, outcome: Outcome) -> None:
         """Have the exit after a unit answer, too, where it is confident enough.
 
         :param tensors: as the unit gives them.
         """
         assert work.exit is not None
-        head = partition.heads.get(work.last)
-        if head is None:
+        if unit.head is None:
             return
         with torch.inference_mode():
-            logits = head(*tensors).cpu()
+            logits = unit.head(*tensors).cpu()
         if confidence(logits) >= work.exit.threshold:
             answer = self._answer(work.task, (logits,))
             outcome.confident, outcome.early = True, answer
@@ -276,21 +303,20 @@ class Engine:
     def _passed_on(self, work: Work) -> Outcome:
         """Run one unit on nothing: a worker before this one leaves the arithmetic out."""
         model = self._model(work.task.model)
-        partition, first = self._covering(work.task.model, work.first, work.last)
-        zeros = zeros_of(model.signature(work.first))
+        held = self._held(work.task.model, work.first)
         with torch.inference_mode():
-            partition.units[work.first - first](*map(partition.place, zeros))
+            held(*map(held.place, zeros_of(held.input_signature)))
         unit = model.table.units[work.first]
         compute_s = self._pace.end_unit(unit.flops, first=not work.stay.started)
         sizes = [model.table.boundary_bytes(unit) for unit in range(model.unit_count)]
         top_k = self._fleet.sources[work.task.key.source].top_k
         return size_outcome(work, [*sizes, BYTES_OF_A_CLASS * top_k], compute_s)
 
-    def _covering(self, model: str, first: int, last: int) -> tuple[Partition, int]:
-        for held, partition in self._partitions.items():
-            if held.covers(model, first, last):
-                return partition, held.first
-        raise CannotCompute(f'not_held: units [{first}, {last}) of {model} are not loaded here')
+    def _held(self, model: str, unit: int) -> ModelUnit:
+        held = self._units.get((model, unit))
+        if held is None:
+            raise CannotCompute(f'not_held: unit {unit} of {model} is not loaded here')
+        return held
 
     def _outcome(self, work: Work, tensors: Tensors) -> Outcome:
         """Give what follows from a unit: tensors for the next one, the next pass, the answer."""
@@ -322,9 +348,14 @@ class Engine:
         )
 
     def _model(self, name: str) -> Model:
-        if name not in self._models:
-            self._models[name] = Model.from_spec(self._fleet.models[name].as_mapping())
-        return self._models[name]
+        model = self._models.get(name)
+        if model is None:
+            with self._making:  # the thread that loads and the one that computes may want it
+                model = self._models.get(name)
+                if model is None:
+                    model = Model.from_spec(self._fleet.models[name].as_mapping())
+                    self._models[name] = model
+        return model
 
     def _text(self, name: str) -> TextModel:
         if name not in self._texts:

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
+import platform
 import time
 from typing import NoReturn, TypeVar
 
@@ -12,7 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from pamdi_ros.fleet import Fleet, policy_parameters
 from pamdi_ros.fleet.ways import Ways
 from pamdi_ros.msg import Assignment, WorkerStatus
-from pamdi_ros.nodes import assignment_message, qos, report
+from pamdi_ros.nodes import assignment_message, qos, report, speed_file
 from pamdi_ros.nodes.assignment_copies import AssignmentCopies
 from pamdi_ros.nodes.chunks import Assembler, Outgoing
 from pamdi_ros.nodes.courier import Courier
@@ -23,14 +24,19 @@ from pamdi_ros.nodes.host_health import read_host
 from pamdi_ros.nodes.inbox import Inbox
 from pamdi_ros.nodes.journal import Journal, journal_file
 from pamdi_ros.nodes.link_emulation import caveat, EmulatedLinks, Interface
-from pamdi_ros.nodes.loader import health_after, Loader, MAKING_ROOM
+from pamdi_ros.nodes.loader import Loader
 from pamdi_ros.nodes.meters import ActivityMeter, Reading
 from pamdi_ros.nodes.neighbours import Neighbours
+from pamdi_ros.nodes.peers import TWO_WORKERS
 from pamdi_ros.nodes.runtime import Runtime
 from pamdi_ros.nodes.sizes import SizesEngine
+from pamdi_ros.nodes.sparing_log import ChangeLog, Complaints
 from pamdi_ros.nodes.wire.typed import fastest_codec
 from pamdi_ros.nodes.wire.typed_chunk import fastest_chunk_codec
-from pamdi_ros.worker import Command, Frame, Partition, Plan, Worker
+from pamdi_ros.worker import Command, Frame, FreeUnits, LoadUnit, Plan, Worker
+from pamdi_ros.worker.store import problems_of
+from pamdi_ros.worker.task import reason_word
+import torch
 
 Entity = TypeVar('Entity')
 
@@ -41,10 +47,10 @@ BEACONS_PER_LEASE = 3
 ASK_PEERS_S = 1.0
 #: Time that what was said last may take on an emulated link [s].
 LAST_WORDS_S = 0.3
-#: Longest wait of a new assignment's loader for the unit in hand [s].
-UNIT_PATIENCE_S = 10.0
-#: Refused messages that are logged one by one, in each period.
-LOGGED_COMPLAINTS = 10
+#: A run that was killed is seen for so long after its death at most [s].
+GHOST_PATIENCE_S = 30.0
+WAITING_FOR_ASSIGNMENT = 'waiting for an assignment; is the allocator running?'
+WAITING_FOR_FIGURES = 'waiting for the allocator to plan with the speeds measured here'
 INACTIVE = report.Health(state=WorkerStatus.STATE_UNCONFIGURED, message='the node is not active')
 
 
@@ -63,9 +69,9 @@ class ExecutorNode(FleetNode):
         self.worker = ''
         self._active = False
         self._health = INACTIVE
+        self._learned, self._learning_problem = False, ''
         self._plan = Plan()
         self._runtime: Runtime | None = None
-        self._loader: Loader | None = None
         self._links: EmulatedLinks | None = None
         self._to_close: list[Callable[[], object]] = []
 
@@ -97,7 +103,13 @@ class ExecutorNode(FleetNode):
         )
         machine.closed(Runtime.now())  # until activated, tasks are refused
         threads = self.get_parameter('torch_threads').value
+        self._speed_file = speed_file.speed_file(
+            platform.node(), str(self._engine.device), threads or torch.get_num_threads()
+        )
+        self._recall_speeds(machine, fleet)
         self._runtime = Runtime(machine, self._engine, self, threads)
+        self._loader = Loader(self._engine, self._runtime, threads, self._loaded)
+        self._to_close.append(self._loader.close)
         self._configured_s = time.monotonic()
         self._make_topics(fleet, machine.incarnation)
         self._to_close.append(self._runtime.close)
@@ -106,25 +118,20 @@ class ExecutorNode(FleetNode):
     def start(self) -> None:
         """Begin to compute, load and serve."""
         self._active = True
-        self._loader = Loader(self._engine, self.worker, self._home.sources, self._switched)
-        self._health = report.Health(
-            state=WorkerStatus.STATE_LOADING, message='waiting for an assignment'
-        )
+        self._learned, self._learning_problem = False, ''
+        self._loader.run(self._learn)
+        self._judge_health()
         self._runtime.tell(lambda machine, now: machine.opened(now))
         self._runtime.start()
-        if self._plan.epoch:
-            self._load(self._plan)
 
     def stop(self) -> None:
         """Unsubscribe the sensors, cease to compute, and end what is under way here."""
         self._active = False
-        if self._loader is not None:
-            self._loader.close()
-            self._loader = None
         if self._runtime is not None:
             self._home.close()
             self._health = INACTIVE
             self._runtime.stop()
+            self._keep_speeds()
             self._runtime.tell(lambda machine, now: machine.closed(now))
             if self._links is not None:
                 self._links.drain(LAST_WORDS_S)
@@ -146,6 +153,8 @@ class ExecutorNode(FleetNode):
         self._ways = Ways(fleet)
         self._host = read_host()
         self._mismatches: dict[str, str] = {}
+        self._said, self._complaints = ChangeLog(), Complaints()
+        self._alone_s = time.monotonic()
         self._home = Home(
             self, fleet, self.worker,
             prefix=self.prefix, engine=self._engine, journal=self._journal,
@@ -218,33 +227,95 @@ class ExecutorNode(FleetNode):
             self._plan = self._home.plan = plan
             self._peers.follow(plan)
             self._copies.offer(message)
-            self._load(plan)
+            self._engine.plan(plan)
         self._runtime.tell(lambda machine, now: machine.assigned(plan, now))
+        self._judge_health()
 
-    def _load(self, plan: Plan) -> None:
-        self._engine.plan(plan)
-        if self._loader is not None and self._loader.is_due(plan):
+    # --- loading --------------------------------------------------------------------------------
+
+    def _recall_speeds(self, machine: Worker, fleet: Fleet) -> None:
+        """Tell the state machine how long units took here in earlier runs."""
+        known, warning = speed_file.read(
+            self._speed_file, fleet.workers[self.worker], fleet.models
+        )
+        if warning:
+            self.get_logger().warning(warning)
+        for model, unit_s in known.items():
+            machine.know(model, unit_s)
+
+    def _keep_speeds(self) -> None:
+        """Keep how long units take here for the next run."""
+        assert self.fleet is not None and self._runtime is not None
+        models = self.fleet.models
+        unit_s = self._runtime.ask(lambda machine: {name: machine.unit_s(name) for name in models})
+        warning = speed_file.write(
+            self._speed_file, self.fleet.workers[self.worker], models, unit_s
+        )
+        if warning:
+            self.get_logger().warning(warning)
+
+    def _learn(self) -> None:
+        """Learn the models of the sources whose home is here; in the loader's thread."""
+        models = list(dict.fromkeys(source.model for source in self._home.sources))
+        problems = []
+        for number, model in enumerate(models, start=1):
+            if not self._active:
+                return  # deactivated meanwhile; activated again it learns anew
             self._health = report.Health(
-                state=WorkerStatus.STATE_LOADING, message=f'loading assignment {plan.epoch}'
+                state=WorkerStatus.STATE_LOADING,
+                message=f'opening model {model}, {number} of {len(models)}; the first time it is '
+                'built here, which takes up to a minute',
             )
-            self._loader.load(plan)
+            try:
+                self._engine.learn([s for s in self._home.sources if s.model == model])
+            except Exception as error:  # told, and the rest is served
+                problems.append(f'model {model}: {error}')
+        self._learning_problem = '; '.join(problems)
+        self._learned = True
+        self._judge_health()
 
-    def _switched(self, held: Sequence[Partition], problem: str) -> None:
-        if not self._active:
-            return  # deactivated at this moment; start() loads anew
-        self._health = health_after(problem)
-        if problem == MAKING_ROOM:
-            self.get_logger().info(problem)
-        elif problem:
+    def _loaded(self) -> None:
+        """Note that a unit was loaded, or could not be; in the loader's thread."""
+        self._judge_health()
+        if self._runtime.ask(lambda machine: machine.store.settled):
+            self._keep_speeds()
+        problem = self._health.message
+        if self._health.state == WorkerStatus.STATE_DEGRADED and self._said.is_due(
+            'load', problem, time.monotonic()
+        ):
             self.get_logger().error(f'worker {self.worker}: {problem}')
-        self._runtime.tell(lambda machine, now: machine.holding(held, now))
-        self._runtime.wait_for_unit(UNIT_PATIENCE_S)
+
+    def _judge_health(self) -> None:
+        """Say how this worker is, from what it holds and is to hold."""
+        if not self._active:
+            return  # deactivated at this moment
+        self._health = self._runtime.ask(self._health_of)
+
+    def _health_of(self, machine: Worker) -> report.Health:
+        store, plan = machine.store, machine.plan
+        problem = '; '.join(filter(None, (self._learning_problem, problems_of(store.failed))))
+        there, wanted = store.progress
+        state, text = WorkerStatus.STATE_SERVING, ''
+        if not plan.epoch:
+            state, text = WorkerStatus.STATE_LOADING, WAITING_FOR_ASSIGNMENT
+        elif not store.settled:
+            state = WorkerStatus.STATE_LOADING
+            model, unit = store.loading or ('', 0)
+            what = f'unit {unit} of {model}, ' if model else ''
+            text = f'loading {what}{there} of {wanted} units are here'
+        elif problem:
+            state, text = WorkerStatus.STATE_DEGRADED, problem
+        elif plan.provisional:
+            state, text = WorkerStatus.STATE_LOADING, WAITING_FOR_FIGURES
+        return report.Health(state=state, message=text)
 
     # --- what the state machine wants -----------------------------------------------------------
 
     def execute(self, command: Command) -> None:
         """Carry out a command of the state machine."""
-        if self.context.ok():  # else the process ends, and nothing can be published
+        if isinstance(command, FreeUnits | LoadUnit):
+            self._loader.do(command)
+        elif self.context.ok():  # else the process ends, and nothing can be published
             self._courier.execute(command)
 
     def send(self, frame: Frame, now: float) -> str:
@@ -265,7 +336,7 @@ class ExecutorNode(FleetNode):
         message = WorkerStatus()
         message.header.stamp = self.get_clock().now().to_msg()
         now = self._runtime.now()
-        health = self._health
+        health = self._health if self._active else INACTIVE
         if health.state == WorkerStatus.STATE_SERVING:
             health = self._peers.health() or self._unmatched() or health
         reading = Reading(
@@ -298,18 +369,20 @@ class ExecutorNode(FleetNode):
         self._home.tell_early()
         if not self._plan.epoch and time.monotonic() - self._configured_s > ASK_PEERS_S:
             self._copies.ask()
-        settled = (WorkerStatus.STATE_SERVING, WorkerStatus.STATE_DEGRADED)
-        if self._active and (self._health.state in settled or self._health.message == MAKING_ROOM):
+        if self._active and self._learned:
             self._home.open(self._waiting)
 
     def _waiting(self, name: str) -> str:
         """Say what a source waits for; empty where it can be served."""
         planned = self._plan.sources.get(name)
         if planned is None:
-            return 'waiting for an assignment'
+            return WAITING_FOR_ASSIGNMENT
+        if self._plan.provisional:
+            return WAITING_FOR_FIGURES
         if not planned.route:
             return ''  # its items end as failed, with the reason
-        return self._peers.waiting_for(name, self._plan, self._engine.held, self._health.message)
+        held = self._runtime.ask(lambda machine: machine.held)
+        return self._peers.waiting_for(name, self._plan, held, self._health.message)
 
     def _report(self) -> None:
         stats = self._home.stats()
@@ -324,14 +397,50 @@ class ExecutorNode(FleetNode):
         }
         facts |= {f'late beacons of {peer}': str(n) for peer, n in self._peers.late().items()}
         stamp = self.get_clock().now().to_msg()
+        error = self._doubled()
         self._diagnostics_out.publish(
-            report.diagnostics(stamp, self.prefix, self._status(), stats, problems, facts)
-        )
+            report.diagnostics(
+                stamp, self.prefix, self._status(), stats, problems, facts,
+                error=error, lost=self._home.lost(),
+            )
+        )  # fmt: skip
+        self._tell(problems, error)
+
+    def _tell(self, problems: Mapping[str, str], error: str) -> None:
+        """Log what has changed: what it waits for, what is wrong, what was refused.
+
+        :param problems: what is wrong with each source, or what it waits for.
+        :param error: what is wrong with the fleet.
+        """
+        log, now = self.get_logger(), time.monotonic()
+        if self._said.is_due('error', error, now):
+            log.error(error)
+        waits = self._active and self._health.state == WorkerStatus.STATE_LOADING
+        if self._said.is_due('worker', self._health.message if waits else '', now):
+            log.info(f'worker {self.worker}: {self._health.message}')
+        for name in problems:
+            text = self._waiting(name) if self._active and not waits else ''
+            if self._said.is_due(f'source {name}', text, now):
+                log.info(f'source {name}: {text}')
         complaints = self._runtime.ask(Worker.take_complaints)
-        for complaint in complaints[:LOGGED_COMPLAINTS]:
-            self.get_logger().warning(f'refused a message: {complaint}')
-        if more := len(complaints[LOGGED_COMPLAINTS:]):
-            self.get_logger().warning(f'refused {more} messages more in this second')
+        others = [one for one in complaints if reason_word(one) != TWO_WORKERS]
+        for line in self._complaints.take(others, now):
+            log.warning(line)
+
+    def _doubled(self) -> str:
+        """Say which worker's name two executors have; empty: none."""
+        names = self._peers.doubled()
+        beacons = self.count_publishers(self.topic(f'workers/{self.worker}/status'))
+        now = time.monotonic()
+        if beacons <= 1:
+            self._alone_s = now
+        if now - self._alone_s > GHOST_PATIENCE_S:
+            names = [self.worker, *names]
+        return '; '.join(
+            f'two executors run as worker {name}: stop one of them, or give it the name of '
+            'another worker; then start the other one again, whose beacons were passed over'
+            for name in names
+        )
 
 
 def make_engine(fleet: Fleet, worker: str) -> Engine | SizesEngine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import faulthandler
+import logging
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import NoReturn
 
 from pamdi_ros.fleet import Fleet, fleet_prefix, FleetError, load_fleet
 from pamdi_ros.lifeline import ask_for_signal_at_parents_death
+from pamdi_ros.nodes.sparing_log import RecordThrottle
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
@@ -131,6 +133,7 @@ class FleetNode(LifecycleNode):
         path = self.get_parameter('fleet_file').value
         if not path:
             raise CannotConfigure('parameter fleet_file is empty; give the path of a fleet.yaml')
+        self.get_logger().info(f'configuring from {path}')
         try:
             self.fleet = load_fleet(path)
         except FleetError as error:
@@ -138,6 +141,7 @@ class FleetNode(LifecycleNode):
         self.prefix = self.get_parameter('fleet_namespace').value.rstrip('/')
         self.prefix = self.prefix or fleet_prefix(self.fleet)
         self.set_up(self.fleet)
+        self.get_logger().info(f'configured for fleet {self.fleet.name} at {self.prefix}')
 
     def _guarded(self, what: str, action: Callable[[], None]) -> TransitionCallbackReturn:
         try:
@@ -171,6 +175,8 @@ def run(make_node: Callable[[], FleetNode], args: list[str] | None = None) -> No
     code = 0
     faulthandler.register(signal.SIGUSR1, all_threads=True)  # kill -USR1: where does it hang?
     die_with_parent()
+    if logging.lastResort is not None:  # what our threads log, which no ROS logger has
+        logging.lastResort.addFilter(RecordThrottle())
     rclpy.init(args=args)
     # One thread: MultiThreadedExecutor cost 46-51 ms a round trip here, EventsExecutor delivered
     # nothing (Jazzy wheels, measured).

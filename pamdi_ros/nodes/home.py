@@ -11,6 +11,8 @@ import time
 import traceback
 
 from pamdi_ros.fleet import Fleet, resolve_topic, Source
+from pamdi_ros.monitor.checks.losses import LossMeter
+from pamdi_ros.monitor.view import Level
 from pamdi_ros.msg import InferenceResult, SourceStats
 from pamdi_ros.nodes import qos, result_message
 from pamdi_ros.nodes.engine import Engine
@@ -20,8 +22,10 @@ from pamdi_ros.nodes.meters import SourceMeter
 from pamdi_ros.nodes.runtime import Runtime
 from pamdi_ros.nodes.sensors import BadInput, check_size
 from pamdi_ros.nodes.sizes import sizes_only, SizesEngine
+from pamdi_ros.nodes.sparing_log import ChangeLog, REPEAT_PERIOD_S
 from pamdi_ros.nodes.task_message import SensorHeader
 from pamdi_ros.worker import Command, End, Plan, Status, Task, Worker
+from pamdi_ros.worker.task import reason_word
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 
@@ -69,6 +73,10 @@ class Home:
             for source in self.sources
         }
         self._meters = {source.name: SourceMeter() for source in self.sources}
+        self._losses = {source.name: LossMeter() for source in self.sources}
+        self._why: dict[str, dict[str, str]] = {source.name: {} for source in self.sources}
+        self._lost: dict[str, tuple[Level, str]] = {}
+        self._told = ChangeLog(REPEAT_PERIOD_S)
         self._all_results = self._publisher(InferenceResult, f'{prefix}/results')
         self._results = {
             source.name: self._publisher(InferenceResult, f'{prefix}/sources/{source.name}/result')
@@ -95,6 +103,8 @@ class Home:
         for name, intake in self._intakes.items():
             if not intake.is_open and not waiting(name):
                 intake.start()
+                if not intake.is_open:
+                    continue  # it has said why
                 self._patient_since_s = time.monotonic()
                 self._node.get_logger().info(f'source {name} is open on {intake.topic}')
 
@@ -199,7 +209,10 @@ class Home:
             message = result_message.to_message(end, self._fleet, self._engine, self.plan)
         except Exception as error:  # an answer that fits no message must not cost the item its end
             reason = f'bad_answer: {type(error).__name__}: {error}'
-            self._node.get_logger().error(f'{end.task.key}: {traceback.format_exc()}')
+            self._node.get_logger().error(
+                f'{end.task.key}: {traceback.format_exc()}',
+                throttle_duration_sec=REPEAT_PERIOD_S,
+            )
             bare = replace(end.task, payload=None, status=Status.FAILED, reason=reason)
             end = replace(end, task=bare, status=Status.FAILED, reason=reason)
             message = result_message.to_message(end, self._fleet, self._engine, self.plan)
@@ -211,13 +224,16 @@ class Home:
             late = deadline_s is not None and end.latency_s > deadline_s
             # Under the lock: another thread reads the meter meanwhile.
             self._runtime.ask(lambda _: meter.result(now, end.latency_s, late, early))
-        elif message.status == InferenceResult.FAILED:
-            self._node.get_logger().warning(
-                f'{message.source} item {message.seq} failed: {message.reason}',
-                throttle_duration_sec=1.0,
-            )
+        else:
+            self._why[message.source][reason_word(message.reason)] = message.reason
+            if message.status == InferenceResult.FAILED:
+                self._node.get_logger().warning(
+                    f'{message.source} item {message.seq} failed: {message.reason}',
+                    throttle_duration_sec=1.0,
+                )
         self._journal.ended(end.task.key)
         self._results[message.source].publish(message)
+        message.outputs = []  # whoever wants them subscribes to the source: once is enough
         self._all_results.publish(message)
 
     def stats(self) -> list[SourceStats]:
@@ -238,7 +254,35 @@ class Home:
             self._runtime.ask(read)
             self._stats[source.name].publish(message)
             messages.append(message)
+            self._judge(message)
         return messages
+
+    def lost(self) -> dict[str, tuple[Level, str]]:
+        """Sources of which no item was answered just now: how grave that is, and why it is so."""
+        return dict(self._lost)
+
+    def _judge(self, stats: SourceStats) -> None:
+        """See whether a source loses everything; an urgent one is an error."""
+        name, now = stats.source, self._runtime.now()
+        dropped = dict(zip(stats.drop_reasons, stats.drop_counts, strict=True))
+        losses = self._losses[name].read(stats.results, dropped, now)
+        urgent = self._fleet.priority_class(stats.priority_class).rank == 0
+        level = losses.level(urgent)
+        log = self._node.get_logger()
+        if level is Level.OK:
+            if self._lost.pop(name, None) and losses.answered:
+                log.info(f'source {name} is answered again')
+            return
+        word = losses.main_reason
+        why = self._why[name].get(word, word)
+        text = f'no item was answered just now ({losses.counts}; {why}): {losses.remedy}'
+        self._lost[name] = level, text
+        if not self._told.is_due(name, text, now):
+            return
+        if level is Level.ERROR:  # rclpy wants one severity for each place in the code
+            log.error(f'source {name}: {text}')
+        else:
+            log.warning(f'source {name}: {text}')
 
     def _publisher(self, kind: type, topic: str) -> Publisher:
         return self._node.create_publisher(kind, topic, qos.RESULT)

@@ -54,6 +54,7 @@ class Intake:
         self._declared = False
         self._given: QoSProfile | None = None  # of the first subscription, overrides included
         self._gaps = SequenceGaps()
+        self._refused = False
         self.problem = ''
 
     @property
@@ -67,14 +68,27 @@ class Intake:
         return self._gaps.lost
 
     def start(self) -> None:
-        """Subscribe; once open, it stays so."""
-        if self._subscription is None:
-            given = self._given if self._overridden() else None
-            offers = [info.qos_profile for info in self._publishers()]
+        """Subscribe; once open, it stays so.
+
+        Where that cannot be done it is not tried again until closed: parameters do not change.
+        """
+        if self._subscription is not None or self._refused:
+            return
+        given = self._given if self._overridden() else None
+        offers = [info.qos_profile for info in self._publishers()]
+        try:
             self._subscribe(given or qos.sensor(offers))
+        except Exception as error:  # rclpy raises many kinds for an override that makes no sense
+            self._refused = True
+            self.problem = (
+                f'{self.topic} cannot be subscribed ({error}); correct parameters '
+                f'qos_overrides.{self.topic}.subscription.* of this node, and start it again'
+            )
+            self._node.get_logger().error(f'source {self.source.name}: {self.problem}')
 
     def close(self) -> None:
         """Unsubscribe."""
+        self._refused = False
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None

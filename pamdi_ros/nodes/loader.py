@@ -1,121 +1,104 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads the partitions of a new assignment in a thread of its own, then switches to them."""
+"""Loads and frees units as the state machine asks, in a thread of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+import contextlib
 import logging
+from typing import Protocol
 
-from pamdi_ros.fleet import Source
 from pamdi_ros.models import ModelError
-from pamdi_ros.msg import WorkerStatus
-from pamdi_ros.nodes.engine import Engine
-from pamdi_ros.nodes.report import Health
-from pamdi_ros.nodes.sizes import SizesEngine
-from pamdi_ros.worker import Partition, Plan
+from pamdi_ros.nodes.runtime import Runtime
+from pamdi_ros.worker import FreeUnits, LoadUnit
+from pamdi_ros.worker.plan import Partition
+import torch
 
-#: What a worker says of itself while it holds less than before and not yet what is wanted.
-MAKING_ROOM = (
-    'the old and the new partitions do not fit into memory_mb together: loading the new ones'
-)
+#: Longest wait for the unit in hand before weights are freed [s]; it keeps its own till it ends.
+UNIT_PATIENCE_S = 10.0
 
 
-def health_after(problem: str) -> Health:
-    """What a worker says of itself after a switch.
+class Holds(Protocol):
+    """What holds units: an Engine."""
 
-    :param problem: what the loader told; empty: all is there.
-    """
-    if problem == MAKING_ROOM:
-        return Health(state=WorkerStatus.STATE_LOADING, message=problem)
-    state = WorkerStatus.STATE_DEGRADED if problem else WorkerStatus.STATE_SERVING
-    return Health(state=state, message=problem)
+    def load(self, model: str, unit: int, timed: bool) -> float | None:
+        """Load a unit and run it.
 
+        :param timed: often enough to tell how long it takes.
+        :returns: time that it takes here [s]; None where that was not tried.
+        :raises ModelError: it cannot be loaded.
+        """
 
-Switched = Callable[[Sequence[Partition], str], None]
+    def free(self, partitions: tuple[Partition, ...]) -> None:
+        """Let go of units."""
 
 
 class Loader:
-    """Serves one assignment after the other, the newest last.
+    """Carries out LoadUnit and FreeUnits, one after another, and tells the state machine.
 
-    :param engine: holds the partitions.
-    :param worker: name of the worker.
-    :param sources: sources whose home it is.
-    :param switched: called, from the loader's thread, with the partitions that are there and what
-        went wrong (empty: nothing); once it returns, those that are wanted no more are let go.
+    :param engine: holds the units.
+    :param runtime: is told what came of it.
+    :param threads: that torch may use for one operation; 0: torch's own choice.
+    :param done: called after each load, from the loader's thread.
     """
 
     def __init__(
         self,
-        engine: Engine | SizesEngine,
-        worker: str,
-        sources: Sequence[Source],
-        switched: Switched,
+        engine: Holds,
+        runtime: Runtime,
+        threads: int = 0,
+        done: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
-        self._worker = worker
-        self._sources = sources
-        self._switched = switched
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix='load')
-        self._wanted: tuple[Partition, ...] | None = None
-        self._problem = ''
-        self._ready: dict[Partition, object] = {}
+        self._runtime = runtime
+        self._threads = threads
+        self._done = done
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix='load', initializer=self._begin)
 
-    def is_due(self, plan: Plan) -> bool:
-        """Tell whether what a plan places here is neither there nor on its way."""
-        return plan.partitions(self._worker) != self._wanted or bool(self._problem)
+    def do(self, command: FreeUnits | LoadUnit) -> None:
+        """Carry out a command after those given before; returns at once."""
+        with contextlib.suppress(RuntimeError):  # closed at this moment
+            self._pool.submit(
+                self._free if isinstance(command, FreeUnits) else self._load, command
+            )
 
-    def load(self, plan: Plan) -> None:
-        """Begin to load what a plan places here.
-
-        An older one still waiting is skipped; what is loaded is not loaded again. What was held
-        serves on meanwhile, unless both together do not fit into the worker's memory: then what is
-        wanted no more goes first, and its tasks go elsewhere.
-        """
-        self._wanted, self._problem = plan.partitions(self._worker), ''
-        self._pool.submit(self._load, self._wanted)
+    def run(self, action: Callable[[], None]) -> None:
+        """Run something else in the loader's thread, after what was given before."""
+        with contextlib.suppress(RuntimeError):
+            self._pool.submit(self._attempt, action)
 
     def close(self) -> None:
         """Load nothing more."""
-        self._wanted = None
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _load(self, wanted: tuple[Partition, ...]) -> None:
-        problems: list[str] = []
+    def _begin(self) -> None:
+        if self._threads:
+            torch.set_num_threads(self._threads)
+
+    def _free(self, command: FreeUnits) -> None:
+        self._runtime.wait_for_unit(UNIT_PATIENCE_S)
+        self._attempt(lambda: self._engine.free(command.partitions))
+
+    def _load(self, command: LoadUnit) -> None:
+        seconds: float | None = None
+        problem = ''
         try:
-            for source in self._sources:
-                self._attempt(lambda source=source: self._engine.learn([source]), problems)
-            if not self._engine.fits({*self._ready, *wanted}):
-                kept = [partition for partition in wanted if partition in self._ready]
-                if len(kept) < len(self._ready):
-                    self._switch(kept, MAKING_ROOM)
-            for partition in wanted:
-                if wanted is not self._wanted:
-                    return
-                self._attempt(lambda partition=partition: self._fetch(partition), problems)
-            if wanted is self._wanted:
-                self._switch(wanted, '; '.join(problems))
-        except Exception:
-            logging.getLogger(__name__).exception('loader')
-
-    def _fetch(self, partition: Partition) -> None:
-        if partition not in self._ready:
-            self._ready[partition] = self._engine.load(partition)
-
-    def _switch(self, wanted: Sequence[Partition], problem: str) -> None:
-        """Have both the old and the new ones until nothing uses the old ones any more."""
-        self._problem = problem
-        self._engine.hold(self._ready)
-        held = tuple(partition for partition in wanted if partition in self._ready)
-        self._switched(held, problem)
-        self._ready = {partition: self._ready[partition] for partition in held}
-        self._engine.hold(self._ready)
-
-    def _attempt(self, action: Callable[[], object], problems: list[str]) -> None:
-        try:
-            action()
+            seconds = self._engine.load(command.model, command.unit, command.timed)
         except ModelError as error:
-            problems.append(str(error))
+            problem = str(error)
         # Out of memory, a broken factory: told, and the rest is served.
         except (Exception, SystemExit) as error:
-            problems.append(f'{type(error).__name__}: {error}')
+            problem = f'{type(error).__name__}: {error}'
+        self._runtime.tell(
+            lambda machine, now: machine.unit_loaded(
+                command.model, command.unit, now, seconds, problem
+            )
+        )
+        self._attempt(self._done)
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception:
+            logging.getLogger(__name__).exception('loader')

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import time
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from pamdi_ros.fleet import Fleet, fleet_prefix
 from pamdi_ros.msg import Assignment, InferenceResult, SourceStats, WorkerStatus
 from pamdi_ros.nodes import qos
@@ -42,7 +43,7 @@ class SourceView:
     :param stats: last statistics; None: none yet.
     :param runs: last statistics of every run of the home worker, by incarnation.
     :param ends: how the items of every run ended, by the reason's word; '': they were answered.
-    :param results: (time since start [s], result without outputs), the last ones as they came.
+    :param results: (time since start [s], result), the last ones as they came.
     """
 
     stats: SourceStats | None = None
@@ -59,6 +60,8 @@ class Monitor:
     :param fleet: the fleet.
     :param namespace: put before the fleet's.
     :param on_message: called with every message as it comes; may be set later.
+    :ivar assignment: the last; None: none yet.
+    :ivar allocator: what the allocator says of itself.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Monitor:
         self.sources = {name: SourceView() for name in fleet.sources}
         self.started_s = time.monotonic()
         self.assignment: Assignment | None = None
+        self.allocator = 'starting'
         self.on_message = on_message
         prefix = fleet_prefix(fleet, namespace)
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
@@ -91,6 +95,10 @@ class Monitor:
         self.node.create_subscription(
             Assignment, f'{prefix}/assignment', self._assigned, qos.ASSIGNMENT
         )
+        self._allocator_name = f'{prefix}: allocator'
+        self.node.create_subscription(
+            DiagnosticArray, '/diagnostics', self._diagnosed, qos.STATISTICS
+        )
 
     def spin(self, seconds: float) -> None:
         """Serve callbacks for a while [s]."""
@@ -105,7 +113,7 @@ class Monitor:
         rclpy.try_shutdown()
 
     def not_serving(self) -> dict[str, str]:
-        """Workers that do not serve (yet), and why."""
+        """Workers that do not serve (yet), and why; the allocator where they wait for it."""
         found = {}
         for name, view in self.workers.items():
             if view.status is None:
@@ -115,6 +123,8 @@ class Monitor:
                 WorkerStatus.STATE_LOADING,
             ):
                 found[name] = view.status.message or 'loading'
+        if found and self.assignment is None:
+            found['the allocator'] = self.allocator
         return found
 
     def in_flight(self) -> int:
@@ -128,6 +138,11 @@ class Monitor:
     def _assigned(self, message: Assignment) -> None:
         self.assignment = message
         self._tell(message)
+
+    def _diagnosed(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name == self._allocator_name:
+                self.allocator = status.message
 
     def _status(self, message: WorkerStatus) -> None:
         self._tell(message)
@@ -149,5 +164,4 @@ class Monitor:
             elapsed_s = time.monotonic() - self.started_s
             ends = self.sources[message.source].ends.setdefault(message.incarnation, Counter())
             ends[message.reason.partition(':')[0]] += 1
-            message.outputs = []  # a night's tensors would fill the memory
             self.sources[message.source].results.append((elapsed_s, message))

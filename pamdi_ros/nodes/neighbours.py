@@ -10,6 +10,7 @@ from pamdi_ros.fleet import Fleet, PolicyParameters
 from pamdi_ros.msg import WorkerStatus
 from pamdi_ros.nodes.link_emulation import EmulatedLinks
 from pamdi_ros.nodes.peers import Peers
+from pamdi_ros.nodes.presence_log import PresenceLog, Word
 from pamdi_ros.nodes.report import Health
 from pamdi_ros.nodes.runtime import Runtime
 from pamdi_ros.nodes.wire import BadMessage
@@ -20,8 +21,6 @@ from rclpy.node import Node
 
 #: Patience with peers that have not been found yet, before the worker says that it serves [s].
 REACH_PATIENCE_S = 5.0
-#: A peer's loss or return is told once in this time [s].
-TOLD_PERIOD_S = 5.0
 
 
 class Neighbours:
@@ -67,8 +66,9 @@ class Neighbours:
         self._home_of = {name: source.worker for name, source in fleet.sources.items()}
         self._since_s = float('-inf')
         self._found: set[str] = set()
+        self._followed: frozenset[str] = frozenset()
         self._absent: dict[str, float] = {}
-        self._told_s: dict[str, float] = {}
+        self._presence = PresenceLog()
         self._health: Health | None = None
 
     def follow(self, plan: Plan) -> None:
@@ -77,7 +77,10 @@ class Neighbours:
         if not wanted <= self._found:
             self._since_s = time.monotonic()
         self.peers.keep(wanted)
-        self._absent = {name: since for name, since in self._absent.items() if name in wanted}
+        for name in set(self._followed) - wanted:
+            self._absent.pop(name, None)
+            self._presence.forget(name)
+        self._followed = wanted
 
     def close(self) -> None:
         """Give up all contacts."""
@@ -87,6 +90,7 @@ class Neighbours:
         """See who is there; to be called a few times in each lease, by rclpy's thread."""
         self.peers.watch()
         now = time.monotonic()
+        self._say(self._presence.look(now))
         unreached = [name for name in self.peers.out_of_reach() if name not in self._found]
         self._found.update(name for name in self.peers.status if name not in unreached)
         absent = [f'{name} for {now - since:.0f} s' for name, since in self._absent.items()]
@@ -106,6 +110,10 @@ class Neighbours:
     def mismatches(self) -> dict[str, str]:
         """Topics to or from peers whose other end asks for another QoS, and what to do."""
         return self.peers.mismatches()
+
+    def doubled(self) -> list[str]:
+        """Peers as which two executors run."""
+        return self.peers.doubled()
 
     def late(self) -> dict[str, int]:
         """Peers whose beacons came late, and how often: their host or the network is too busy."""
@@ -131,23 +139,22 @@ class Neighbours:
     # --- what is heard --------------------------------------------------------------------------
 
     def _heard(self, beacon: Beacon) -> None:
-        was_absent = self._absent.pop(beacon.worker, None) is not None
-        if was_absent and self._may_tell(f'{beacon.worker} back'):
-            self._log.info(f'{beacon.worker} is back')
+        self._absent.pop(beacon.worker, None)
+        self._say(self._presence.back(beacon.worker, time.monotonic()))
         self._runtime.tell(lambda machine, now: machine.beacon_heard(beacon, now))
 
     def _lost(self, worker: str) -> None:
-        self._absent[worker] = time.monotonic()
-        if self._may_tell(f'{worker} lost'):
-            self._log.warning(f'{worker} is not heard any more; going on without it')
+        now = time.monotonic()
+        self._absent[worker] = now
+        self._say(self._presence.lost(worker, now))
         self._runtime.tell(lambda machine, now: machine.peer_lost(worker, now))
 
-    def _may_tell(self, what: str) -> bool:
-        now = time.monotonic()
-        if now - self._told_s.get(what, float('-inf')) < TOLD_PERIOD_S:
-            return False
-        self._told_s[what] = now
-        return True
+    def _say(self, words: Iterable[Word]) -> None:
+        for word in words:
+            if word.grave:  # rclpy wants one severity for each place in the code
+                self._log.warning(word.text)
+            else:
+                self._log.info(word.text)
 
     def _refused(self, error: BadMessage) -> None:
         reason = str(error)

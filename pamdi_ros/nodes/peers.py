@@ -20,6 +20,10 @@ from rclpy.node import Node
 
 #: Silence after which a peer is taken for lost where nobody says otherwise [s].
 LEASE_S = 0.3
+#: Word of what is wrong with beacons of a worker that runs twice.
+TWO_WORKERS = 'two_workers'
+#: Time for which two runs that were heard at once are taken to go on [s].
+DOUBLE_MEMORY_S = 5.0
 
 
 class Peers:
@@ -69,6 +73,7 @@ class Peers:
         self.status: dict[str, WorkerStatus] = {}
         self._beacons: dict[str, Beacon] = {}
         self._heard_s: dict[str, float] = {}
+        self._double_s: dict[str, float] = {}
 
     # --- contacts -------------------------------------------------------------------------------
 
@@ -83,7 +88,7 @@ class Peers:
             self._contacts[worker] = Contact(self._terms, worker, self._beacon, gone)
         for worker in set(self._contacts) - wanted - self._wanted:
             self._contacts.pop(worker).close()
-            for known in (self.status, self._beacons, self._heard_s):
+            for known in (self.status, self._beacons, self._heard_s, self._double_s):
                 known.pop(worker, None)
         self._wanted = wanted
 
@@ -153,6 +158,11 @@ class Peers:
         """Peers whose beacons came late, and how often: their host or the network is too busy."""
         return {name: contact.late for name, contact in self._contacts.items() if contact.late}
 
+    def doubled(self) -> list[str]:
+        """Return the peers as which two executors run, by what was heard just now."""
+        since_s = time.monotonic() - DOUBLE_MEMORY_S
+        return sorted(name for name, heard_s in self._double_s.items() if heard_s > since_s)
+
     def waiting_for(self, model: str, legs: Iterable[Leg], own: str, timeout_s: float) -> str:
         """Say which worker of a fixed route cannot serve (yet); empty where all can.
 
@@ -212,9 +222,10 @@ class Peers:
             return  # on its way when the contact was given up
         before = self._beacons.get(beacon.worker)
         if before is not None and before.incarnation > beacon.incarnation:
+            self._double_s[beacon.worker] = time.monotonic()
             self._refused(
                 BadMessage(
-                    'two_workers',
+                    TWO_WORKERS,
                     f'an older run of worker {beacon.worker} still beacons beside the newer one; '
                     'is its executor started on two machines?',
                 )

@@ -9,24 +9,28 @@ import contextlib
 from dataclasses import dataclass, replace
 import os
 import threading
+import time
 
 from pamdi_ros.allocation import Costs, profiles
-from pamdi_ros.allocation.conditions import Change, Conditions, measured_fleet
+from pamdi_ros.allocation.conditions import Change, Conditions, measured_costs
 from pamdi_ros.allocation.foretell import with_loaded_latencies
-from pamdi_ros.allocation.observer import Observer
-from pamdi_ros.allocation.proposal import Proposal, propose
-from pamdi_ros.allocation.replan import Replanner, ReplanParameters, Verdict
+from pamdi_ros.allocation.proposal import Proposal
+from pamdi_ros.allocation.replan import ReplanParameters, Verdict
+from pamdi_ros.allocation.replanning import Occasion, Replanning
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.models.catalog import unit_table
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.units import UnitTable
+from pamdi_ros.nodes.progress import ModelProgress
 from pamdi_ros.worker.control import Beacon
 from pamdi_ros.worker.plan import Plan
 
 #: Between two looks at what has changed [s].
 LOOK_PERIOD_S = 0.25
+#: After planning has failed it is tried again [s].
+AGAIN_S = 5.0
 #: Of the threads that plan: that takes seconds of a core which an executor may share.
-NICENESS = 10
+NICENESS = 19
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,16 +49,18 @@ class Decision:
     :param verdict: whether it is adopted; None: there was none before.
     :param changes: why it was made.
     :param recorded: it is the recorded plan of an earlier run.
+    :param plan: assignment to be published; None: the one in force stays.
     """
 
     proposal: Proposal
     verdict: Verdict | None = None
     changes: tuple[Change, ...] = ()
     recorded: bool = False
+    plan: Plan | None = None
 
     @property
     def adopted(self) -> bool:
-        """Whether the plan is to be published."""
+        """Whether the new plan is moved to."""
         return self.verdict is None or self.verdict.adopted
 
     @property
@@ -62,7 +68,8 @@ class Decision:
         """Why, for a person."""
         told = '; '.join(change.text for change in self.changes)
         if self.verdict is None:
-            return 'planned'
+            measure = self.plan is not None and self.plan.provisional
+            return 'planned, to measure how fast the workers are' if measure else 'planned'
         outcome = 'planned anew' if self.adopted else 'the plan stays'
         return f'{told}: {outcome}, {self.verdict.text} ({self.proposal.seconds:.2f} s)'
 
@@ -81,46 +88,65 @@ class Planning:
     :param fleet: as declared.
     :param parameters: of re-planning; None: it plans once only.
     :param now: when it begins to listen [s].
+    :ivar models: how far it is with the models.
     """
 
     def __init__(self, fleet: Fleet, parameters: ReplanParameters | None, now: float) -> None:
+        self.models = ModelProgress()
         self._fleet = fleet
         self._parameters = parameters
         self._thread = ThreadPoolExecutor(1, 'plan', give_way)
         self._foretelling = ThreadPoolExecutor(1, 'foretell', give_way)
         self._foretold: Future[Plan] | None = None
-        self._first: Future[tuple[Tables, Proposal, bool]] | None = None
-        self._next: Future[Proposal] | None = None
+        self._fetched: Future[Tables] | None = None
+        self._planned: Future[Proposal] | None = None
+        self._occasion: Occasion | None = None
+        self._asked = False
+        self._recorded: Plan | None = None
         self._looked_s = now
-        self._changes: tuple[Change, ...] = ()
+        self._again_s = now
         self._known: Tables | None = None
-        self._observer: Observer | None = None
-        self._replanner = Replanner(fleet, parameters)
+        self._beacons: dict[str, tuple[Beacon, float]] = {}
+        self._replanning: Replanning | None = None
 
     @property
     def busy(self) -> bool:
         """Whether a plan is being made."""
-        return self._first is not None or self._next is not None
+        return self._fetched is not None or self._planned is not None
 
-    def begin(self, priorities: Mapping[str, str], recorded: Plan | None) -> None:
-        """Plan for the first time; a model's first unit table takes a while.
+    @property
+    def given_up(self) -> str:
+        """Why the last move was given up; empty: it was not."""
+        return '' if self._replanning is None else self._replanning.mover.given_up
+
+    def begin(self, recorded: Plan | None) -> None:
+        """Begin; a model's first unit table takes a while.
 
         :param recorded: gone on with where its models cost what they did then.
         """
-        conditions = Conditions(priorities=dict(priorities))
-        self._first = self._thread.submit(first_plan, self._fleet, conditions, recorded)
+        self._recorded = recorded
+        self._fetched = self._thread.submit(fetch_tables, self._fleet, self.models)
 
     def heard(self, beacon: Beacon, now: float) -> None:
         """Take a worker's beacon."""
-        if self._observer is not None:
-            held = {part.model for part in beacon.held}
-            model_s = {name: s for name, s in beacon.model_s.items() if name in held}
-            self._observer.heard(beacon.worker, model_s, beacon.slowdown, now)
+        self._beacons[beacon.worker] = beacon, now
+        if self._replanning is not None:
+            self._replanning.heard(beacon, now)
 
-    def counted(self, source: str, accepted: int, incarnation: int, now: float) -> None:
-        """Take the counter of a source."""
-        if self._observer is not None:
-            self._observer.counted(source, accepted, incarnation, now)
+    def counted(
+        self, source: str, accepted: int, incarnation: int, results: int, now: float
+    ) -> None:
+        """Take the counters of a source."""
+        if self._replanning is not None:
+            self._replanning.observer.counted(source, accepted, incarnation, now, results)
+
+    def ask(self) -> bool:
+        """Plan anew as soon as can be and move there, worth it or not.
+
+        :returns: False: there is no first plan yet.
+        """
+        self._asked = self._replanning is not None
+        return self._asked
 
     def poll(
         self, running: Plan | None, priorities: Mapping[str, str], now: float
@@ -130,33 +156,52 @@ class Planning:
         :param running: the assignment in force.
         :raises Exception: whatever planning raised.
         """
-        if self._first is not None and self._first.done():
-            first, self._first = self._first, None
-            self._known, proposal, recorded = first.result()
-            self._replanner.planned(proposal.conditions, now)
-            self._observe(now)
-            return Decision(proposal=proposal, recorded=recorded)
-        if self._next is not None and self._next.done():
-            planned, self._next = self._next, None
-            return self._judged(planned.result(), now)
+        if self._fetched is not None and self._fetched.done():
+            fetched, self._fetched = self._fetched, None
+            if fetched.exception() is not None:
+                self._again_s = now + AGAIN_S
+            self._known = fetched.result()
+            self._listen(now)
+        if self._known is None and not self.busy and now >= self._again_s:
+            self.begin(self._recorded)
+        if self._replanning is None or self._known is None:
+            return None
+        if self._planned is not None and self._planned.done():
+            planned, self._planned = self._planned, None
+            if planned.exception() is not None:
+                self._failed(self._replanning, now)
+            return self._decided(self._replanning, planned.result(), running, now)
         due = now - self._looked_s >= LOOK_PERIOD_S
-        if running is not None and due and not self.busy and self._parameters is not None:
+        if not self.busy and now >= self._again_s and (due or self._occasion is None):
             self._looked_s = now
-            self._look(running, priorities, now)
+            self._look(self._replanning, running, priorities, now)
         return None
+
+    def step(self, now: float) -> Plan | None:
+        """Return the next assignment of the move that is under way; None: it is not due."""
+        return None if self._replanning is None else self._replanning.step(now)
+
+    def published(self, plan: Plan, now: float) -> None:
+        """Note an assignment that was published."""
+        if self._replanning is not None:
+            self._replanning.published(plan, now)
+
+    def prioritised(self, priorities: Mapping[str, str]) -> None:
+        """Take the classes in force."""
+        if self._replanning is not None:
+            self._replanning.mover.prioritised(priorities)
 
     def absent(self, now: float) -> frozenset[str]:
         """Workers that are planned without."""
-        if self._observer is None:
+        if self._replanning is None:
             return frozenset()
-        return self._observer.conditions({}, now).absent
+        return self._replanning.observer.conditions({}, now).absent
 
     def foretell(self, plan: Plan, conditions: Conditions) -> None:
         """Predict the latencies of a plan under load; see :meth:`foretold`."""
         if self._known is None:
             return
-        fleet = measured_fleet(self._fleet, conditions)
-        costs = Costs(fleet=fleet, tables=self._known.tables)
+        costs = measured_costs(self._fleet, self._known.tables, conditions)
         self._foretold = self._foretelling.submit(with_loaded_latencies, costs, plan)
 
     def foretold(self) -> Plan | None:
@@ -174,54 +219,90 @@ class Planning:
         self._foretelling.shutdown(wait=False, cancel_futures=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _observe(self, now: float) -> None:
+    def _listen(self, now: float) -> None:
+        """Begin to observe the fleet, with what was heard while the models were fetched."""
         assert self._known is not None
-        flops = {
-            name: sum(unit.flops for unit in table.units)
-            for name, table in self._known.tables.items()
-        }
-        absent_s = self._replanner.parameters.absent_s
-        self._observer = Observer(self._fleet, flops, absent_s, now)
+        made = Replanning(
+            self._fleet, self._known.tables, self._parameters or ReplanParameters(), now,
+            self._known.unusable,
+        )  # fmt: skip
+        for beacon, heard_s in self._beacons.values():
+            made.heard(beacon, heard_s)
+        self._replanning = made
 
-    def _look(self, running: Plan, priorities: Mapping[str, str], now: float) -> None:
-        assert self._observer is not None and self._known is not None
-        conditions = self._observer.conditions(priorities, now)
-        self._changes = self._replanner.due(conditions, now)
-        if self._changes:
-            self._replanner.planned(conditions, now)
-            self._next = self._thread.submit(
-                propose, self._fleet, self._known.tables, conditions,
-                unusable=self._known.unusable, running=running,
-            )  # fmt: skip
+    def _look(
+        self,
+        replanning: Replanning,
+        running: Plan | None,
+        priorities: Mapping[str, str],
+        now: float,
+    ) -> None:
+        if self._occasion is None:
+            occasion: Occasion | None = replanning.first(priorities, now)
+        elif running is None:
+            return
+        elif running.provisional:
+            occasion = replanning.figures(running, priorities, now)
+        elif self._asked:
+            self._asked = False
+            occasion = replanning.asked(priorities, now)
+        elif self._parameters is not None:
+            occasion = replanning.occasion(priorities, now)
+        else:
+            return
+        if occasion is not None:
+            self._occasion = occasion
+            before = running or self._recorded
+            self._planned = self._thread.submit(replanning.propose, occasion, before)
 
-    def _judged(self, proposal: Proposal, now: float) -> Decision:
-        assert proposal.running is not None
-        verdict = self._replanner.judge(proposal.running, proposal.value, proposal.moved_bytes)
-        return Decision(proposal=proposal, verdict=verdict, changes=self._changes)
+    def _failed(self, replanning: Replanning, now: float) -> None:
+        """Have what could not be planned for come again, after a pause."""
+        self._again_s = now + AGAIN_S
+        if self._occasion is not None and not self._occasion.first:
+            replanning.replanner.planned(self._occasion.before, now)
+        else:
+            self._occasion = None
+
+    def _decided(
+        self, replanning: Replanning, proposal: Proposal, running: Plan | None, now: float
+    ) -> Decision:
+        assert self._occasion is not None and self._known is not None
+        occasion, recorded, known = self._occasion, self._recorded, self._known
+        if recorded is not None:
+            self._recorded = None
+            costs = Costs(fleet=self._fleet, tables=known.tables)
+            if recorded.models == profiles(costs):
+                assert proposal.running is not None
+                proposal = replace(proposal, plan=recorded, value=proposal.running)
+                replanning.resume(recorded, now)
+                return Decision(proposal=proposal, recorded=True, plan=recorded)
+        verdict = None
+        if proposal.running is not None:
+            verdict = replanning.decide(occasion, proposal)
+        plan: Plan | None = None
+        if verdict is None or verdict.adopted:
+            if running is None:  # whoever has nobody to ask yet plans by what is declared
+                provisional = replanning.lacks_figures(proposal.plan, now)
+                proposal = replace(proposal, plan=replace(proposal.plan, provisional=provisional))
+            plan = replanning.begin(proposal, running, now)
+        elif running is not None and running.provisional:
+            plan = replace(running, provisional=False)
+        elif running is not None and running.step < running.steps:
+            plan = replace(
+                running, step=0, steps=0
+            )  # an interrupted move that is worth it no more
+        return Decision(proposal=proposal, verdict=verdict, changes=occasion.changes, plan=plan)
 
 
-def first_plan(
-    fleet: Fleet, conditions: Conditions, recorded: Plan | None
-) -> tuple[Tables, Proposal, bool]:
-    """Plan a fleet, or give the recorded plan where its models cost what they did then.
-
-    :returns: the tables, the plan (of epoch 0 unless it is the recorded one), whether it is that.
-    """
-    known = fetch_tables(fleet)
-    proposal = propose(fleet, known.tables, conditions, unusable=known.unusable, running=recorded)
-    costs = Costs(fleet=fleet, tables=known.tables)
-    if recorded is None or recorded.models != profiles(costs):
-        return known, proposal, False
-    assert proposal.running is not None
-    return known, replace(proposal, plan=recorded, value=proposal.running), True
-
-
-def fetch_tables(fleet: Fleet) -> Tables:
+def fetch_tables(fleet: Fleet, progress: ModelProgress) -> Tables:
     """Get the unit table of every model that a source uses."""
     tables, unusable = {}, {}
-    for name in dict.fromkeys(source.model for source in fleet.sources.values()):
+    names = tuple(dict.fromkeys(source.model for source in fleet.sources.values()))
+    for number, name in enumerate(names, 1):
+        progress.begin(name, number, len(names), time.monotonic())
         try:
             tables[name] = unit_table(fleet.models[name].as_mapping())
         except ModelError as error:
             unusable[name] = f'model {name}: {error}'
+    progress.end(time.monotonic())
     return Tables(tables=tables, unusable=unusable)

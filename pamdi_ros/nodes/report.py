@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from pamdi_ros.fleet.ways import Ways
+from pamdi_ros.monitor.view import Level
 from pamdi_ros.msg import SourceStats, WorkerStatus
 from pamdi_ros.nodes import beacon_message
 from pamdi_ros.nodes.meters import Activity, split
@@ -43,6 +45,7 @@ def fill_status(
     """
     beacon, fleet = machine.beacon(now), ways.fleet
     beacon_message.fill(message, beacon, fleet)
+    message.units_loaded, message.units_wanted = machine.store.progress
     message.state = health.state
     message.message = health.message
     message.emulated = fleet.workers[machine.name].emulate
@@ -92,6 +95,11 @@ LEVELS = {
     WorkerStatus.STATE_SERVING: DiagnosticStatus.OK,
     WorkerStatus.STATE_DEGRADED: DiagnosticStatus.WARN,
 }
+SOURCE_LEVELS = {
+    Level.OK: DiagnosticStatus.OK,
+    Level.WARN: DiagnosticStatus.WARN,
+    Level.ERROR: DiagnosticStatus.ERROR,
+}
 STATES = ('unconfigured', 'loading', 'serving', 'degraded')
 
 
@@ -102,19 +110,24 @@ def diagnostics(
     stats: Sequence[SourceStats],
     problems: Mapping[str, str],
     facts: Mapping[str, object],
+    *,
+    error: str = '',
+    lost: Mapping[str, tuple[Level, str]] = MappingProxyType({}),
 ) -> DiagnosticArray:
     """One status for the worker and one for each source whose home it is.
 
     :param problems: what is wrong with a source, by name; empty texts for none.
     :param facts: more about the worker.
+    :param error: what makes its worker an error; empty: nothing.
+    :param lost: how grave it is, and why, that no item of a source was answered, by name.
     """
     array = DiagnosticArray()
     array.header.stamp = stamp
     worker = DiagnosticStatus(
         name=f'{prefix}: worker {status.worker}',
         hardware_id=status.worker,
-        level=_level(status),
-        message=status.message or STATES[status.state],
+        level=DiagnosticStatus.ERROR if error else _level(status),
+        message=error or status.message or STATES[status.state],
         values=_values(
             {
                 'epoch': status.epoch,
@@ -139,12 +152,13 @@ def diagnostics(
     array.status.append(worker)
     for source in stats:
         problem = problems.get(source.source, '')
+        level, loss = lost.get(source.source, (Level.WARN if problem else Level.OK, ''))
         array.status.append(
             DiagnosticStatus(
                 name=f'{prefix}: source {source.source}',
                 hardware_id=status.worker,
-                level=DiagnosticStatus.WARN if problem else DiagnosticStatus.OK,
-                message=problem or 'open',
+                level=SOURCE_LEVELS[level],
+                message='; '.join(filter(None, (loss, problem))) or 'open',
                 values=_values(
                     {
                         'priority class': source.priority_class,

@@ -11,6 +11,7 @@ from pamdi_ros.fleet import Fleet, Source
 from pamdi_ros.nodes.emulation import Pace
 from pamdi_ros.nodes.wire import WireTensor
 from pamdi_ros.worker import ModelProfile, Outcome, Partition, Plan, Work
+from pamdi_ros.worker.plan import partitions_of, Unit, units_of
 
 #: Names a tensor that stands for others: their bytes in sum, all zero.
 SIZES_ONLY = 'sizes_only'
@@ -79,12 +80,12 @@ class SizesEngine:
     def __init__(self, fleet: Fleet, worker: str) -> None:
         self._pace = Pace(fleet.workers[worker])
         self._models: Mapping[str, ModelProfile] = {}
-        self._held: tuple[Partition, ...] = ()
+        self._held: set[Unit] = set()
 
     @property
     def held(self) -> tuple[Partition, ...]:
-        """Partitions taken for loaded."""
-        return self._held
+        """Units taken for loaded, in ranges."""
+        return partitions_of(self._held)
 
     def plan(self, plan: Plan) -> None:
         """Take what an assignment tells of the models."""
@@ -93,16 +94,15 @@ class SizesEngine:
     def learn(self, sources: Iterable[Source]) -> None:
         """Learn nothing: no item is looked at."""
 
-    def load(self, wanted: Partition) -> None:
-        """Load nothing."""
+    def load(self, model: str, unit: int, timed: bool) -> float:
+        """Take a unit for loaded; it takes as long as was declared."""
+        self._held.add((model, unit))
+        profile = self._models.get(model)
+        return 0.0 if profile is None else self._pace.unit_s(profile.flops[unit])
 
-    def fits(self, partitions: Iterable[Partition]) -> bool:
-        """Everything fits: nothing is loaded."""
-        return True
-
-    def hold(self, partitions: Mapping[Partition, object]) -> None:
-        """Replace the partitions held."""
-        self._held = tuple(partitions)
+    def free(self, partitions: tuple[Partition, ...]) -> None:
+        """Let go of units."""
+        self._held -= units_of(partitions)
 
     def labels(self, model: str) -> tuple[str, ...]:
         """Give no names of classes."""

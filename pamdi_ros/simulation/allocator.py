@@ -8,21 +8,19 @@ from dataclasses import replace
 
 from pamdi_ros.allocation import Costs, plan_for, with_priorities
 from pamdi_ros.allocation.conditions import Conditions
-from pamdi_ros.allocation.observer import Observer
-from pamdi_ros.allocation.proposal import propose
-from pamdi_ros.allocation.replan import moved_bytes, Replanner, ReplanParameters
+from pamdi_ros.allocation.replan import ReplanParameters
+from pamdi_ros.allocation.replanning import Occasion, Replanning
 from pamdi_ros.simulation.chance import stream
 from pamdi_ros.simulation.host import Host, World
 from pamdi_ros.worker import Plan, Worker
 
 #: From publishing an assignment to its arrival at a worker, at most [s].
 PUBLISH_S = 0.01
-#: From taking an assignment to having its partitions loaded, beside reading the weights [s].
-LOAD_S = 0.5
 #: A worker without an assignment asks its peers for theirs after this time, and so on [s].
 ASK_PEERS_S = 1.0
-#: Between two looks at what has changed [s].
+#: Between two looks at what has changed, and at how far a move has come [s].
 LOOK_PERIOD_S = 0.5
+MOVE_PERIOD_S = 0.1
 
 
 class Allocator:
@@ -42,29 +40,24 @@ class Allocator:
         self._priorities: dict[str, str] = {}
         # The policy may be another than the fleet file's.
         self._fleet = replace(setup.fleet, policy=setup.policy)
-        self._observer: Observer | None = None
-        self._replanner: Replanner | None = None
-        if setup.replan is not None:
-            self._listen()
+        self._follows = False
+        self._replans = setup.replan is not None
+        self._replanning = self._listen()
 
-    def _listen(self) -> None:
+    def _listen(self) -> Replanning:
         """Begin to look whether the fleet is still as it was planned for."""
         setup, clock = self._world.setup, self._world.clock
-        self._replanner = Replanner(self._fleet, setup.replan)
-        self._replanner.planned(Conditions(priorities=dict(self._priorities)), clock.now)
-        flops = {
-            name: sum(unit.flops for unit in table.units) for name, table in setup.tables.items()
-        }
-        absent_s = self._replanner.parameters.absent_s
-        self._observer = Observer(self._fleet, flops, absent_s, clock.now)
-        clock.at(clock.now + LOOK_PERIOD_S, self._look, self._observer)
+        parameters = setup.replan or ReplanParameters()
+        made = self._replanning = Replanning(self._fleet, setup.tables, parameters, clock.now)
+        made.replanner.planned(Conditions(priorities=dict(self._priorities)), clock.now)
+        if self._replans or any(event.replan for event in setup.fleet.events):
+            clock.at(clock.now + LOOK_PERIOD_S, self._look, made)
+        return made
 
     def open(self) -> None:
         """Have every worker hold its partitions and know its peers: the fleet is ready."""
         for host in self._world.hosts.values():
-            host.assign(self._plan)
-        for host in self._world.hosts.values():
-            host.hold()
+            host.ready(self._plan)
         for host in self._world.hosts.values():
             host.greet()
 
@@ -76,47 +69,93 @@ class Allocator:
         if not self.alive:
             return
         self._priorities.update(priorities)
+        self._replanning.mover.prioritised(priorities)
         self._publish(with_priorities(self._plan, priorities))
+
+    def replan(self) -> None:
+        """Plan anew and move there, worth it or not; never at the most urgent class's cost."""
+        if self.alive:
+            self._hear()
+            self._propose(self._replanning.asked(self._priorities, self._world.clock.now))
+
+    def move_to(self, plan: Plan) -> None:
+        """Move to a plan, worth it or not."""
+        if self.alive:
+            self._hear()
+            now = self._world.clock.now
+            mover, holders = self._replanning.mover, self._replanning.holders(now)
+            self._publish(mover.begin(plan, self._plan, holders, now))
+            self._go_on()
 
     def revive(self) -> None:
         """Start again, with the assignment that it persisted."""
         if self.alive:
             return
         self.alive = True
-        if self._replanner is not None:
-            self._listen()
+        self._listen().resume(self._plan, self._world.clock.now)
         self.serve_all()
 
     def _publish(self, plan: Plan) -> None:
         self._plan = replace(plan, epoch=self._plan.epoch + 1)
+        self._replanning.published(self._plan, self._world.clock.now)
         self._world.recorder.planned(self._plan, self._world.clock.now)
         self.serve_all()
 
-    def _look(self, observer: Observer) -> None:
+    def _look(self, replanning: Replanning) -> None:
         """Hear who is there, and plan anew where that is due and worth it."""
-        if not self.alive or observer is not self._observer or self._replanner is None:
+        if not self.alive or replanning is not self._replanning:
             return
-        clock, setup = self._world.clock, self._world.setup
-        clock.at(clock.now + LOOK_PERIOD_S, self._look, observer)
-        for name, host in self._world.hosts.items():
-            if host.machine is None or self._world.network.cut_off(name):
-                continue
-            beacon = host.status()
-            held = {part.model for part in beacon.held}
-            model_s = {model: s for model, s in beacon.model_s.items() if model in held}
-            observer.heard(name, model_s, beacon.slowdown, clock.now)
-            for source, counts in host.machine.ledger.counts.items():
-                incarnation = host.machine.incarnation
-                observer.counted(source, counts.accepted, incarnation, clock.now)
-        conditions = observer.conditions(self._priorities, clock.now)
-        if not self._replanner.due(conditions, clock.now):
-            return
-        self._replanner.planned(conditions, clock.now)
-        proposal = propose(self._fleet, setup.tables, conditions, running=self._plan)
-        assert proposal.running is not None
-        judged = self._replanner.judge(proposal.running, proposal.value, proposal.moved_bytes)
-        if judged.adopted:
-            self._publish(proposal.plan)
+        clock = self._world.clock
+        clock.at(clock.now + LOOK_PERIOD_S, self._look, replanning)
+        self._hear()
+        if self._replans:
+            occasion = replanning.occasion(self._priorities, clock.now)
+            if occasion is not None:
+                self._propose(occasion)
+
+    def _hear(self) -> None:
+        """Hear the beacons and statistics of all who can be heard."""
+        now = self._world.clock.now
+        for host in self._reached().values():
+            self._replanning.heard(host.status(), now)
+            machine = host.living()
+            for source, counts in machine.ledger.counts.items():
+                self._replanning.observer.counted(
+                    source, counts.accepted, machine.incarnation, now, counts.results
+                )
+
+    def _propose(self, occasion: Occasion) -> None:
+        """Plan anew, and begin to move there where that is worth it, or asked for."""
+        proposal = self._replanning.propose(occasion, self._plan)
+        if self._replanning.decide(occasion, proposal).adopted:
+            now = self._world.clock.now
+            self._publish(self._replanning.begin(proposal, self._plan, now))
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Look after a move, as long as it is under way."""
+        if self._replanning.mover.moving and not self._follows:
+            self._follows = True
+            clock = self._world.clock
+            clock.at(clock.now + MOVE_PERIOD_S, self._move)
+
+    def _move(self) -> None:
+        """Publish the next step of a move once the last one is done."""
+        self._follows = False
+        if self.alive:
+            self._hear()
+            step = self._replanning.step(self._world.clock.now)
+            if step is not None:
+                self._publish(step)
+        self._go_on()
+
+    def _reached(self) -> dict[str, Host]:
+        """Return the workers whose beacons the allocator hears."""
+        return {
+            name: host
+            for name, host in self._world.hosts.items()
+            if host.machine is not None and not self._world.network.cut_off(name)
+        }
 
     def serve_all(self) -> None:
         """Publish the running assignment to all who have not got it."""
@@ -155,20 +194,4 @@ class Allocator:
         """Give a worker an assignment; what it does not hold yet takes time to load."""
         if machine is not host.machine:
             return
-        before = host.plan
         host.assign(plan)
-        if before is None or before.partitions(host.name) != plan.partitions(host.name):
-            clock = self._world.clock
-            load_s = LOAD_S + self._load_s(host.name, before, plan)
-            clock.at(clock.now + load_s, self._loaded, host, machine, plan.epoch)
-
-    def _load_s(self, worker: str, before: Plan | None, plan: Plan) -> float:
-        """Time that a worker takes to read the weights that it does not hold yet [s]."""
-        parameters = self._world.setup.replan or ReplanParameters()
-        moved = moved_bytes(self._world.setup.tables, before or Plan(), plan)
-        return moved.get(worker, 0) / parameters.load_bytes_per_s
-
-    def _loaded(self, host: Host, machine: Worker, epoch: int) -> None:
-        """Have what was loaded replace what was held, unless another plan has come meanwhile."""
-        if machine is host.machine and machine.plan.epoch >= epoch:
-            host.hold()

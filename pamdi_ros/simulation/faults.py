@@ -54,6 +54,23 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SpeedNoise:
+    """Workers that are slower and faster by turns, as where something else runs on them too.
+
+    The time of a worker's units is multiplied by a factor drawn anew for each stretch of time.
+    That does not average out from unit to unit, which is what makes it hard to plan under.
+
+    :param share: the factor is uniform in [1 - share, 1 + share].
+    :param least_s: shortest stretch [s].
+    :param most_s: longest stretch [s]; their lengths are uniform.
+    """
+
+    share: float
+    least_s: float = 2.0
+    most_s: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Faults:
     """Everything that goes wrong. Chances are per message, whatever it carries.
 
@@ -65,6 +82,8 @@ class Faults:
     :param crashes: processes that die.
     :param pauses: workers that cease to serve for a while.
     :param splits: times during which the network is in two halves; they must not overlap.
+    :param speed_noise: workers that are slower and faster by turns; None: they are steady.
+    :param failing_loads: chance that loading a unit fails [1].
     """
 
     loss: float = 0.0
@@ -75,6 +94,8 @@ class Faults:
     crashes: tuple[Crash, ...] = ()
     pauses: tuple[Pause, ...] = ()
     splits: tuple[Split, ...] = ()
+    speed_noise: SpeedNoise | None = None
+    failing_loads: float = 0.0
 
 
 def random_faults(workers: Sequence[str], seconds: float, chance: random.Random) -> Faults:

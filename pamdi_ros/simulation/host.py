@@ -14,8 +14,22 @@ from pamdi_ros.simulation.device import Device
 from pamdi_ros.simulation.network import Network
 from pamdi_ros.simulation.recorder import named, Recorder
 from pamdi_ros.simulation.setup import Setup
+from pamdi_ros.simulation.storage import Storage
 from pamdi_ros.simulation.watch import Watch
-from pamdi_ros.worker import Command, End, Frame, Outcome, Plan, Task, Tell, Work, Worker
+from pamdi_ros.worker import (
+    Command,
+    End,
+    Forget,
+    Frame,
+    FreeUnits,
+    LoadUnit,
+    Outcome,
+    Plan,
+    Task,
+    Tell,
+    Work,
+    Worker,
+)
 from pamdi_ros.worker.control import Beacon, ControlItem
 
 #: Bytes of a message beside the tensors that it carries: header, names, transport [byte].
@@ -70,6 +84,7 @@ class Host:
         self._recorder = world.recorder
         self._watch = world.watch
         self._device = Device(setup, name)
+        self.storage = Storage(setup, name, world.clock, self._loaded, self._exceeded)
         self._parameters = setup.parameters or policy_parameters(setup.fleet.policy_parameters)
         self._chance = stream(setup.seed, 'beacon', name)
         offset_s = setup.faults.clock_offset_s
@@ -119,6 +134,8 @@ class Host:
             self._watch.died(self.name)
         self.machine = self._work = None
         self.serving = self._paused = False
+        self.storage.clear()
+        self.storage.computing(False)
         self._peers = []
 
     def pause(self) -> None:
@@ -133,22 +150,46 @@ class Host:
             self.serving, self._paused = True, False
             self._settle(self.machine, self.machine.opened(self._now()))
 
+    def set_speed(self, factor: float) -> None:
+        """Have its device compute at a multiple of the speed that it began with, from now on."""
+        self._device.speed = factor
+
     def assign(self, plan: Plan) -> None:
-        """Take an assignment."""
-        machine = self._living()
+        """Take an assignment; what it does not hold yet takes time to load."""
+        machine = self.living()
+        self._settle(machine, self._assigned(machine, plan))
+
+    def ready(self, plan: Plan) -> None:
+        """Take an assignment that it has followed since before this run: all is loaded."""
+        machine = self.living()
+        commands = [
+            command
+            for command in self._assigned(machine, plan)
+            if not isinstance(command, FreeUnits | LoadUnit)
+        ]
+        parts = plan.partitions(self.name)
+        self.storage.hold(parts)
+        self._settle(machine, commands + machine.holding(parts, self._now()))
+
+    def _assigned(self, machine: Worker, plan: Plan) -> list[Command]:
         if plan.epoch > machine.plan.epoch:
             # Sets differ in order from process to process; runs must not.
             self._peers = sorted(plan.peers(self.name, self._home_of))
         if self._recorder.traced:
             self._line(f'assigned {plan.epoch}')
-        self._settle(machine, machine.assigned(plan, self._now()))
+        return machine.assigned(plan, self._now())
 
-    def hold(self) -> None:
-        """Have the assignment's partitions loaded; from now on its sensors are heard."""
-        machine = self._living()
-        self.serving = True
-        held = machine.plan.partitions(self.name)
-        self._settle(machine, machine.holding(held, self._now()))
+    def _loaded(self, model: str, unit: int, problem: str) -> None:
+        """Hand over what came of loading a unit."""
+        machine = self.living()
+        if self._recorder.traced:
+            self._line(f'loaded {model} {unit} {problem}')
+        seconds = self._device.unit_s(model, unit)
+        self._settle(machine, machine.unit_loaded(model, unit, self._now(), seconds, problem))
+
+    def _exceeded(self, what: str) -> None:
+        if self._watch is not None:
+            self._recorder.violated(self._clock.now, f'{self.name}: {what}')
 
     def greet(self) -> None:
         """Have all peers hear it at once, without the network: the fleet ran before this run."""
@@ -158,7 +199,7 @@ class Host:
 
     def status(self) -> Beacon:
         """Give what its next beacon would say."""
-        return self._living().beacon(self._now())
+        return self.living().beacon(self._now())
 
     @property
     def plan(self) -> Plan | None:
@@ -172,7 +213,8 @@ class Host:
         """Items that were open when it died, until it is started again."""
         return self._lost
 
-    def _living(self) -> Worker:
+    def living(self) -> Worker:
+        """Return its machine; it must be alive."""
         if self.machine is None:
             raise RuntimeError(f'{self.name} is dead')
         return self.machine
@@ -268,6 +310,7 @@ class Host:
         if machine is not self.machine:
             return
         self._work = None
+        self.storage.computing(False)
         stay = work.stay
         again = work.answers and stay.passes_left > 1
         sizes = machine.plan.models[stay.task.model].boundary_bytes
@@ -302,6 +345,9 @@ class Host:
         now = self._now()
         if commands:
             self._carry_out(commands)
+        # From its first assignment on its sensors are heard, once what it holds is there.
+        if machine.plan.epoch and machine.store.settled and not self._paused:
+            self.serving = True
         more = True
         while more:
             more = self._send_frames(machine, now)
@@ -328,12 +374,17 @@ class Host:
                 key = command.task.key
                 if self._recorder.traced:
                     self._line(f'end {named(key)} {command.status.name} {command.reason}')
+                if self._watch is not None:
+                    self._watch.ended(self.name, command)
                 self._recorder.ended(
                     key, command.status, command.reason, command.latency_s, self._clock.now,
                     command.task.exit_unit,
                 )  # fmt: skip
-            elif self._watch is not None:  # there is nothing to forget: pieces have no tensors
-                self._watch.forgotten(self.name, command)
+            elif isinstance(command, Forget):
+                if self._watch is not None:  # nothing to throw away: pieces have no tensors
+                    self._watch.forgotten(self.name, command)
+            else:
+                self.storage.do(command)
 
     def _send_frames(self, machine: Worker, now: float) -> bool:
         """Hand the interface what credit allows.
@@ -373,9 +424,10 @@ class Host:
         return sent
 
     def _begin(self, machine: Worker, work: Work) -> None:
-        took_s = self._device.seconds(work)
         start_s = self._clock.now
+        took_s = self._device.seconds(work, start_s)
         self._work, self._work_until_s = work, start_s + took_s
+        self.storage.computing(True)
         self._recorder.busy(self.name, start_s, self._work_until_s)
         if self._recorder.traced:
             self._line(f'work {named(work.stay.task.key)} {work.first}')

@@ -99,6 +99,8 @@ class _Simulation:
         clock = self.world.clock
         for event in self._setup.fleet.events:
             clock.at(event.at_s, self._happens, event)
+        for at_s, plan in self._setup.moves:
+            clock.at(at_s, self._allocator.move_to, plan)
         for crash in self._setup.faults.crashes:
             clock.at(crash.at_s, self._kill, crash.worker)
             if crash.for_s is not None:
@@ -114,6 +116,7 @@ class _Simulation:
         """When the last revival or healing happens [s]: the fleet may have to recover from it."""
         faults = self._setup.faults
         times = [event.at_s for event in self._setup.fleet.events]
+        times += [at_s for at_s, _ in self._setup.moves]
         times += [crash.at_s + (crash.for_s or 0.0) for crash in faults.crashes]
         times += [pause.at_s + pause.for_s for pause in faults.pauses]
         times += [split.at_s + split.for_s for split in faults.splits]
@@ -126,6 +129,12 @@ class _Simulation:
             self._allocator.set_priorities(event.priorities)
         for source, rate_hz in event.rates_hz.items():
             self._sensors[source].set_rate(rate_hz)
+        if event.replan:
+            self._allocator.replan()
+        for worker, factor in event.slow_loads.items():
+            self._hosts[worker].storage.slowness = factor
+        for worker, factor in event.speeds.items():
+            self._hosts[worker].set_speed(factor)
         if event.between is not None:
             self.world.network.change(event.between, event.link)
 

@@ -29,12 +29,15 @@ class Setup:
     :param seconds: time during which items arrive [s]; the fleet then runs on until it is empty.
     :param faults: what goes wrong beside the fleet file's events.
     :param jitter: coefficient of variation of a unit's time; lognormal, the mean stays.
+    :param speeds: true time of a FLOP by worker and model, where it is not the declared or assumed
+        one [s/FLOP].
     :param service: gives units' times instead of the workers' speeds; for queueing theory.
     :param trace: recorded arrival times by source [s]; the others' arrivals are drawn.
     :param parameters: the policy's constants; None: the fleet's.
     :param replan: the allocator's constants of re-planning; None: it plans once only.
     :param plan: the assignment to begin with; None: the allocator plans it, which takes a while
         in large fleets.
+    :param moves: plans that are moved to, worth it or not: when [s], and the plan.
     """
 
     fleet: Fleet
@@ -44,8 +47,10 @@ class Setup:
     seconds: float = 60.0
     faults: Faults = field(default_factory=Faults)
     jitter: float = 0.0
+    speeds: Mapping[tuple[str, str], float] = field(default_factory=dict)
     service: Service | None = None
     trace: Mapping[str, Sequence[float]] = field(default_factory=dict)
     parameters: PolicyParameters | None = None
     replan: ReplanParameters | None = field(default_factory=ReplanParameters)
     plan: Plan | None = None
+    moves: tuple[tuple[float, Plan], ...] = ()

@@ -9,7 +9,8 @@ from pamdi_ros.fleet import policy_parameters
 from pamdi_ros.simulation.clock import Clock
 from pamdi_ros.simulation.recorder import named, Recorder
 from pamdi_ros.simulation.setup import Setup
-from pamdi_ros.worker import Forget, Frame, Work, Worker
+from pamdi_ros.worker import End, Forget, Frame, Partition, Work, Worker
+from pamdi_ros.worker.task import reason_word
 
 #: Policies under which the most urgent task is chosen anew after every unit.
 PREEMPTIVE = ('pa_mdi_plus',)
@@ -32,6 +33,10 @@ class Watch:
         self._pieces: dict[str, dict[tuple[str, int], set[int]]] = {}
         self._finished: dict[str, set[tuple[str, int]]] = {}
         self._lesser: dict[str, list[tuple[float, float]]] = {}
+        self._held: dict[str, tuple[Partition, ...]] = {}
+        self._let_go_s: dict[Partition, float] = {}
+        # Nobody knows at once that somebody is gone: a late beacon is waited for a lease.
+        self._unnoticed_s = 1.5 * self._parameters.lease_s + setup.faults.delay_s
         # Of each source `depth` items may wait at a worker, and one that was overtaken in service.
         # The depth is that of the class it has or had: a priority may change meanwhile.
         deepest = max(priority.qos.depth for priority in setup.fleet.priority_classes)
@@ -62,6 +67,7 @@ class Watch:
         """Lose the pieces of a dead worker."""
         self._pieces.pop(worker, None)
         self._finished.pop(worker, None)
+        self._holds(worker, ())
 
     def begun(self, worker: str, machine: Worker, work: Work) -> None:
         """Check that no task of the top class waits while one of a lower class is begun."""
@@ -89,8 +95,21 @@ class Watch:
         run = self._recorder.run
         run.worst_wire_wait_s = max(run.worst_wire_wait_s, wait_s)
 
+    def ended(self, worker: str, end: End) -> None:
+        """Check that no queue is called full where nobody was left to work it off."""
+        unit = end.task.next_unit
+        if reason_word(end.reason) != 'queue_full' or f' at {worker}' not in end.reason:
+            return  # it was decided elsewhere, earlier
+        parts = [part for held in self._held.values() for part in held]
+        since_s = self._clock.now - self._unnoticed_s
+        parts += [part for part, let_go_s in self._let_go_s.items() if let_go_s >= since_s]
+        if not any(part.covers(end.task.model, unit, unit + 1) for part in parts):
+            key = named(end.task.key)
+            self._violated(f'{worker}: {key}: nobody has held unit {unit}, yet: {end.reason}')
+
     def settled(self, worker: str, machine: Worker) -> None:
         """Check the bounds."""
+        self._holds(worker, machine.held if machine.serving else ())
         if machine.retained_bytes > self._parameters.retention_bytes:
             self._violated(f'{worker}: keeps {machine.retained_bytes} bytes')
         waiting = sum(machine.queue_lengths)
@@ -110,6 +129,12 @@ class Watch:
             if pieces := self._pieces.get(name):
                 found.append(f'{name}: pieces of {len(pieces)} transfers are kept')
         return found
+
+    def _holds(self, worker: str, held: tuple[Partition, ...]) -> None:
+        before = self._held.get(worker, ())
+        if before != held:
+            self._let_go_s |= dict.fromkeys(set(before) - set(held), self._clock.now)
+            self._held[worker] = held
 
     def _violated(self, what: str) -> None:
         self._recorder.violated(self._clock.now, what)

@@ -133,6 +133,8 @@ class RealFleet:
             else:
                 self._processes.revive(name)
                 self._killed.discard(name)
+        if event.speeds:
+            raise CannotRun('set_speed: only the simulator can make a worker slower')
         for source, priority in event.priorities.items():
             prefix = f'/{self.fleet.name}'
             self._orders.ask(prefix, source, priority, self._answered, time.monotonic())

@@ -1,7 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The run-time state machine of a worker: pure, deterministic, no ROS, no torch, no clock."""
 
-from pamdi_ros.worker.commands import Command, End, Forget, Frame, Tell, Work
+from pamdi_ros.worker.commands import (
+    Command,
+    End,
+    Forget,
+    Frame,
+    FreeUnits,
+    LoadUnit,
+    Tell,
+    Work,
+)
 from pamdi_ros.worker.control import (
     Ack,
     Beacon,
@@ -28,10 +37,12 @@ __all__ = [
     'End',
     'Forget',
     'Frame',
+    'FreeUnits',
     'Hop',
     'ItemKey',
     'Ledger',
     'Leg',
+    'LoadUnit',
     'ModelProfile',
     'Outcome',
     'Partition',

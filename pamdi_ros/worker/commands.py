@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pamdi_ros.worker.control import ControlItem
-from pamdi_ros.worker.plan import PlannedExit
+from pamdi_ros.worker.plan import Partition, PlannedExit
 from pamdi_ros.worker.stay import Stay
 from pamdi_ros.worker.task import Status, Task
 
@@ -86,4 +86,25 @@ class End:
     latency_s: float
 
 
-Command = Tell | Forget | End
+@dataclass(frozen=True, slots=True)
+class FreeUnits:
+    """Let the weights of units go, once the unit that is being computed is over."""
+
+    partitions: tuple[Partition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadUnit:
+    """Load the weights of one unit, after whatever was to be freed before, and tell.
+
+    At most one is under way; the driver answers with :meth:`Worker.unit_loaded`.
+
+    :param timed: tell how long it takes to run here, too, which nobody knows yet.
+    """
+
+    model: str
+    unit: int
+    timed: bool = False
+
+
+Command = Tell | Forget | End | FreeUnits | LoadUnit

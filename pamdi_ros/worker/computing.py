@@ -80,7 +80,9 @@ class Computing:
             own_s = outcome.compute_s - (
                 self.place.estimates.service.overhead_s if first_unit else 0.0
             )
-            self.place.estimates.service.measured(stay.task.model, work.first, max(0.0, own_s))
+            self.place.estimates.service.measured(
+                stay.task.model, work.first, max(0.0, own_s), now
+            )
         stay.payload, stay.payload_bytes = outcome.payload, outcome.payload_bytes
         stay.tokens, stay.raw, stay.unit = outcome.tokens, False, work.last
         if work.answers:

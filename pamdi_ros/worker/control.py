@@ -112,11 +112,12 @@ class Beacon:
     :param incarnation: which run of it.
     :param epoch: assignment in force there.
     :param serving: it takes tasks.
-    :param held: partitions loaded there, sorted.
+    :param loading: something that it is to hold is not loaded yet.
+    :param held: partitions that serve there, sorted.
     :param backlog_s: compute time waiting or under way there, by class [s].
     :param queue_lengths: tasks waiting or under way there, by class.
-    :param model_s: time of one pass over a model there, measured as far as it was [s]; absent: as
-        declared.
+    :param model_s: time of one pass over a model there, of which at least a part was measured [s];
+        absent: nothing was.
     :param slowdown: measured time on the wire as a multiple of the declared one, by peer; absent:
         not measured.
     """
@@ -125,6 +126,7 @@ class Beacon:
     incarnation: int
     epoch: int = 0
     serving: bool = True
+    loading: bool = False
     held: tuple[Partition, ...] = ()
     backlog_s: tuple[float, ...] = ()
     queue_lengths: tuple[int, ...] = ()

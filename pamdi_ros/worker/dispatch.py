@@ -38,7 +38,7 @@ class Dispatch:
         """
         source = self.place.plan.sources.get(task.key.source)
         if source is None or task.epoch > self.place.plan.epoch:
-            return self.place.park(task)  # the assignment that says where is on its way
+            return self.place.park(task, now)  # the assignment that says where is on its way
         if not source.route:
             return [Dropped(task, Status.FAILED, f'no_route: {source.reason}')]
         if self.estimates.policy.fixed_route and not task.raw:
@@ -50,7 +50,9 @@ class Dispatch:
         if task.raw:
             return self.place.enqueue(task, task.next_unit, now)  # it becomes tensors at home
         if not options:
-            return self.place.park(task)  # nobody who holds the unit is there: one may come back
+            return self.place.park(
+                task, now
+            )  # nobody who holds the unit is there: one may come back
         weight = self.estimates.weights[subject.rank]
         best = self.handshake.cheapest(options, weight)
         end = self.place.end_here(task.model, task.next_unit)
@@ -68,7 +70,7 @@ class Dispatch:
             if stay is None:
                 return steps
         else:  # begun here it would stay here
-            steps = self.place.park(task)
+            steps = self.place.park(task, now)
             if task.key not in self.place.parked:
                 return steps
         return steps + self.handshake.ask(task, stay, peers, subject, weight, now, moving=False)
@@ -136,7 +138,7 @@ class Dispatch:
         if leg.worker == self.place.worker:
             end = self.place.end_here(task.model, task.next_unit)
             if end <= task.next_unit:
-                return self.place.park(task)  # its partition is being loaded
+                return self.place.park(task, now)  # its partition is being loaded
             return self.place.enqueue(task, min(end, leg.last), now)
         peers = self.estimates.peers
         subject = self.place.subject(task, now)
@@ -153,7 +155,7 @@ class Dispatch:
         )
         weight = self.estimates.weights[subject.rank]
         if not others and not peers.lost(leg.worker):
-            return self.place.park(task)  # it does not take tasks now
+            return self.place.park(task, now)  # it does not take tasks now
         if not others:
             silence_s = peers.silence_s(leg.worker, now)
             reason = f'worker_lost: {leg.worker} has not been heard for {silence_s:.1f} s'

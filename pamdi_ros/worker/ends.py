@@ -18,7 +18,8 @@ from pamdi_ros.worker.workplace import Answered, Dropped, moved, Step, Workplace
 
 #: Ends that one event makes at most, as far as a driver whose event failed can have them back.
 MOST_MADE = 64
-#: An item that waits with the answer of an early exit leaves so long before it expires [s].
+#: What waits away from home leaves so long before it expires, where its home is to hear more than
+#: that it has: an answer of an early exit, or why nobody could go on with it [s].
 EARLY_MARGIN_S = 0.05
 
 
@@ -145,7 +146,10 @@ class Ends:
         return tells
 
     def expire(self, now: float) -> list[Command]:
-        """End the items of this home, and the tasks that wait here, whose lifespan has passed."""
+        """End the items of this home, and the tasks that wait here, whose lifespan has passed.
+
+        One that nobody could go on with fails with that reason: time is not what it lacked.
+        """
         commands: list[Command] = []
         for stay in [stay for stay in self.place.backlog.queue if self._must_leave(stay, now)]:
             commands += self.deliver(self.place.leave_early(stay, now), now)
@@ -154,29 +158,47 @@ class Ends:
         for stay in late:
             self.place.unlist(stay)
             tasks.append(moved(stay, self.place.worker, now))
-        for key in [k for k, task in self.place.parked.items() if task.expired(now)]:
-            tasks.append(self.place.parked.pop(key))
+        obstacles: dict[ItemKey, str] = {}
+        for key, task in list(self.place.parked.items()):
+            away = task.home != self.place.worker
+            if not (task.expired(now) or (away and self._is_last_moment(task, 0, now))):
+                continue
+            obstacle = self.place.obstacle(task, now)
+            if obstacle or task.expired(now):
+                obstacles[key] = obstacle
+                tasks.append(self.place.parked.pop(key))
         for key in self.ledger.expired(now):
-            opened = self.ledger.end(key, Status.EXPIRED, 'expired')
+            reason = obstacles.get(key, '')
+            status = Status.FAILED if reason else Status.EXPIRED
+            opened = self.ledger.end(key, status, reason or 'expired')
             if opened is not None:
                 self.forget(key)
-                end = End(opened, Status.EXPIRED, self.expiry(opened), opened.age_s(now))
+                end = End(opened, status, reason or self.expiry(opened), opened.age_s(now))
                 self.made.append(end)
                 commands.append(end)
         self.handover.expire(now)
         for task in tasks:
             if task.home != self.place.worker:  # the ledger knew those of this home
-                commands += self.drop(task, Status.EXPIRED, self.expiry(task), now)
+                reason = obstacles.get(task.key, '')
+                status = Status.FAILED if reason else Status.EXPIRED
+                commands += self.drop(task, status, reason or self.expiry(task), now)
         return commands
 
     def _must_leave(self, stay: Stay, now: float) -> bool:
         """Tell whether a stay that waits with an answer can wait no longer."""
-        task, early = stay.task, stay.early
-        if early is None or task.lifespan_s is None or task.expired(now):
+        early = stay.early
+        if early is None or stay.task.expired(now):
             return False
-        way_s = self.place.estimates.links.between_s(
-            self.place.worker, task.home, early.payload_bytes
-        )
+        return self._is_last_moment(stay.task, early.payload_bytes, now)
+
+    def _is_last_moment(self, task: Task, size: int, now: float) -> bool:
+        """Return whether a message home would come too late if it were sent any later.
+
+        :param size: of the message [byte].
+        """
+        if task.lifespan_s is None:
+            return False
+        way_s = self.place.estimates.links.between_s(self.place.worker, task.home, size)
         return task.age_s(now) + way_s + EARLY_MARGIN_S >= task.lifespan_s
 
     def stopped(self) -> str:

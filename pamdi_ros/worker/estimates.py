@@ -80,6 +80,7 @@ class Estimates:
     )
     _rest_until_s: float = 0.0
     _urgent: dict[tuple[str, int], float] = field(default_factory=dict)
+    _planned: dict[str, tuple[Partition, ...]] = field(default_factory=dict)
     _planned_cuts: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
 
     def options(self, subject: Subject, candidates: Collection[str], now: float) -> list[Option]:
@@ -135,17 +136,56 @@ class Estimates:
 
     def stay_end(self, worker: str, model: str, unit: int) -> int:
         """Where a stay of that model would end at a worker; `unit`: it does not hold it."""
-        if worker == self.worker:
-            held: Sequence[Partition] = self.held
-        else:
-            beacon = self.peers.beacon(worker)
-            held = self.plan.partitions(worker) if beacon is None else beacon.held
+        held = self.held if worker == self.worker else self._held_by(worker)
         profile = self.plan.models[model]
         # A peer with another fleet file or version may hold what this model does not have.
         end = min(held_end(held, model, unit), len(profile.flops))
         if end <= unit:
             return unit
         return self.policy.stay_end(profile, unit, end, self._cuts(worker, model))
+
+    def _held_by(self, worker: str) -> Sequence[Partition]:
+        """Return what a peer holds and is not about to let go, sorted."""
+        planned = self._planned.get(worker)
+        if planned is None:
+            planned = self._planned[worker] = self.plan.partitions(worker)
+        beacon = self.peers.beacon(worker)
+        if beacon is None:
+            return planned
+        if beacon.epoch >= self.plan.epoch:
+            return beacon.held
+        return tuple(
+            Partition(held.model, max(held.first, part.first), min(held.last, part.last))
+            for held in beacon.held
+            for part in planned
+            if held.model == part.model and max(held.first, part.first) < min(held.last, part.last)
+        )
+
+    def no_way(self, model: str, unit: int, now: float) -> str:
+        """Return which unit nobody who is there holds: 'word: explanation'; empty: there is none.
+
+        Where that is because its planned holder is lost, that worker is named.
+
+        :param unit: that the task goes on with.
+        """
+        parts = [*self.held]
+        for peer in self.peers.living():
+            beacon = self.peers.beacon(peer)
+            parts += beacon.held if beacon is not None else ()
+        profile = self.plan.models.get(model)
+        missing = held_end(sorted(parts), model, unit)
+        if profile is None:
+            return f'no_route: assignment {self.plan.epoch} does not say what {model} costs'
+        if missing >= len(profile.flops):
+            return ''
+        what = f'unit {missing} of {model}'
+        coming = []
+        for holder in self.plan.holders_of(model, missing):
+            word, why = self.peers.absence(holder, now) if holder != self.worker else ('', '')
+            if word:
+                return f'{word}: {holder}, which is to hold {what}, {why}'
+            coming.append(f'; {holder}, which is to hold it, {why or "does not hold it yet"}')
+        return f'no_route: nobody who is there holds {what}{"".join(coming)}'
 
     def _cuts(self, worker: str, model: str) -> tuple[int, ...]:
         cuts = self._planned_cuts.get((worker, model))
@@ -327,4 +367,5 @@ class Estimates:
         self._rest.clear()
         self._onwards.clear()
         self._urgent.clear()
+        self._planned.clear()
         self._planned_cuts.clear()

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 import random
 
 from pamdi_ros.fleet import Fleet, policy_parameters, PolicyParameters
@@ -39,6 +40,7 @@ from pamdi_ros.worker.plan import Partition, Plan
 from pamdi_ros.worker.policies import make_policy
 from pamdi_ros.worker.reception import model_changed, Reception
 from pamdi_ros.worker.service import ServiceTimes
+from pamdi_ros.worker.store import UnitStore
 from pamdi_ros.worker.task import Status, Task
 from pamdi_ros.worker.workplace import Workplace
 
@@ -58,6 +60,7 @@ class Worker:
     :param seed: for the choice of the peers that are asked.
     :param lost: items that were open when an earlier run of this worker died.
     :ivar ledger: items of this home and what became of them.
+    :ivar store: units held here.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Worker:
         self.ledger = Ledger(incarnation)
         self._lost = tuple(lost)
         self._tick_s = 0.0
+        self.store = UnitStore()
         self._policy_name = policy or fleet.policy
         self._backlog = Backlog(len(self.classes))
         self._peers = Peers(self.parameters.lease_s)
@@ -160,10 +164,11 @@ class Worker:
             incarnation=self.incarnation,
             epoch=self.plan.epoch,
             serving=self.serving,
+            loading=not self.store.settled,
             held=self.held,
             backlog_s=self._backlog.by_class(now),
             queue_lengths=self._backlog.lengths(),
-            model_s=self._service.pass_s(),
+            model_s=self._service.pass_s(now),
             slowdown=self._estimates.links.slowdowns(now),
         )
 
@@ -203,20 +208,63 @@ class Worker:
             policy = make_policy(plan.policy, self.parameters, len(self.fleet.workers))
             self._estimates.policy = policy
         commands: list[Command] = []
+        freed: list[Command] = []
         for model, profile in self.plan.models.items():
             if plan.models.get(model, profile) != profile:  # its units have other numbers now
                 self._reception.changed[model] = plan.epoch
+                freed += self.store.forget(model)
                 commands += self._ends.drop_model(model, model_changed(model), now)
         self._service.plan(plan.models)
-        self._estimates.changed()
         self._place.take_up(plan, now)
-        return commands + self._ends.apply(self._dispatch.look_again(now), now)
+        freed += self.store.want(plan.partitions(self.name))
+        commands += self._held_anew(now)  # first nothing uses it, then it is freed
+        return commands + freed + self._load_next()
+
+    def unit_loaded(
+        self, model: str, unit: int, now: float, seconds: float | None = None, problem: str = ''
+    ) -> list[Command]:
+        """Note that a unit was loaded, as :class:`LoadUnit` asked, or why it could not be.
+
+        :param seconds: that it takes to run here, where it was tried [s].
+        :param problem: what is wrong and what to do; empty: it is there.
+        """
+        if seconds is not None and not problem:
+            self._service.know(model, {unit: seconds})
+        commands = self.store.loaded(model, unit, problem)
+        if self.store.serving != self._estimates.held:
+            commands += self._held_anew(now)
+        return commands + self._load_next()
+
+    def know(self, model: str, unit_s: Mapping[int, float]) -> None:
+        """Take times of a model's units as an earlier run measured them here [s].
+
+        :param unit_s: by unit; it may come before any assignment.
+        """
+        self._service.know(model, unit_s)
+
+    def unit_s(self, model: str) -> dict[int, float]:
+        """Return the times of a model's units timed here alone, by unit [s]."""
+        return self._service.unit_s(model)
 
     def holding(self, partitions: Sequence[Partition], now: float) -> list[Command]:
-        """Note which partitions are loaded now; tasks that waited for them go on."""
-        self._estimates.held = tuple(sorted(partitions))
+        """Take these partitions for loaded; tasks that waited for them go on."""
+        self.store.hold(partitions)
+        return self._held_anew(now)
+
+    def _held_anew(self, now: float) -> list[Command]:
+        """Decide anew about what waits, where what is held has changed or an assignment come."""
+        self._estimates.held = self.store.serving
         self._estimates.changed()
         return self._ends.apply(self._dispatch.look_again(now), now)
+
+    def _load_next(self) -> list[Command]:
+        """Have the next unit loaded; nothing is while this worker does not serve."""
+        if not self.serving or not self.plan.epoch:
+            return []
+        return [
+            replace(command, timed=command.unit not in self._service.unit_s(command.model))
+            for command in self.store.next()
+        ]
 
     def opened(self, now: float) -> list[Command]:
         """Serve (again). Items that an earlier run left open end here, once."""
@@ -226,7 +274,8 @@ class Worker:
             reason = f'home_lost: {self.name} was restarted while the item was open'
             commands.append(End(task, Status.FAILED, reason, max(0.0, task.age_s(now))))
         self._lost = ()
-        return commands + self._ends.apply(self._dispatch.look_again(now), now)
+        commands += self._ends.apply(self._dispatch.look_again(now), now)
+        return commands + self._load_next()
 
     def closed(self, now: float) -> list[Command]:
         """End everything that waits here: this worker ceases to serve."""
@@ -256,7 +305,7 @@ class Worker:
         for asking in self._asks.due(now):
             commands += self._ends.apply(self._handshake.conclude(asking, now), now)
         self._backlog.expire(now)
-        commands += self._ends.apply(self._place.trim_egress(), now)
+        commands += self._ends.apply(self._place.trim_egress(now), now)
         if self.serving:
             commands += self._ends.apply(self._handshake.reconsider(now), now)
             commands += self._ends.apply(self._dispatch.retry(now), now)
@@ -325,9 +374,12 @@ class Worker:
 
     def beacon_heard(self, beacon: Beacon, now: float) -> list[Command]:
         """Take a peer's beacon."""
+        before = self._peers.beacon(beacon.worker)
         if beacon.worker == self.name or (heard := self._peers.heard(beacon, now)) is None:
             return []
         restarted, returned = heard
+        if before is not None and (before.epoch, before.held) != (beacon.epoch, beacon.held):
+            self._estimates.changed()  # the ways found may lead over what it has let go
         commands: list[Command] = []
         if restarted:
             commands += self._reception.restarted_peer(beacon, now)

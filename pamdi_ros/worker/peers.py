@@ -91,6 +91,22 @@ class Peers:
         peer = self._peers.get(worker)
         return now - peer.heard_s if peer is not None else 0.0
 
+    def absence(self, worker: str, now: float) -> tuple[str, str]:
+        """Return why a peer is not there: the word of a reason, and what is the matter with it.
+
+        Both are empty where it is there; the word alone is where it was never heard.
+        """
+        peer = self._peers.get(worker)
+        if peer is None:
+            return '', 'has not been heard yet'
+        if peer.alive:
+            return '', ''
+        silence_s = now - peer.heard_s
+        if silence_s <= self._lease_s:
+            stopped = 'worker_stopped', 'does not serve'
+            return ('worker_lost', 'is out of reach') if peer.beacon.serving else stopped
+        return 'worker_lost', f'has not been heard for {silence_s:.1f} s'
+
     def silent(self, now: float) -> list[str]:
         """Give the peers whose lease has run out since the last call."""
         lost = []

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -18,6 +18,34 @@ class Partition:
     def covers(self, model: str, first: int, last: int) -> bool:
         """Tell whether units [first, last) of that model lie in this partition."""
         return self.model == model and self.first <= first and last <= self.last
+
+
+#: One unit of a model: (model, number).
+Unit = tuple[str, int]
+
+
+def each_unit(partitions: Iterable[Partition]) -> Iterator[Unit]:
+    """Yield the units of partitions, in order."""
+    for part in partitions:
+        for unit in range(part.first, part.last):
+            yield part.model, unit
+
+
+def units_of(partitions: Iterable[Partition]) -> frozenset[Unit]:
+    """Return the units of partitions."""
+    return frozenset(each_unit(partitions))
+
+
+def partitions_of(units: Iterable[Unit]) -> tuple[Partition, ...]:
+    """Return units as partitions, sorted, as long as they can be."""
+    found: list[Partition] = []
+    for model, unit in sorted(units):
+        last = found[-1] if found else None
+        if last is not None and last.model == model and last.last == unit:
+            found[-1] = Partition(model, last.first, unit + 1)
+        else:
+            found.append(Partition(model, unit, unit + 1))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +134,10 @@ class Plan:
     :param placement: partitions that each worker is to hold.
     :param sources: what was decided for each source.
     :param models: costs of each model in use.
+    :param step: which step of a move to another placement it is, from 1; 0: of none.
+    :param steps: that the move has.
+    :param provisional: made before anybody knew how fast the workers are: they load it to measure
+        that, and sources wait for the next one.
     """
 
     epoch: int = 0
@@ -113,6 +145,9 @@ class Plan:
     placement: Mapping[str, tuple[Partition, ...]] = field(default_factory=dict)
     sources: Mapping[str, SourcePlan] = field(default_factory=dict)
     models: Mapping[str, ModelProfile] = field(default_factory=dict)
+    step: int = 0
+    steps: int = 0
+    provisional: bool = False
 
     def partitions(self, worker: str) -> tuple[Partition, ...]:
         """Partitions that a worker is to hold, sorted."""
@@ -136,6 +171,14 @@ class Plan:
             for worker, parts in self.placement.items()
             if any(part.model == model for part in parts)
         }
+
+    def holders_of(self, model: str, unit: int) -> list[str]:
+        """Return the workers that are to hold a unit, in the order of the placement."""
+        return [
+            worker
+            for worker, parts in self.placement.items()
+            if any(part.covers(model, unit, unit + 1) for part in parts)
+        ]
 
     def peers(self, worker: str, home_of: Mapping[str, str]) -> frozenset[str]:
         """Workers that a worker exchanges tasks with under this plan.

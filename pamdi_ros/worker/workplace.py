@@ -85,10 +85,13 @@ class Workplace:
             return []
         if surplus.early is not None:
             return [Answered(self.leave_early(surplus, now))]
-        return [self._crowded_out(self.leave(surplus, now), depth)]
+        return [crowded_out(self.leave(surplus, now), depth, self.worker)]
 
-    def park(self, task: Task) -> list[Step]:
-        """Keep a task until it can go on; as many of a source as would wait in the queue."""
+    def park(self, task: Task, now: float) -> list[Step]:
+        """Keep a task until it can go on; as many of a source as would wait in the queue.
+
+        The one that gives way ends with the reason why it could not go on.
+        """
         self.parked[task.key] = task
         depth = self.fleet.priority_classes[self.rank(task)].qos.depth
         same = [other for key, other in self.parked.items() if key.source == task.key.source]
@@ -97,7 +100,28 @@ class Workplace:
         same.sort(key=lambda other: other.arrived_s)
         victim = next((other for other in same if not other.begun), same[0])
         del self.parked[victim.key]
-        return [self._crowded_out(victim, depth)]
+        return [self._gives_way(victim, depth, ' for its peers', now)]
+
+    def obstacle(self, task: Task, now: float) -> str:
+        """Return why nobody can go on with a task: 'word: explanation'.
+
+        Empty where somebody can: it waits for the answers of peers that were asked, for one that
+        takes no tasks at this moment, or for the wire.
+        """
+        if not self.plan.epoch:
+            return f'not_ready: {self.worker} has no assignment yet; is the allocator running?'
+        source = self.plan.sources.get(task.key.source)
+        if source is None:
+            return f'not_ready: assignment {self.plan.epoch} has no source {task.key.source}'
+        if task.epoch > self.plan.epoch:
+            return f'not_ready: assignment {task.epoch} has not come to {self.worker} yet'
+        unit = task.next_unit
+        leg = source.leg(unit) if self.estimates.policy.fixed_route else None
+        if leg is not None and leg.worker == self.worker:
+            if self.end_here(task.model, unit) > unit:
+                return ''
+            return f'no_route: {self.worker} does not hold unit {unit} of {task.model} yet'
+        return self.estimates.no_way(task.model, unit, now)
 
     def hand_over(self, task: Task, option: Option, now: float) -> None:
         self.send(task, option.worker, option.service_s, self.rank(task), now)
@@ -163,7 +187,7 @@ class Workplace:
         if self.stays.get(stay.task.key) is stay:
             del self.stays[stay.task.key]
 
-    def trim_egress(self) -> list[Step]:
+    def trim_egress(self, now: float) -> list[Step]:
         """Drop what waits for the wire beyond its class's depth, the newest of a source stay."""
         steps: list[Step] = []
         waiting = Counter[str]()
@@ -179,7 +203,7 @@ class Workplace:
             if waiting[task.key.source] > depth:
                 self.handover.withdraw(task.key)
                 self.handover.custody.give_back(task.key)
-                steps.append(self._crowded_out(task, depth))
+                steps.append(self._gives_way(task, depth, ' for the wire', now))
         return steps
 
     def take_up(self, plan: Plan, now: float) -> None:
@@ -244,9 +268,11 @@ class Workplace:
             own=stay,
         )
 
-    def _crowded_out(self, task: Task, depth: int) -> Dropped:
-        reason = f'queue_full: a newer item came while {depth} waited at {self.worker}'
-        return Dropped(task, Status.REFUSED, reason)
+    def _gives_way(self, task: Task, depth: int, what_for: str, now: float) -> Dropped:
+        """Drop what waits elsewhere than in the queue, with the reason why it could not go on."""
+        if reason := self.obstacle(task, now):
+            return Dropped(task, Status.FAILED, reason)
+        return crowded_out(task, depth, self.worker + what_for)
 
     def _level(self, rank: int) -> int:
         return rank if self.estimates.policy.priority else 0
@@ -260,6 +286,12 @@ class Workplace:
 
     def _reordered(self, stay: Stay) -> Key:
         return self._key(stay.task, stay.rank, stay.task.received_s, stay.order[-1])
+
+
+def crowded_out(task: Task, depth: int, where: str) -> Dropped:
+    """Drop a task that waited its turn, for a newer one of its source."""
+    reason = f'queue_full: a newer item came while {depth} waited at {where}'
+    return Dropped(task, Status.REFUSED, reason)
 
 
 def moved(stay: Stay, worker: str, now: float) -> Task:

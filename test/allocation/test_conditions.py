@@ -8,7 +8,8 @@ from dataclasses import replace
 from allocation.cases import assert_plan_is_sound, fleet_of, table
 from pamdi_ros.allocation import Costs, plan_for
 from pamdi_ros.allocation.conditions import changes as find_changes
-from pamdi_ros.allocation.conditions import Conditions, measured_fleet
+from pamdi_ros.allocation.conditions import Conditions, measured_costs, measured_fleet, shared
+from pamdi_ros.allocation.estimate import Estimate
 from pamdi_ros.allocation.rates import Rate
 from pamdi_ros.fleet import Fleet
 import pytest
@@ -39,13 +40,15 @@ def test_nothing_measured_changes_nothing() -> None:
 
 def test_a_measured_fleet_has_the_measured_figures() -> None:
     conditions = Conditions(
-        seconds_per_flop={'a': 2e-11, 'nobody': 1.0},
-        slowdown={frozenset('ab'): 2.0, frozenset('ac'): 3.0},
+        speeds={('a', 'net'): Estimate(2e-11), ('nobody', 'net'): Estimate(1.0)},
+        slowdown={frozenset('ab'): Estimate(2.0), frozenset('ac'): Estimate(3.0)},
         rates={'eye': Rate(20.0, 10.0), 'ear': Rate(0.0, 10.0)},
     )
     measured = measured_fleet(FLEET, conditions)
-    assert measured.workers['a'].seconds_per_flop == 2e-11
-    assert measured.workers['b'] == FLEET.workers['b']
+    costs = measured_costs(FLEET, {'net': table('net', [(1, 30)] * 4)}, conditions)
+    assert costs.fleet == measured
+    assert costs.seconds_per_flop('a', 'net') == 2e-11
+    assert costs.seconds_per_flop('b', 'net') == pytest.approx(1e-11)
     ab, bc = measured.links.between('a', 'b'), measured.links.between('b', 'c')
     assert ab is not None and ab.bandwidth_bytes_per_s == pytest.approx(5e6)
     assert bc is not None and bc.bandwidth_bytes_per_s == pytest.approx(1e7 / 6**0.5)
@@ -60,7 +63,7 @@ def test_a_link_that_nothing_was_measured_on_is_taken_for_as_slow_as_those_aroun
         {'eye': ('a', 'net', 'critical', 10.0)},
         {'default': {'bandwidth_mbps': 80, 'latency_ms': 1}},
     )
-    slowdown = {frozenset('ab'): 8.0, frozenset('ac'): 2.0}
+    slowdown = {frozenset('ab'): Estimate(8.0), frozenset('ac'): Estimate(2.0)}
     measured = measured_fleet(fleet, Conditions(slowdown=slowdown))
     rates = {
         pair: 1e7 / link.bandwidth_bytes_per_s
@@ -100,8 +103,8 @@ def test_a_priority_is_a_change_until_it_is_planned_with() -> None:
 @pytest.mark.parametrize('factor', [1.5, 1 / 1.5])
 def test_figures_that_drift_by_more_than_a_fifth_are_changes(factor: float) -> None:
     now = Conditions(
-        seconds_per_flop={'a': 1e-11 * factor, 'b': 1.1e-11},
-        slowdown={frozenset('ab'): factor, frozenset('bc'): 1.1},
+        speeds={('a', 'net'): Estimate(1e-11 * factor), ('b', 'net'): Estimate(1.1e-11)},
+        slowdown={frozenset('ab'): Estimate(factor), frozenset('bc'): Estimate(1.1)},
         rates={'eye': Rate(10 * factor, 20.0), 'ear': Rate(2.1, 20.0)},
     )
     found = changes(FLEET, PLANNED, now)
@@ -121,3 +124,26 @@ def test_a_rate_that_nobody_declared_is_news_once() -> None:
     now = Conditions(rates={'eye': Rate(1.0, 5.0)})
     assert len(changes(fleet, PLANNED, now)) == 1
     assert not changes(fleet, now, now)
+
+
+def test_what_all_workers_have_in_common_is_no_change() -> None:
+    assert shared([1.5, 1.3, 1.4]) == 1.3
+    assert shared([0.5, 0.8]) == 0.8
+    assert shared([2.0, 1.0, 2.0]) == 1.0  # one worker is as it was: the others are slow
+    assert shared([2.0, 0.5]) == 1.0
+    assert shared([2.0]) == 1.0  # of one nobody can tell
+    assert shared([]) == 1.0
+
+
+def test_a_busy_host_is_no_change_and_a_slow_worker_on_it_is() -> None:
+    def at(**factors: float) -> Conditions:
+        return Conditions(
+            speeds={(name, 'net'): Estimate(1e-11 * f, 0.02) for name, f in factors.items()}
+        )
+
+    def found(now: Conditions) -> list[tuple[str, bool]]:
+        return [(c.subject, c.eases) for c in find_changes(FLEET, at(a=1.0, b=1.0), now)]
+
+    assert not found(at(a=1.6, b=1.5))
+    assert found(at(a=3.0, b=1.5)) == [('speed of a for net', False)]
+    assert found(at(a=1.0, b=0.5)) == [('speed of b for net', True)]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import numpy as np
 from pamdi_ros.allocation.departures import sojourns
 import pytest
+from sweep import cases
 
 CLASSES = 3
 #: (gap before it, class, service), in ticks.
@@ -46,7 +47,7 @@ def noted(items: list[tuple[int, int, int]]) -> tuple[np.ndarray, np.ndarray, np
     return at, brought, left
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=cases(60), deadline=None)
 @given(st.lists(st.lists(ITEM, min_size=1, max_size=12), min_size=1, max_size=3))
 def test_as_if_served_tick_by_tick(queues: list[list[tuple[int, int, int]]]) -> None:
     at, brought, left = (np.concatenate(x, axis=-1) for x in zip(*map(noted, queues), strict=True))

@@ -10,6 +10,7 @@ from allocation.random_fleets import random_costs, random_problem
 from pamdi_ros.allocation import evaluate, Problem, solve_exact
 from pamdi_ros.fleet.frozen import FrozenDict
 import pytest
+from sweep import seeds
 
 TOLERANCE = 2e-3
 
@@ -53,7 +54,7 @@ def test_the_objective_is_that_of_the_plan_and_below_its_bound(seed: int) -> Non
         assert exact.gap <= TOLERANCE
 
 
-@pytest.mark.parametrize('seed', range(30, 38))
+@pytest.mark.parametrize('seed', seeds(0, always=[31, 33, 36, 37]))
 @pytest.mark.parametrize('better', ['memory', 'bandwidth', 'worker'])
 def test_more_of_anything_never_hurts(seed: int, better: str) -> None:
     before = solve_exact(tiny(seed, 3, 2), gap=TOLERANCE)

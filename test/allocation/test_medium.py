@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import numpy as np
 from pamdi_ros.allocation.medium import sent_evenly
 import pytest
+from sweep import cases
 
 LEFT = st.lists(st.floats(0, 10), min_size=1, max_size=5)
 
@@ -17,7 +18,7 @@ def test_the_one_with_less_is_through_first() -> None:
     assert sent[0] == pytest.approx([1.0, 3.0, 0.0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=cases(60), deadline=None)
 @given(LEFT, st.floats(0, 40))
 def test_nothing_is_wasted_and_nobody_has_more_than_another(
     left: list[float], gap_s: float

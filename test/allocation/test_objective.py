@@ -11,6 +11,7 @@ from pamdi_ros.allocation.columns import column
 from pamdi_ros.allocation.objective import waiting, waiting_slope
 from pamdi_ros.worker.plan import Leg, Partition
 import pytest
+from sweep import seeds
 
 NET = table('net', [(1, 10)] * 4)
 WORKERS = {'a': {'ms_per_gflop': 5, 'memory_mb': 100}, 'b': {'ms_per_gflop': 5, 'memory_mb': 100}}
@@ -89,7 +90,7 @@ def test_waiting_is_that_of_a_queue_and_its_slope_is_right() -> None:
     assert waiting(np.array([1.0, 1.5])).tolist() == [np.inf, np.inf]
 
 
-@pytest.mark.parametrize('seed', range(12))
+@pytest.mark.parametrize('seed', seeds(6))
 def test_a_column_takes_as_long_as_its_route(seed: int) -> None:
     """Passes, relays and the way home are counted as everywhere else."""
     found = random_problem(seed, scarce=False)

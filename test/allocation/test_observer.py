@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from allocation.cases import fleet_of
 from pamdi_ros.allocation.conditions import changes, Conditions
+from pamdi_ros.allocation.estimate import Estimate
 from pamdi_ros.allocation.observer import Observer, START_PATIENCE_S
+from pamdi_ros.allocation.rates import Counts
 import pytest
 
 FLEET = fleet_of(
@@ -37,25 +39,52 @@ def test_everybody_is_there_until_silent_for_too_long(observer: Observer) -> Non
     assert observer.conditions({}, start_s + 10.1).absent == {'a', 'b'}
 
 
-def test_a_speed_that_lasts_becomes_the_speed(observer: Observer) -> None:
-    observer.heard('a', {'net': 0.02}, {}, 99.9)
-    beat(observer, {'net': 0.04}, 100, 130)
-    speed = observer.conditions({}, 130).seconds_per_flop['a']
-    assert speed == pytest.approx(2e-11, rel=0.01)
-    assert 'b' not in observer.conditions({}, 130).seconds_per_flop
+def speed(observer: Observer, model: str, now: float) -> Estimate:
+    return observer.conditions({}, now).speeds['a', model]
+
+
+def test_a_speed_is_what_was_measured_from_the_first_beacon_on(observer: Observer) -> None:
+    observer.heard('a', {'net': 0.08}, {}, 100.0)
+    assert speed(observer, 'net', 100.0).value == pytest.approx(4e-11)
+    assert not speed(observer, 'net', 100.0).steady
+    beat(observer, {'net': 0.08}, 100.1, 130)
+    assert speed(observer, 'net', 130).value == pytest.approx(4e-11)
+    assert speed(observer, 'net', 130).steady
+    assert set(observer.conditions({}, 130).speeds) == {('a', 'net')}
 
 
 def test_one_slow_moment_is_no_drift(observer: Observer) -> None:
     beat(observer, {'net': 0.02}, 100, 130)
-    beat(observer, {'net': 0.08}, 130, 130.2)
-    found = observer.conditions({}, 130.2)
-    assert not [c for c in changes(FLEET, Conditions(), found) if c.subject == 'speed of a']
+    beat(observer, {'net': 0.08}, 130, 132)
+    found = observer.conditions({}, 132)
+    assert not [c for c in changes(FLEET, Conditions(), found) if c.subject.startswith('speed')]
 
 
-def test_the_work_of_several_models_counts_together(observer: Observer) -> None:
+def test_each_model_has_its_own_speed(observer: Observer) -> None:
     beat(observer, {'net': 0.02, 'other': 0.04, 'unknown': 9.0}, 100, 140)
-    speed = observer.conditions({}, 140).seconds_per_flop['a']
-    assert speed == pytest.approx(0.06 / (3 * GFLOP), rel=0.01)
+    assert speed(observer, 'net', 140).value == pytest.approx(1e-11)
+    assert speed(observer, 'other', 140).value == pytest.approx(4e-11)
+
+
+def test_what_nobody_refreshes_returns_to_what_is_declared(observer: Observer) -> None:
+    beat(observer, {'net': 0.08}, 100, 140)
+    sure = speed(observer, 'net', 140)
+    for second in range(140, 200):
+        observer.heard('a', {}, {}, float(second))  # it is there, and says nothing new
+    later = speed(observer, 'net', 200)
+    assert 1e-11 < later.value < 2e-11 < sure.value
+    assert later.error > 1.5 * sure.error
+    assert observer.conditions({}, 200).slowdown[frozenset('ab')].value < 2
+    assert not observer.conditions({}, 300).speeds
+    assert not observer.conditions({}, 300).slowdown
+
+
+def test_results_are_counted_over_the_runs_of_a_home(observer: Observer) -> None:
+    for accepted, results, run in ((5, 4, 1), (7, 6, 1), (6, 5, 1), (2, 1, 2), (3, 3, 2)):
+        observer.counted('eye', accepted, run, 100.0, results)
+    assert observer.conditions({}, 101.0).counts == {'eye': Counts(10, 9)}
+    observer.counted('eye', 4, 2, 102.0)
+    assert observer.conditions({}, 102.0).counts == {'eye': Counts(11, 9)}
 
 
 def test_of_a_link_the_slower_direction_counts(observer: Observer) -> None:
@@ -64,7 +93,7 @@ def test_of_a_link_the_slower_direction_counts(observer: Observer) -> None:
         observer.heard('b', {}, {'a': 1.5, 'nobody': 2.0}, tenth / 10)
     slowdown = observer.conditions({}, 140).slowdown
     assert set(slowdown) == {frozenset('ab')}
-    assert slowdown[frozenset('ab')] == pytest.approx(3.0, rel=0.01)
+    assert slowdown[frozenset('ab')].value == pytest.approx(3.0, rel=0.01)
 
 
 @pytest.mark.parametrize('nonsense', [0.0, -1.0, 1e9, float('nan'), float('inf')])
@@ -73,7 +102,7 @@ def test_nonsense_is_passed_over(observer: Observer, nonsense: float) -> None:
     observer.heard('stranger', {'net': 1.0}, {}, 100.0)
     observer.counted('stranger', 1, 1, 100.0)
     conditions = observer.conditions({}, 100.0)
-    assert not conditions.seconds_per_flop and not conditions.slowdown and not conditions.rates
+    assert not conditions.speeds and not conditions.slowdown and not conditions.rates
 
 
 def test_rates_come_from_counters(observer: Observer) -> None:

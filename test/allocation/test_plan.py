@@ -15,6 +15,7 @@ from pamdi_ros.fleet import config_path, parse_fleet
 from pamdi_ros.fleet.policy import POLICIES
 from pamdi_ros.worker.plan import Leg, ModelProfile, PlannedExit, SourcePlan
 import pytest
+from sweep import cases
 
 NET = table('net', [(1, 10)] * 4)
 SOURCES = {'s': ('a', 'net', 'critical', 1.0), 't': ('b', 'net', 'background', 1.0)}
@@ -150,7 +151,7 @@ def test_placement_and_routes_of_the_baselines_differ() -> None:
 UNITS = st.lists(st.tuples(st.floats(0.01, 2), st.floats(0, 40)), min_size=1, max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=cases(20), deadline=None)
 @given(
     models=st.lists(UNITS, min_size=2, max_size=2),
     memories=st.lists(st.none() | st.floats(5, 150), min_size=1, max_size=4),

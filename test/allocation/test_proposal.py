@@ -9,6 +9,7 @@ import math
 from allocation.cases import assert_plan_is_sound, fleet_of, MB, table
 from pamdi_ros.allocation import Problem, replicas, Solution
 from pamdi_ros.allocation.conditions import Conditions
+from pamdi_ros.allocation.estimate import Estimate
 from pamdi_ros.allocation.proposal import propose
 from pamdi_ros.allocation.rates import Rate
 from pamdi_ros.allocation.replan import Replanner
@@ -104,7 +105,7 @@ def test_a_slower_worker_is_relieved() -> None:
     )
     first = propose(fleet, TABLES, NOW).plan
     assert {leg.worker for leg in first.sources['eye'].route} == {'a'}
-    slow = Conditions(seconds_per_flop={'a': 1.1e-11}, rates={'eye': Rate(20.0, 10.0)})
+    slow = Conditions(speeds={('a', 'net'): Estimate(1.1e-11)}, rates={'eye': Rate(20.0, 10.0)})
     proposal = propose(fleet, TABLES, slow, running=first)
     assert {leg.worker for leg in proposal.plan.sources['eye'].route} == {'b'}
     assert proposal.moved_bytes == {'b': 4 * 30 * MB}
@@ -126,3 +127,27 @@ def test_planning_again_starts_from_the_running_placement(
     first = propose(FLEET, TABLES, NOW).plan
     propose(FLEET, TABLES, NOW, running=first)
     assert started == [None, first.placement]
+
+
+@pytest.mark.parametrize(('factor', 'sure'), [(1.3, False), (3.0, True)])
+def test_a_gain_that_what_is_measured_may_not_bear_is_in_doubt(factor: float, sure: bool) -> None:
+    fleet = fleet_of(
+        {'a': {'ms_per_gflop': 200}, 'b': {'ms_per_gflop': 10}, 'c': {'ms_per_gflop': 11}},
+        {'eye': ('a', 'net', 'critical', 1.0)},
+        {'default': {'bandwidth_mbps': 1000, 'latency_ms': 1}},
+    )
+    chain = replace(fleet, policy='static_chain')
+    running = propose(chain, TABLES, NOW).plan
+    assert {leg.worker for leg in running.sources['eye'].route} == {'b'}
+    speeds = {
+        ('b', 'net'): Estimate(factor * 1e-11, 0.125),
+        ('c', 'net'): Estimate(1.1e-11, 0.125),
+    }
+    found = propose(chain, TABLES, Conditions(speeds=speeds), running=running)
+    assert found.running is not None and found.doubt is not None
+    assert found.value.objective > found.running.objective  # by the best guess c is quicker
+    assert (found.doubt.candidate.objective > found.doubt.running.objective) is sure
+    known = {pair: Estimate(speed.value) for pair, speed in speeds.items()}
+    found = propose(chain, TABLES, Conditions(speeds=known), running=running)
+    assert found.doubt is not None
+    assert found.doubt.candidate.objective > found.doubt.running.objective

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pamdi_ros.allocation.rates import ArrivalCounter, LEAST_S, Rate, WINDOW_S
+from pamdi_ros.allocation.rates import ArrivalCounter, LEAST_S, Rate, STEADY_S, WINDOW_S
 
 
 def test_a_rate_needs_some_time() -> None:
@@ -13,7 +13,7 @@ def test_a_rate_needs_some_time() -> None:
     counter.count(102, 1, 0.5)
     assert counter.rate() is None
     counter.count(112, 1, LEAST_S)
-    assert counter.rate() == Rate(12 / LEAST_S, LEAST_S)
+    assert counter.rate() == Rate(12 / LEAST_S, LEAST_S, steady=False)
 
 
 def test_a_sensor_that_has_not_begun_has_no_rate_and_one_that_has_ceased_has_zero() -> None:
@@ -23,7 +23,7 @@ def test_a_sensor_that_has_not_begun_has_no_rate_and_one_that_has_ceased_has_zer
     assert counter.rate() is None
     for second in range(30, 35):
         counter.count(10 * (second - 29), 1, float(second))
-    assert counter.rate() == Rate(10.0, 5.0)
+    assert counter.rate() == Rate(10.0, 5.0, steady=False)
     for second in range(35, 70):
         counter.count(50, 1, float(second))
     rate = counter.rate()
@@ -43,6 +43,14 @@ def test_a_rate_is_of_the_last_while() -> None:
     assert WINDOW_S - 1 <= rate.seconds <= WINDOW_S + 1
 
 
+def test_a_burst_of_some_seconds_is_no_steady_rate() -> None:
+    counter = ArrivalCounter()
+    for second in range(30):
+        counter.count(10 * second + 1, 1, float(second))
+        rate = counter.rate()
+        assert rate is None or rate.steady == (second >= STEADY_S)
+
+
 def test_a_restarted_home_counts_anew_and_late_messages_are_passed_over() -> None:
     counter = ArrivalCounter()
     counter.count(1000, 1, 0.0)
@@ -50,7 +58,7 @@ def test_a_restarted_home_counts_anew_and_late_messages_are_passed_over() -> Non
     counter.count(4, 2, 11.0)
     counter.count(45, 2, 14.0)
     counter.count(45, 2, 14.0)
-    assert counter.rate() == Rate(10.0, 4.0)
+    assert counter.rate() == Rate(10.0, 4.0, steady=False)
 
 
 def test_chance_is_told_from_change() -> None:

@@ -15,6 +15,7 @@ from pamdi_ros.allocation.route import cheapest_route
 from pamdi_ros.fleet import Fleet, Links, parse_fleet
 from pamdi_ros.worker.plan import Leg
 import pytest
+from sweep import cases
 
 
 def text_fleet(passes: int) -> Fleet:
@@ -56,7 +57,7 @@ def test_latency_of_a_route(passes: int, route: list[Leg], expected_ms: float) -
     assert route_s(costs, fleet.sources['s'], route) == pytest.approx(expected_ms / 1e3)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=cases(150), deadline=None)
 @given(
     gflop=st.lists(st.floats(0.01, 3), min_size=1, max_size=4),
     boundaries_mb=st.floats(0.001, 0.5),

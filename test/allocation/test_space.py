@@ -10,9 +10,10 @@ import numpy as np
 from pamdi_ros.allocation.memory import Holdings
 from pamdi_ros.allocation.space import Space
 import pytest
+from sweep import seeds
 
 
-@pytest.mark.parametrize('seed', range(20))
+@pytest.mark.parametrize('seed', seeds(8))
 def test_space_counts_as_holdings_do(seed: int) -> None:
     problem = random_problem(seed, scarce=True)
     space, holdings = Space(problem), Holdings(problem.costs)

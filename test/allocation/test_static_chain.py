@@ -11,6 +11,7 @@ from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.models.units import UnitTable
 from pamdi_ros.worker.plan import Leg, Plan
 import pytest
+from sweep import cases
 
 
 def planned(fleet: Fleet, *tables: UnitTable) -> Plan:
@@ -158,7 +159,7 @@ def test_a_text_of_several_passes_weighs_as_many() -> None:
 UNITS = st.lists(st.tuples(st.floats(0.01, 2), st.floats(0, 40)), min_size=1, max_size=6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=cases(200), deadline=None)
 @given(
     first=UNITS, second=UNITS, memories=st.lists(st.floats(5, 90), min_size=1, max_size=4),
     speeds=st.lists(st.floats(1, 40), min_size=4, max_size=4),
@@ -182,7 +183,7 @@ def test_routes_cover_the_model_and_memory_is_never_exceeded(
         assert source.route or 'needs about' in source.reason
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=cases(100), deadline=None)
 @given(UNITS, st.floats(5, 60))
 def test_a_single_model_that_one_worker_can_hold_always_finds_a_route(
     units: list[tuple[float, float]], spare_mb: float

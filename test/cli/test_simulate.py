@@ -25,7 +25,10 @@ def simulated(tmp_path: Path, *arguments: str) -> Any:
     return json.loads(target.read_text(encoding='utf-8'))
 
 
-def test_one_load_and_two_policies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_load_and_two_policies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('COLUMNS', '120')
     found = simulated(tmp_path, '--load', '0.5', '--policy', 'ms_mdi', 'pa_mdi_plus')
     assert list(found) == ['policies']
     assert list(found['policies']) == ['ms_mdi', 'pa_mdi_plus']

@@ -70,7 +70,21 @@ def test_solo_items_stay_out_of_the_loaded_latencies(view: SourceView) -> None:
     assert summary['emulated'] is False
     assert answered_share(summary) == pytest.approx(5 / 6)
     (sentence,) = explain_missing(summary)
-    assert sentence.startswith('camera: 5 of 6 items answered')
+    assert sentence == (
+        'camera: 5 of 6 items answered; 1 queue_full: '
+        'lower its rate_hz, or raise the depth of its class'
+    )
+
+
+def test_who_is_missing_is_told_with_what_to_do(view: SourceView) -> None:
+    view.runs[1] = view.stats = stats(1, 9, 5, queue_full=1, worker_lost=3)
+    reason = 'worker_lost: b, which is to hold unit 5 of net, has not been heard for 3.1 s'
+    view.results.append((0.0, InferenceResult(seq=9, status=3, reason=reason, incarnation=1)))
+    (sentence,) = explain_missing(summary_of(view))
+    assert sentence.startswith(
+        'camera: 5 of 9 items answered; 3 worker_lost, 1 queue_full (b, which is to hold unit 5 '
+        'of net, has not been heard for 3.1 s): a worker that holds its model is gone'
+    )
 
 
 def test_a_home_that_came_back_loses_no_counts_and_sends_no_solo_items(view: SourceView) -> None:

@@ -23,8 +23,8 @@ import pytest
 DOMAIN = 88
 EMPTY_DOMAIN = 89
 PATIENCE_S = 90.0
-#: Whatever is told to end has ended by then [s].
-END_S = 30.0
+#: Whatever is told to end has ended by then, on a busy machine, too [s].
+END_S = 60.0
 PAMDI = [sys.executable, str(Path(__file__).parents[2] / 'scripts' / 'pamdi')]
 #: Leaves the alternate screen; shows the cursor.
 RESTORED = (b'\x1b[?1049l', b'\x1b[?25h')

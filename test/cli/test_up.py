@@ -18,8 +18,8 @@ import pytest
 
 DOMAIN = '34'
 PATIENCE_S = 120.0
-#: Whatever is told to end has ended by then; the promise is 3 s, the machine may be noisy [s].
-END_S = 20.0
+#: Whatever is told to end has ended by then, on a busy machine, too [s].
+END_S = 60.0
 PAMDI = [sys.executable, str(Path(__file__).parents[2] / 'scripts' / 'pamdi')]
 FLEET = """
 fleet: small

@@ -21,6 +21,8 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import String
 
 DOMAIN = '83'
+#: With what must come, on a busy machine, too [s].
+PATIENCE_S = 120.0
 FLEET = """
 fleet: play
 priority_classes: {normal: {weight: 1}}
@@ -118,13 +120,13 @@ def test_every_source_is_played_and_a_signal_ends_it_well(
     command = [sys.executable, '-m', 'pamdi_ros.demo.sensor_node', '--namespace', 'site']
     played = subprocess.Popen([*command, '--fleet', str(tmp_path / 'fleet.yaml')])
     try:
-        deadline_s = time.monotonic() + 60
+        deadline_s = time.monotonic() + PATIENCE_S
         while min(map(len, heard.values())) < 3:
             assert time.monotonic() < deadline_s, {t: len(m) for t, m in heard.items()}
             assert played.poll() is None
             executor.spin_once(timeout_sec=0.1)
         played.send_signal(number)
-        assert played.wait(timeout=10) == 0
+        assert played.wait(timeout=PATIENCE_S) == 0
     finally:
         played.kill()
         played.wait()

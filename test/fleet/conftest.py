@@ -49,6 +49,7 @@ events:
   - {at_s: 5, set_priority: {camera: normal}}
   - {at_s: 6, set_rate: {camera: 30}}
   - {at_s: 8, revive: robot3}
+  - {at_s: 7, set_speed: {robot2: 0.5}}
 """
 
 

@@ -133,11 +133,13 @@ def test_sources_at_and_events_in_order(fleet: Fleet) -> None:
         'kill',
         'set_priority',
         'set_rate',
+        'set_speed',
         'revive',
         'set_link',
     ]
     assert fleet.events[0].worker == 'robot3'
     assert fleet.events[1].priorities == {'camera': 'normal'}
+    assert fleet.events[3].speeds == {'robot2': 0.5}
     assert fleet.events[-1].between == {'robot1', 'robot2'}
     assert fleet.events[-1].link is None
 

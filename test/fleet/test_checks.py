@@ -151,6 +151,8 @@ MISTAKES = [
     ('events.2.set_priority', {'cam': 'normal'}, 'events[2].set_priority.cam', 'cam', 'camera'),
     ('events.2.set_priority', {'camera': 'hi'}, 'events[2].set_priority.camera', 'hi', 'normal'),
     ('events.3.set_rate', {'lidr': 2}, 'events[3].set_rate.lidr', 'lidr', "'lidar'"),
+    ('events.5.set_speed', {'robt2': 2}, 'events[5].set_speed.robt2', 'robt2', "'robot2'"),
+    ('events.5.set_speed', {'robot2': 0}, 'events[5].set_speed.robot2', '0', 'more than 0'),
     ('events.3.set_rate', {'lidar': 0}, 'events[3].set_rate.lidar', '0', 'more than 0'),
     ('events.0.set_link.between.0', 'x', 'events[0].set_link.between[0]', 'x', 'robot1'),
 ]

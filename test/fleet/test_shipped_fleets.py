@@ -27,7 +27,7 @@ def test_the_demo_is_a_camera_a_lidar_and_text_on_three_workers() -> None:
     assert len(fleet.workers) == 3
     facts = {name: (s.priority, s.rate_hz, s.worker) for name, s in fleet.sources.items()}
     assert facts == {
-        'camera': ('critical', 5, 'robot1'),
+        'camera': ('critical', 3, 'robot1'),
         'lidar': ('normal', 2, 'robot2'),
         'text': ('background', pytest.approx(1 / 3, rel=1e-3), 'robot3'),
     }

@@ -11,6 +11,7 @@ import networkx
 from pamdi_ros.fleet.types import Link, Links
 from pamdi_ros.fleet.ways import quickest, Ways
 import pytest
+from sweep import seeds
 from worker.cases import make_fleet
 
 WORKERS = tuple(f'w{number}' for number in range(9))
@@ -27,7 +28,7 @@ def random_links(seed: int) -> dict[frozenset[str], tuple[int, int]]:
     return {pair: (chance.randint(1, 4), chance.choice((1, 2, 4, 8))) for pair in pairs}
 
 
-@pytest.mark.parametrize('seed', range(20))
+@pytest.mark.parametrize('seed', seeds(20))
 def test_no_way_is_quicker(seed: int) -> None:
     drawn = random_links(seed)
     links = {

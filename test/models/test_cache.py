@@ -16,7 +16,7 @@ import pytest
 REQUEST = read_request({'zoo': 'resnet56', 'arguments': {'blocks': 1}})
 ENTRY = {
     'tracer': 'fx', 'digest': 'd', 'categories': [],
-    'stored': {}, 'tensors': {'w': ['weights.safetensors', 'w', 'float32']},
+    'tensors': {'w': ['weights.safetensors', 'w', 'float32']},
     'outline': {
         'tensors': [], 'storages': [], 'constants': [], 'operations': [], 'output_constants': [],
         'output_bytes': 4, 'tails': [],

@@ -104,9 +104,9 @@ def test_weights_of_a_head_come_from_the_models_file(
     path = tmp_path / f'net{suffix}'
     save_file(state, path) if suffix == '.safetensors' else torch.save(state, path)
     trained = model_of(cache_dir, weights=str(path))
-    for name, tensor in trained.head(9).state_dict().items():
+    for name, tensor in trained.head(9).weights.items():
         assert torch.equal(tensor, state[f'exits.9.{name}'])
-    seeded = trained.head(5).state_dict()['linear.weight']  # the file has none of exit 5
+    seeded = trained.head(5).weights['linear.weight']  # the file has none of exit 5
     assert torch.equal(seeded, seeded_linear(16, seed=0).weight)
 
 
@@ -148,6 +148,26 @@ def test_a_head_of_ones_own(cache_dir: Path, factories: Factories) -> None:
         '    return Head(boundary.tensors[0][0][1], boundary.classes)\n'
         'def few(boundary):\n'
         '    return Head(boundary.tensors[0][0][1], 3)\n'
+        'class Wavering(Head):\n'
+        '    def forward(self, *tensors):\n'
+        '        logits = super().forward(*tensors)\n'
+        '        return logits if logits.sum() > 0 else -logits\n'
+        'class Unstable(Head):\n'
+        '    def forward(self, *tensors):\n'
+        '        return super().forward(*tensors) + torch.rand(1)\n'
+        'class Scaled(Head):\n'
+        '    def __init__(self, channels, classes):\n'
+        '        super().__init__(channels, classes)\n'
+        '        self.scale = torch.full((classes,), 3.0)\n'
+        '        self.register_buffer("shift", torch.ones(classes), persistent=False)\n'
+        '    def forward(self, *tensors):\n'
+        '        return super().forward(*tensors).mul_(self.scale) + self.shift\n'
+        'def wavering(boundary):\n'
+        '    return Wavering(boundary.tensors[0][0][1], boundary.classes)\n'
+        'def unstable(boundary):\n'
+        '    return Unstable(boundary.tensors[0][0][1], boundary.classes)\n'
+        'def scaled(boundary):\n'
+        '    return Scaled(boundary.tensors[0][0][1], boundary.classes)\n'
         'def nothing(boundary):\n'
         '    return None\n'
         'def broken(boundary):\n'
@@ -155,11 +175,16 @@ def test_a_head_of_ones_own(cache_dir: Path, factories: Factories) -> None:
     )
     own = model_of(cache_dir, exits=[{'unit': 5, 'head': f'{module}:make'}])
     boundary = own.partition(0, 5)(*own.example_inputs())
-    assert own.head(5)(*boundary).shape == (1, 10)
+    logits = own.head(5)(*boundary)
+    assert logits.shape == (1, 10)
+    scaled = model_of(cache_dir, exits=[{'unit': 5, 'head': f'{module}:scaled'}])
+    assert torch.allclose(scaled.head(5)(*boundary), logits * 3 + 1)
     for name, text in (
         ('few', r'gives \(1, 3\), not logits of shape \(1, 10\)'),
         ('nothing', 'not an nn.Module'),
         ('broken', 'no head today'),
+        ('wavering', 'control flow that depends on values'),
+        ('unstable', 'do not give what the module gives'),
         ('absent', 'cannot be imported'),
     ):
         with pytest.raises(ModelError, match=text):

@@ -7,8 +7,7 @@ from pathlib import Path
 import subprocess
 import sys
 
-from pamdi_ros.models import Model, ModelError
-from pamdi_ros.models.cache import ENTRY_FILE
+from pamdi_ros.models import Model
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -71,21 +70,6 @@ def test_labels_are_built_in_only_where_the_classes_fit(get_model: GetModel) -> 
     assert len(get_model({'zoo': 'resnet18', 'input_shape': shape}).labels()) == 1000
     other = {'zoo': 'resnet18', 'input_shape': shape, 'arguments': {'num_classes': 7}}
     assert get_model(other).labels() == ()
-
-
-def test_code_that_changed_since_the_build_is_noticed(
-    get_model: GetModel, cache_dir: Path
-) -> None:
-    model = get_model({'zoo': 'resnet56', 'arguments': {'blocks': 2}})
-    entry = model._built.directory / ENTRY_FILE
-    text = entry.read_text()
-    entry.write_text(json.dumps({**json.loads(text), 'digest': 'other'}))
-    try:
-        stale = Model.from_spec({'zoo': 'resnet56', 'arguments': {'blocks': 2}}, cache_dir)
-        with pytest.raises(ModelError, match='Delete'):
-            stale.signature(0)
-    finally:
-        entry.write_text(text)
 
 
 RSS = """

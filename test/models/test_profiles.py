@@ -17,7 +17,7 @@ from pamdi_ros.models.costs import read_outline
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.profiles import find_profile, Profile, read_profile
 from pamdi_ros.models.request import ModelRequest, read_request
-from pamdi_ros.models.skeleton import build_skeleton, trace_skeleton
+from pamdi_ros.models.skeleton import fake_module, trace_skeleton
 from pamdi_ros.models.weights import tied_names
 import pytest
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -69,7 +69,7 @@ def test_a_shipped_profile_is_what_the_code_gives_today(path: Path) -> None:
     assert path.name == profile.file_name()
     assert profile.covers(request)
     mode = FakeTensorMode()
-    module = build_skeleton(request, mode)
+    module = fake_module(request, None, mode)
     flow = trace_skeleton(request, module, profile.tracer, mode)
     stored, tensors = stored_tensors(flow, tied_names(module))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pamdi_ros.models import Model, ModelError, zoo
 from pamdi_ros.models.request import read_request
-from pamdi_ros.models.skeleton import build_skeleton
+from pamdi_ros.models.skeleton import fake_module
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
@@ -87,13 +87,14 @@ def test_default_input_shapes() -> None:
 
 def test_a_skeleton_has_no_memory_and_the_same_ties() -> None:
     small = {'n_layer': 1, 'n_embd': 8, 'n_head': 2}
-    skeleton = build_skeleton(read_request({'zoo': 'gpt2', 'arguments': small}), FakeTensorMode())
+    request = read_request({'zoo': 'gpt2', 'arguments': small})
+    skeleton = fake_module(request, None, FakeTensorMode())
 
     assert all(isinstance(tensor, FakeTensor) for tensor in skeleton.parameters())
     assert skeleton.lm_head.weight is skeleton.transformer.wte.weight  # type: ignore[union-attr]
 
 
-def test_a_factory_that_looks_at_values_is_built_for_real_and_stripped(
+def test_a_factory_that_looks_at_values_is_built_for_real(
     factories: Callable[[str, str], str], get_model: GetModel
 ) -> None:
     module = factories(

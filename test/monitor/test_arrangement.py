@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pamdi_ros.monitor.arrangement import arrange, Box, CardSize
 import pytest
+from sweep import cases
 
 SIZES = (
     CardSize(detail='full', width=250, height=140),
@@ -20,7 +21,7 @@ def named(count: int) -> list[str]:
     return [f'robot{number}' for number in range(count)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=cases(60))
 @given(st.integers(1, 60), st.integers(300, 2500), st.integers(200, 1500))
 def test_no_card_lies_over_another_nor_outside(count: int, width: int, height: int) -> None:
     made = arrange(named(count), [], (width, height), SIZES, GAP)

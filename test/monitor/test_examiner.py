@@ -37,6 +37,16 @@ def test_an_inversion_is_told_and_forgotten_again() -> None:
     assert levels[22.5] is Level.OK
 
 
+def test_a_finding_is_as_grave_as_its_gravest_sign() -> None:
+    examiner = Examiner(Limits(raise_s=0.0))
+    examiner.examine(view(9.0))
+    nothing = {'results': 90, 'drops': {'no_route': 5}}
+    one = finding(examiner, view(10.0, camera=nothing), 'dropped items')
+    assert (one.level, one.raised) == (Level.ERROR, ('camera',))
+    some = {'results': 96, 'drops': {'no_route': 6}}
+    assert finding(examiner, view(11.0, camera=some), 'dropped items').level is Level.WARN
+
+
 def test_a_message_names_the_worst_and_counts_the_rest() -> None:
     many = {f'/topic{number}': 'x' for number in range(5)}
     examiner = Examiner(Limits(raise_s=0.0))

@@ -24,6 +24,8 @@ from rclpy.time import Time
 
 #: Patience with anything that must come; a noisy machine takes its time [s].
 PATIENCE_S = 120.0
+#: And with a fleet that starts: on a new machine its models are built first [s].
+START_PATIENCE_S = 600.0
 #: A best-effort message may be lost, so what is unanswered is published again [s].
 AGAIN_S = 10.0
 #: What is sent before the other side knows of the match, too, is lost [s].
@@ -245,7 +247,7 @@ class RunningFleet:
         planned = f'{self.fleet.name}/allocator' not in self._late
         try:
             done = self.serves if planned else self.speak
-            self.client.until(done, self.state, 2 * PATIENCE_S)
+            self.client.until(done, self.state, START_PATIENCE_S)
         except BaseException:
             self.__exit__()
             raise

@@ -13,6 +13,7 @@ from pamdi_ros.worker import Partition
 from pamdi_ros.worker.control import Beacon
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
+from sweep import cases
 
 SECONDS = st.floats(0, 1e9)
 MODELS = st.sampled_from(['net', 'seg'])
@@ -33,7 +34,7 @@ BEACONS = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=cases(200), deadline=None)
 @given(BEACONS, st.sampled_from(range(4)))
 def test_what_is_sent_comes_back_equal(beacon: Beacon, state: int) -> None:
     message = WorkerStatus(state=state)

@@ -23,6 +23,7 @@ from pamdi_ros.nodes.wire import (
 from pamdi_ros.worker import Task
 from pamdi_ros.worker.commands import Frame
 import pytest
+from sweep import cases
 import torch
 
 
@@ -53,7 +54,7 @@ def assembled(assembler: Assembler, sent: Task, transfer: int = 1, now: float = 
     return received
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=cases(100), deadline=None)
 @given(st.integers(2, 12), st.lists(st.integers(10, 3000), min_size=3, max_size=3), st.integers())
 def test_loss_duplication_and_reordering_with_retransmission(
     count: int, elements: list[int], seed: int

@@ -12,6 +12,7 @@ from pamdi_ros.worker import ItemKey
 from pamdi_ros.worker.control import Ack, Clearance, ControlItem, Credit, Release, Request
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
+from sweep import cases
 
 U16 = st.integers(0, 2**16 - 1)
 U32 = st.integers(0, 2**32 - 1)
@@ -36,7 +37,7 @@ ITEMS = REQUESTS | CLEARANCES | ACKS | st.builds(Release, KEYS) | st.builds(Cred
 KINDS = (Request, Clearance, Ack, Release, Credit)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=cases(200), deadline=None)
 @given(st.lists(ITEMS, max_size=8))
 def test_what_is_sent_comes_back_equal(items: list[ControlItem]) -> None:
     message = to_message(items, 'a', 77, FLEET)

@@ -53,7 +53,10 @@ def model() -> Model:
 
 def engine_with(fleet: Fleet, *parts: Partition) -> Engine:
     engine = Engine(fleet, 'a')
-    engine.hold({part: engine.load(part) for part in parts})
+    for part in parts:
+        for unit in range(part.first, part.last):
+            seconds = engine.load(part.model, unit)
+            assert seconds is not None and seconds > 0
     return engine
 
 
@@ -159,4 +162,4 @@ def test_another_count_of_units_in_the_assignment_is_no_ground_to_serve(model: M
     engine = Engine(fleet_of(), 'a')
     engine.plan(Plan(models={'net': ModelProfile(flops=(1, 2), boundary_bytes=(1, 1, 1))}))
     with pytest.raises(ValueError, match='units here, but 2 in the assignment'):
-        engine.load(Partition('net', 0, 2))
+        engine.load('net', 0)

@@ -94,7 +94,8 @@ def check_camera(result: InferenceResult, rgb: np.ndarray) -> None:
     assert list(result.scores) == pytest.approx(scores.tolist(), abs=1e-5)
     assert result.header.frame_id == 'camera_link'
     assert (result.model, result.priority_class, result.reason) == ('resnet18', 'critical', '')
-    assert {hop.worker for hop in result.hops} == {'one', 'two', 'three'}
+    # No worker has memory for all of it; a busy machine's fleet may be planned anew, over others.
+    assert len({hop.worker for hop in result.hops if hop.last_unit > hop.first_unit}) >= 2
     check_hops(result, result.exit_unit)
 
 

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 import time
 from typing import Any
 
 from pamdi_ros.fleet import Fleet, parse_fleet
-from pamdi_ros.msg import InferenceResult
+from pamdi_ros.monitor.view import Level
+from pamdi_ros.msg import InferenceResult, Tensor
 from pamdi_ros.nodes import home as homes
-from pamdi_ros.nodes import qos
+from pamdi_ros.nodes import qos, result_message
 from pamdi_ros.nodes.home import Home
 from pamdi_ros.nodes.journal import Journal
 from pamdi_ros.nodes.runtime import Runtime
@@ -148,3 +150,50 @@ def test_what_waits_is_published_before_the_topics_go(
     assert not struck
     stage.tear_down()
     assert struck == [1]
+
+
+def test_raw_outputs_are_on_the_sources_own_topic_only(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(homes, 'LISTENER_PATIENCE_S', 0.0)
+    own: list[InferenceResult] = []
+    everyones: list[InferenceResult] = []
+    for topic, heard in (('sources/eye/result', own), ('results', everyones)):
+        stage.node.create_subscription(InferenceResult, f'/solo/{topic}', heard.append, qos.RESULT)
+    made = result_message.to_message
+
+    def with_outputs(*arguments: Any) -> InferenceResult:
+        message = made(*arguments)
+        message.outputs = [Tensor(name='logits')]
+        return message
+
+    monkeypatch.setattr(result_message, 'to_message', with_outputs)
+    stage.until(stage.home._all_results.get_subscription_count, 'nobody listens')
+    stage.until(stage.home._results['eye'].get_subscription_count, 'nobody listens')
+    stage.home.ended(end(1))
+    stage.until(lambda: own and everyones, 'the end does not come')
+    assert [tensor.name for tensor in own[0].outputs] == ['logits']
+    assert list(everyones[0].outputs) == []
+    assert (everyones[0].seq, everyones[0].reason) == (own[0].seq, own[0].reason)
+
+
+def test_a_source_that_loses_everything_is_told_with_the_reason_that_was_given(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(homes, 'LISTENER_PATIENCE_S', 0.0)
+    stage.until(lambda: stage.home._settled, 'ends wait')
+    runtime = stage.home._runtime
+    assert runtime is not None
+    stage.home.stats()
+    for _ in range(3):
+        key = runtime.ask(lambda machine: machine.ledger.accept('eye'))
+        ended = replace(end(key.seq), status=Status.FAILED, reason='worker_lost: b is gone')
+        runtime.ask(lambda machine, task=ended.task: machine.ledger.remember(task))
+        runtime.ask(
+            lambda machine, one=ended: machine.ledger.end(one.task.key, one.status, one.reason)
+        )
+        stage.home.ended(ended)
+    stage.home.stats()
+    level, text = stage.home.lost()['eye']
+    assert level is Level.ERROR
+    assert 'no item was answered just now (3 worker_lost; worker_lost: b is gone)' in text

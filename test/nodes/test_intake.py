@@ -13,6 +13,7 @@ from pamdi_ros.nodes.task_message import SensorHeader
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
@@ -119,3 +120,20 @@ def test_nobody_is_blamed_where_two_publish(stage: Stage) -> None:
     stage.hear(1 + 3 * DEPTH)
     assert len(stage.frames) < 1 + 3 * DEPTH
     assert stage.intake.unheard == 0
+
+
+def test_an_override_that_cannot_be_is_told_and_not_tried_again() -> None:
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=DOMAIN)
+    override = Parameter('qos_overrides./t.subscription.reliability', value='relible')
+    node = rclpy.create_node('home', context=context, parameter_overrides=[override])
+    intake = Intake(node, SOURCE, '/t', lambda source, header, data: None)
+    for _ in range(3):
+        intake.start()
+        intake.watch()
+        assert not intake.is_open
+        assert 'correct parameters qos_overrides./t.subscription.*' in intake.problem
+    assert node.count_subscribers('/t') == 0
+    intake.close()
+    node.destroy_node()
+    rclpy.shutdown(context=context)

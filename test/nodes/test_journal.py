@@ -17,6 +17,7 @@ from pamdi_ros.nodes.journal import Journal, journal_file
 from pamdi_ros.nodes.task_message import SensorHeader
 from pamdi_ros.worker import ItemKey
 import pytest
+from sweep import cases
 
 #: Accepts items and ends every other one until it is killed; tells each step.
 VICTIM = """
@@ -93,7 +94,7 @@ def test_what_has_ended_does_not_come_back(journal: Journal) -> None:
     assert seqs(journal) == [1, 3]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=cases(20), deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 6)), max_size=30))
 def test_it_holds_what_a_set_would_hold(steps: list[tuple[bool, int]]) -> None:
     journal, model = Journal(Path(':memory:'), pytest.fail), set()

@@ -1,105 +1,90 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A new assignment's partitions are fetched before the old ones go, where memory allows."""
+"""The loader's thread loads and frees units in the order asked for, and says what came of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 import threading
 from typing import Any
 
-from pamdi_ros.msg import WorkerStatus
-from pamdi_ros.nodes.loader import health_after, Loader, MAKING_ROOM
-from pamdi_ros.worker import Partition, Plan
-import pytest
-
-OLD = (Partition('net', 0, 2), Partition('net', 4, 6))
-NEW = (Partition('net', 0, 2), Partition('net', 6, 8))
+from pamdi_ros.models import ModelError
+from pamdi_ros.nodes.loader import Loader
+from pamdi_ros.worker import FreeUnits, LoadUnit, Partition
 
 
 class Shelf:
-    """An engine whose partitions all have the same size.
+    """An engine that notes what it is asked for."""
 
-    :param room: partitions that fit.
-    """
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.failure: BaseException | None = None
 
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.held: tuple[Partition, ...] = ()
-        self.loaded: list[tuple[Partition, int]] = []
-        self.most_held = 0
+    def load(self, model: str, unit: int, timed: bool) -> float | None:
+        """Load a unit, or raise what the test wants."""
+        if self.failure is not None:
+            raise self.failure
+        self.done.append(f'load {model} {unit}')
+        return 0.5 if timed else None
 
-    def learn(self, sources: object) -> None:
-        """Learn nothing."""
-
-    def fits(self, partitions: Iterable[Partition]) -> bool:
-        return len(set(partitions)) <= self.room
-
-    def load(self, wanted: Partition) -> str:
-        """Note what is loaded, and how much was held then."""
-        self.loaded.append((wanted, len(self.held)))
-        return str(wanted)
-
-    def hold(self, partitions: dict[Partition, object]) -> None:
-        self.held = tuple(partitions)
-        self.most_held = max(self.most_held, len(self.held))
+    def free(self, partitions: tuple[Partition, ...]) -> None:
+        self.done += [f'free {part.model} {part.first} {part.last}' for part in partitions]
 
 
-class Stage:
-    """A loader, and what it says."""
+class Told:
+    """A runtime that notes what the state machine is told."""
 
-    def __init__(self, room: int) -> None:
-        self.shelf = Shelf(room)
-        self.told: list[tuple[tuple[Partition, ...], str]] = []
-        self._said = threading.Semaphore(0)
-        engine: Any = self.shelf
-        self.loader = Loader(engine, 'a', (), self._switched)
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.loads: list[tuple[object, ...]] = []
+        self.came = threading.Semaphore(0)
 
-    def load(self, parts: Sequence[Partition], words: int) -> None:
-        """Load a placement and wait until so much was said."""
-        self.loader.load(Plan(epoch=1, placement={'a': tuple(parts)}))
-        for _ in range(words):
-            assert self._said.acquire(timeout=30)
+    def wait_for_unit(self, patience_s: float) -> None:
+        """Note that the unit in hand is waited for."""
+        self.shelf.done.append('unit over')
 
-    def settle(self) -> None:
-        """Wait until the loader's thread is done."""
-        self.loader._pool.shutdown(wait=True)
+    def tell(self, event: Callable[[Any, float], Any]) -> None:
+        event(self, 1.0)
 
-    def _switched(self, held: Sequence[Partition], problem: str) -> None:
-        self.told.append((tuple(held), problem))
-        self._said.release()
+    def unit_loaded(self, *told: object) -> list[object]:
+        self.loads.append(told)
+        self.came.release()
+        return []
 
 
-@pytest.mark.parametrize('room', [3, 10])
-def test_the_old_ones_serve_until_the_new_ones_are_there(room: int) -> None:
-    stage = Stage(room)
-    stage.load(OLD, 1)
-    stage.load(NEW, 1)
-    stage.settle()
-    assert stage.told == [(OLD, ''), (NEW, '')]
-    assert stage.shelf.loaded == [(OLD[0], 0), (OLD[1], 0), (NEW[1], 2)]
-    assert stage.shelf.held == NEW
+def test_what_is_freed_waits_for_the_unit_in_hand_and_what_follows_for_that() -> None:
+    shelf = Shelf()
+    told: Any = Told(shelf)
+    loader = Loader(shelf, told)
+    loader.do(FreeUnits((Partition('net', 0, 2),)))
+    loader.do(LoadUnit('net', 4, timed=True))
+    loader.do(LoadUnit('net', 5))
+    for _ in range(2):
+        assert told.came.acquire(timeout=60)
+    loader.close()
+    assert shelf.done == ['unit over', 'free net 0 2', 'load net 4', 'load net 5']
+    assert told.loads == [('net', 4, 1.0, 0.5, ''), ('net', 5, 1.0, None, '')]
 
 
-def test_where_both_do_not_fit_the_old_ones_go_first_and_it_is_told() -> None:
-    stage = Stage(2)
-    stage.load(OLD, 1)
-    stage.load(NEW, 2)
-    stage.settle()
-    assert stage.told == [(OLD, ''), (OLD[:1], MAKING_ROOM), (NEW, '')]
-    assert stage.shelf.loaded[-1] == (NEW[1], 1)
-    assert stage.shelf.most_held == 2
-    assert stage.shelf.held == NEW
+def test_whatever_goes_wrong_is_told_and_the_loader_goes_on() -> None:
+    shelf = Shelf()
+    told: Any = Told(shelf)
+    over = threading.Semaphore(0)
+    loader = Loader(shelf, told, done=over.release)
+    for failure in (ModelError('weights', 'x', 'cannot be read'), MemoryError('none'), None):
+        shelf.failure = failure
+        loader.do(LoadUnit('net', 1))
+        assert told.came.acquire(timeout=60)
+        assert over.acquire(timeout=60)
+    loader.close()
+    problems = [load[-1] for load in told.loads]
+    assert 'cannot be read' in str(problems[0])
+    assert problems[1:] == ['MemoryError: none', '']
 
 
-def test_what_never_fits_is_loaded_all_the_same() -> None:
-    stage = Stage(1)
-    stage.load(OLD, 1)
-    stage.settle()
-    assert stage.told == [(OLD, '')]
-
-
-def test_a_worker_that_makes_room_is_loading_and_lacks_nothing() -> None:
-    assert health_after('').state == WorkerStatus.STATE_SERVING
-    assert health_after(MAKING_ROOM).state == WorkerStatus.STATE_LOADING
-    assert health_after(MAKING_ROOM).message == MAKING_ROOM
-    assert health_after('no such file').state == WorkerStatus.STATE_DEGRADED
+def test_after_its_end_nothing_more_is_loaded() -> None:
+    shelf = Shelf()
+    told: Any = Told(shelf)
+    loader = Loader(shelf, told)
+    loader.close()
+    loader.do(LoadUnit('net', 1))
+    assert not shelf.done

@@ -13,7 +13,6 @@ from pamdi_ros.msg import InferenceResult, WorkerStatus
 import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
-from rclpy.time import Time
 from sensor_msgs.msg import Image
 
 DOMAIN = 70
@@ -39,10 +38,6 @@ sources:
          rate_hz: 12}
 """
 RATES = {'alert': 3.0, 'bulk': 12.0}
-#: A revived worker is to be used within this time [s].
-SOON_S = 3.0
-#: A new priority is to be in force within this time [s].
-IN_FORCE_S = 0.2
 
 
 @pytest.fixture(scope='module')
@@ -112,27 +107,22 @@ def statuses(results: list[InferenceResult]) -> Counter[str]:
     return Counter(r.reason.split(':')[0] or 'result' for r in results)
 
 
-def test_a_killed_worker_costs_no_item_and_is_used_again_soon(trio: RunningFleet) -> None:
+def test_a_killed_worker_costs_no_item_and_is_used_again(trio: RunningFleet) -> None:
     client, feed = trio.client, Feed(trio)
     feed.until(lambda: used(client.results['bulk'], 'c'), 'c is not used')
     feed.for_a_while(1.0)
-    waits_s: list[float] = []
-    while not waits_s or (min(waits_s) >= SOON_S and len(waits_s) < 3):  # it may be busy once
-        before = client.status['c'].incarnation
-        trio.kill('c/executor')
-        feed.for_a_while(2.0)
-        trio.start('c/executor')
-        feed.until(serving(trio, 'c', before), 'c does not come back')
-        back_s, so_far = time.monotonic(), len(client.results['bulk'])
-        feed.until(lambda at=so_far: used(client.results['bulk'][at:], 'c'), 'c is not used again')
-        waits_s.append(time.monotonic() - back_s)
-    assert min(waits_s) < SOON_S, waits_s
+    before = client.status['c'].incarnation
+    trio.kill('c/executor')
+    feed.until(lambda: 'c is not heard any more' in trio.log('a/executor'), 'nobody misses c')
+    trio.start('c/executor')
+    feed.until(serving(trio, 'c', before), 'c does not come back')
+    so_far = len(client.results['bulk'])
+    feed.until(lambda: used(client.results['bulk'][so_far:], 'c'), 'c is not used again')
     for source in RATES:
         stats = client.settled(source)
         assert len(client.results[source]) == stats.accepted
         check_each_ended_once(trio, source)
         assert statuses(client.results[source]) == {'result': stats.accepted}
-    assert 'c is not heard any more' in trio.log('a/executor')
     assert 'c is back' in trio.log('a/executor')
 
 
@@ -189,25 +179,26 @@ def set_priority(fleet: RunningFleet, source: str, priority: str) -> Any:
     return service.call_async(request)
 
 
-def delay_of_priority(fleet: RunningFleet, source: str, priority: str) -> float:
-    """Set a priority under load and give how old it was when the first item had it [s]."""
+def change_priority(fleet: RunningFleet, source: str, priority: str) -> None:
+    """Set a priority under load; every item before some item has the old one, the rest the new."""
     client, feed = fleet.client, Feed(fleet)
-    feed.for_a_while(0.3)
     so_far = len(client.results[source])
-    set_ns = client.node.get_clock().now().nanoseconds
+    feed.until(lambda: len(client.results[source]) > so_far, 'no results')
     answer = set_priority(fleet, source, priority)
     feed.until(answer.done, 'no answer')
     assert answer.result().results[0].successful, answer.result()
-    feed.until(
-        lambda: any(r.priority_class == priority for r in client.results[source][so_far:]),
-        'the class does not change',
-    )
-    new = [r for r in client.results[source][so_far:] if r.priority_class == priority]
-    first = min(Time.from_msg(r.header.stamp).nanoseconds for r in new)
-    return (first - set_ns) / 1e9
+
+    def classes() -> list[str]:
+        ends = sorted(client.results[source][so_far:], key=lambda end: (end.incarnation, end.seq))
+        return [end.priority_class for end in ends]
+
+    feed.until(lambda: classes().count(priority) >= 3, 'the class does not change')
+    client.settled(source)
+    old = len(classes()) - classes().count(priority)
+    assert old and priority not in classes()[:old], classes()
 
 
-def test_a_priority_set_at_run_time_is_in_force_at_once(trio: RunningFleet) -> None:
+def test_a_priority_set_at_run_time_is_in_force_and_nobody_loads(trio: RunningFleet) -> None:
     client = trio.client
     if trio.process('trio/allocator') is None:  # the test before has failed
         trio.start('trio/allocator')
@@ -217,12 +208,9 @@ def test_a_priority_set_at_run_time_is_in_force_at_once(trio: RunningFleet) -> N
         client.listen(
             f'workers/{worker}/status', WorkerStatus, lambda s: states.append(s.state), 10
         )
-    other = {'critical': 'normal', 'normal': 'critical'}
-    delays: list[float] = []
-    for _ in range(3):  # this machine may be busy once
-        now = client.settled('bulk').priority_class
-        delays.append(delay_of_priority(trio, 'bulk', other[now]))
-    assert min(delays) < IN_FORCE_S + 1 / RATES['bulk'], delays
+    assert client.settled('bulk').priority_class == 'normal'
+    for priority in ('critical', 'normal'):
+        change_priority(trio, 'bulk', priority)
     assert set(states) == {WorkerStatus.STATE_SERVING}, 'a worker loaded again'
     assert all(client.node.count_subscribers(trio.topic(name)) for name in RATES)
     refused = set_priority(trio, 'bulk', 'urgent')

@@ -277,6 +277,7 @@ def test_an_older_run_beside_the_newer_one_is_refused_and_loses_nothing(stage: S
     stage.actions = [newer.speak, older.speak]
     stage.until(lambda: log.refused, 'the older one was not refused')
     assert {error.word for error in log.refused} == {'two_workers'}
+    assert peers.doubled() == ['b']
     assert log.lost == []
     assert {beacon.incarnation for beacon in log.heard} == {5}
     peers.close()

@@ -129,6 +129,7 @@ def test_nothing_is_loaded() -> None:
     engine = SizesEngine(FLEET, 'b')
     part = Partition('net', 0, 2)
     engine.learn(FLEET.sources.values())
-    engine.hold({part: engine.load(part)})
+    for unit in range(part.first, part.last):
+        engine.load(part.model, unit, timed=True)
     assert engine.held == (part,)
     assert engine.memory_bytes == 0

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 import subprocess
 import sys
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / 'pamdi_ros'
@@ -23,7 +22,8 @@ MAY_IMPORT_TORCH = {'models', 'nodes'}
 CORE = {
     'fleet': {'fleet'},
     'worker': {'fleet', 'worker'},
-    'allocation': {'fleet', 'allocation', 'models.units', 'worker.plan'},
+    # of the workers the assignment that it makes and the beacons that it hears
+    'allocation': {'fleet', 'allocation', 'models.units', 'worker.plan', 'worker.control'},
     'models': {'fleet', 'models', 'lifeline'},
     'monitor': {'fleet', 'monitor'},
     'recording': {'recording', 'monitor.view'},
@@ -66,8 +66,13 @@ def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix('.py')
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> tuple[str, ...]:
     """Names of the modules that a file imports when it runs."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     pending: list[ast.AST] = [ast.parse(path.read_text(encoding='utf-8'))]
     while pending:
         node = pending.pop()
@@ -96,34 +101,58 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize('path', MODULES, ids=named)
-def test_ros_stays_in_the_nodes(path: Path) -> None:
-    if room(path) not in MAY_IMPORT_ROS:
-        assert [name for name in imports(path) if is_ros(name)] == []
+def strangers(wrong: Callable[[Path, str], bool]) -> list[str]:
+    """Return ``module: import`` for each import of the package that should not be.
 
-
-@pytest.mark.parametrize('path', MODULES, ids=named)
-def test_torch_stays_in_the_models_and_nodes(path: Path) -> None:
-    if room(path) not in MAY_IMPORT_TORCH:
-        assert [name for name in imports(path) if name.split('.')[0] in TORCH] == []
-
-
-@pytest.mark.parametrize('path', [p for p in MODULES if room(p) in CORE], ids=named)
-def test_core_imports_point_one_way(path: Path) -> None:
-    ours = [name.removeprefix('pamdi_ros.') for name in imports(path) if 'pamdi_ros.' in name]
-    allowed = CORE[room(path)]
-    strangers = [
-        name for name in ours if not any(f'{name}.'.startswith(f'{place}.') for place in allowed)
+    :param wrong: tells it of a module and what that imports.
+    """
+    return [
+        f'{named(path)}: {name}' for path in MODULES for name in imports(path) if wrong(path, name)
     ]
-    assert strangers == []
 
 
-@pytest.mark.parametrize(
-    'core', ['fleet', 'worker', 'allocation', 'simulation.run', 'recording', 'cli.main']
-)
-def test_core_loads_neither_ros_nor_torch(core: str) -> None:
-    code = f'import sys, pamdi_ros.{core}; print(*sys.modules, sep="\\n")'
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
-    loaded = done.stdout.split()
-    assert f'pamdi_ros.{core}' in loaded
-    assert [name for name in loaded if name.split('.')[0] in TORCH or is_ros(name)] == []
+def test_ros_stays_in_the_nodes() -> None:
+    found = strangers(lambda path, name: room(path) not in MAY_IMPORT_ROS and is_ros(name))
+    assert not found, '\n'.join(found)
+
+
+def test_torch_stays_in_the_models_and_nodes() -> None:
+    found = strangers(
+        lambda path, name: room(path) not in MAY_IMPORT_TORCH and name.split('.')[0] in TORCH
+    )
+    assert not found, '\n'.join(found)
+
+
+def test_core_imports_point_one_way() -> None:
+    def is_above(path: Path, name: str) -> bool:
+        if room(path) not in CORE or 'pamdi_ros.' not in name:
+            return False
+        ours = name.removeprefix('pamdi_ros.')
+        return not any(f'{ours}.'.startswith(f'{place}.') for place in CORE[room(path)])
+
+    found = strangers(is_above)
+    assert not found, '\n'.join(found)
+
+
+def test_core_loads_neither_ros_nor_torch() -> None:
+    """One process imports one room after the other and tells what each has loaded."""
+    rooms = ('fleet', 'worker', 'allocation', 'simulation.run', 'recording', 'cli.main')
+    code = (
+        'import importlib, sys\n'
+        'for room in sys.argv[1:]:\n'
+        '    before = set(sys.modules)\n'
+        '    importlib.import_module(f"pamdi_ros.{room}")\n'
+        '    print(room, *set(sys.modules) - before)\n'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code, *rooms], capture_output=True, text=True, check=True
+    )
+    told = [line.split() for line in done.stdout.splitlines()]
+    assert [room for room, *_ in told] == list(rooms)
+    heavy = [
+        f'{room}: {name}'
+        for room, *loaded in told
+        for name in loaded
+        if name.split('.')[0] in TORCH or is_ros(name)
+    ]
+    assert not heavy, '\n'.join(heavy)

@@ -6,8 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 import re
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 MESSAGES = sorted((ROOT / 'msg').glob('*.msg'))
 FIELD = re.compile(r'^[\w/]+(\[\d*\])? +(?P<name>[a-z]\w*)$')
@@ -20,19 +18,29 @@ def split(line: str) -> tuple[str, str]:
     return definition.strip(), comment.strip()
 
 
-@pytest.mark.parametrize('path', MESSAGES, ids=lambda path: path.stem)
-def test_every_field_has_a_comment(path: Path) -> None:
-    """Beside it, in the line above, or where the comment of the line above names it."""
+def bare_fields(path: Path) -> list[str]:
+    """Return what a message leaves unsaid.
+
+    A comment stands beside its field, in the line above, or where that line's comment names it.
+    """
     lines = path.read_text(encoding='utf-8').splitlines()
-    assert lines[0].startswith('# '), 'a message says first what it is for'
     bare = []
+    if not lines[0].startswith('# '):
+        bare.append(f'{path.stem}: does not say first what it is for')
     above = ('', '')
     for definition, comment in map(split, lines[1:]):
         field = FIELD.match(definition)
-        assert field or CONSTANT.match(definition) or not definition, f'unclear: {definition}'
+        if not (field or CONSTANT.match(definition) or not definition):
+            bare.append(f'{path.stem}: unclear: {definition}')
         if field and not comment:
             heading, told = above
             if (heading or not told) and not re.search(rf'\b{field["name"]}\b', told):
-                bare.append(field['name'])
+                bare.append(f'{path.stem}.{field["name"]}: no comment')
         above = (definition, comment)
-    assert bare == []
+    return bare
+
+
+def test_every_field_has_a_comment() -> None:
+    assert MESSAGES
+    found = [bare for path in MESSAGES for bare in bare_fields(path)]
+    assert not found, '\n'.join(found)

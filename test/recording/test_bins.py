@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 import numpy as np
 from pamdi_ros.recording.bins import Bins, MOST_BINS
 import pytest
+from sweep import cases
 
 TIMES = st.lists(st.floats(0, 1e6), min_size=1, max_size=60)
 
 
 @given(times=TIMES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=cases(60), deadline=None)
 def test_no_value_is_lost_and_memory_is_bounded(times: list[float]) -> None:
     bins = Bins()
     for at_s in times:
@@ -26,7 +27,7 @@ def test_no_value_is_lost_and_memory_is_bounded(times: list[float]) -> None:
 
 
 @given(times=TIMES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=cases(60), deadline=None)
 def test_a_value_is_in_the_span_of_its_time(times: list[float]) -> None:
     bins = Bins()
     for at_s in times:

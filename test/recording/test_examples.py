@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pamdi_ros.monitor.view import ItemView
 from pamdi_ros.recording.examples import Examples, PER_REASON, REASONS, SAMPLE, SLOWEST
 import pytest
+from sweep import cases
 
 
 def item(latency_s: float, status: int = 0, reason: str = '') -> ItemView:
@@ -24,7 +25,7 @@ def take(examples: Examples, one: ItemView) -> None:
 
 
 @given(latencies=st.lists(st.floats(0.001, 10), min_size=1, max_size=900))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=cases(40), deadline=None)
 def test_the_slowest_are_found_and_little_is_kept(latencies: list[float]) -> None:
     examples = Examples()
     for latency_s in latencies:

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 from pamdi_ros.recording.series import Series, Steps
+from sweep import cases
 
 
 @given(count=st.integers(0, 400), most=st.integers(2, 50))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=cases(80), deadline=None)
 def test_every_nth_value_stays(count: int, most: int) -> None:
     series = Series(most)
     for number in range(count):

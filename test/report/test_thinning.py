@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 from pamdi_ros.report.thinning import thinned, windows
+from sweep import cases
 
 VALUES = st.lists(st.floats(0.001, 100), min_size=1, max_size=300).map(np.array)
 
 
 @given(values=VALUES, most=st.integers(3, 60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=cases(60), deadline=None)
 def test_extremes_stay_and_order_too(values: np.ndarray, most: int) -> None:  # type: ignore[type-arg]
     times = np.arange(len(values), dtype=float)
     kept_times, kept = thinned(times, values, most)
@@ -24,7 +25,7 @@ def test_extremes_stay_and_order_too(values: np.ndarray, most: int) -> None:  # 
 
 
 @given(values=VALUES, share=st.sampled_from([50.0, 95.0]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=cases(60), deadline=None)
 def test_percentiles_of_windows_lie_among_the_values(values: np.ndarray, share: float) -> None:  # type: ignore[type-arg]
     times = np.linspace(5.0, 20.0, len(values))
     middles, found = windows(times, values, share)

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from pamdi_ros.fleet import Fleet, PolicyParameters
-from pamdi_ros.simulation.faults import Crash, Faults, Split
+from pamdi_ros.simulation.faults import Crash, Faults, SpeedNoise, Split
 from pamdi_ros.simulation.run import Run, Setup, simulate
 from pamdi_ros.worker import Status
 import pytest
@@ -126,7 +127,7 @@ def test_items_of_a_killed_home_end_when_it_comes_back() -> None:
     assert lost
     assert {end.status for end in lost} == {Status.FAILED}
     assert {end.ended_s for end in lost} == {5.0}
-    assert not [time for time in run.arrivals['camera'] if 3.0 < time < 5.5]
+    assert not [time for time in run.arrivals['camera'] if 3.0 < time < 5.04]
     assert {key.incarnation for key in (end.key for end in run.ends)} == {1, 1 + 5 * 10**9}
 
 
@@ -168,6 +169,26 @@ def test_a_rate_may_change() -> None:
     assert len([time for time in times if time >= 4]) == pytest.approx(6, abs=1)
 
 
+def test_a_workers_speed_may_change() -> None:
+    fleet = replace(pair([{'at_s': 4, 'set_speed': {'home': 0.5}}], rate_hz=2), policy='local')
+    run = run_of(fleet, policy='local')
+    assert {round(end.latency_s, 9) for end in run.ends if end.arrived_s < 3.9} == {0.08}
+    assert {round(end.latency_s, 9) for end in run.ends if end.arrived_s > 4} == {0.16}
+
+
+def test_true_speeds_may_be_other_than_the_declared_ones() -> None:
+    run = run_of(pair(rate_hz=2), policy='local', speeds={('home', 'net'): 10e-12})
+    assert {round(end.latency_s, 9) for end in run.ends} == {0.02}
+
+
+def test_speed_noise_lasts_for_a_while_and_keeps_within_its_share() -> None:
+    noise = Faults(speed_noise=SpeedNoise(share=0.25, least_s=2.0, most_s=3.0))
+    latencies = [end.latency_s for end in run_of(pair(), policy='local', faults=noise).ends]
+    assert 0.06 <= min(latencies) < max(latencies) <= 0.1
+    same = sum(abs(after - before) < 1e-9 for before, after in pairwise(latencies))
+    assert same > 0.8 * len(latencies)
+
+
 def test_a_cut_link_sends_the_work_home() -> None:
     cut = [{'at_s': 3, 'set_link': {'between': ['home', 'peer']}}]
     run = run_of(pair(cut))
@@ -195,7 +216,7 @@ def test_an_allocator_that_comes_back_serves_those_who_started_without_it() -> N
         Crash(worker='home', at_s=1.0, for_s=1.0),
     )
     times = run_of(alone, faults=Faults(crashes=crashes)).arrivals['camera']
-    assert not [time for time in times if 1.0 < time < 5.5]
+    assert not [time for time in times if 1.0 < time < 5.04]
     assert [time for time in times if time > 5.6]
 
 

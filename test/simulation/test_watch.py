@@ -12,7 +12,7 @@ from pamdi_ros.simulation.record import Run
 from pamdi_ros.simulation.recorder import Recorder
 from pamdi_ros.simulation.setup import Setup
 from pamdi_ros.simulation.watch import Watch
-from pamdi_ros.worker import Forget, Frame, ItemKey, Status, Task
+from pamdi_ros.worker import End, Forget, Frame, ItemKey, Partition, Status, Task
 import pytest
 from simulation.worlds import fleet_of, source_of, table_of
 
@@ -32,12 +32,15 @@ class Watched:
         )
         self.run = Run(setup=setup)
         self.recorder = Recorder(self.run, traced=False)
-        self.watch = Watch(setup, self.recorder, Clock())
+        self.clock = Clock()
+        self.watch = Watch(setup, self.recorder, self.clock)
 
 
 def machine(**state: Any) -> Any:
     """Give what a watch looks at of a machine."""
-    known = {'queue_lengths': (0, 0, 0), 'retained_bytes': 0, 'waiting': 0}
+    known = {
+        'queue_lengths': (0, 0, 0), 'retained_bytes': 0, 'waiting': 0, 'held': (), 'serving': True,
+    }  # fmt: skip
     return SimpleNamespace(**{**known, **state})
 
 
@@ -144,3 +147,18 @@ def test_urgent_pieces_are_timed_behind_lesser_ones() -> None:
     watched.watch.sent('a', frame(1, rank=0), 0.003, 0.004)
     watched.watch.sent('a', frame(1, rank=0), 0.004, 0.005)
     assert watched.run.worst_wire_wait_s == pytest.approx(0.003)
+
+
+def test_a_queue_is_not_full_where_nobody_holds_what_it_waits_for() -> None:
+    watched = Watched()
+    end = End(frame(0).task, Status.REFUSED, 'queue_full: 2 waited at a', 1.0)
+    held = (Partition('m', 0, 1),)
+    watched.watch.settled('b', machine(held=held, serving=True))
+    watched.watch.ended('a', end)
+    watched.watch.died('b')  # nobody knows yet
+    watched.watch.ended('a', end)
+    watched.clock.run(1.0)
+    watched.watch.ended('b', end)  # it tells what a has decided
+    assert watched.run.violations == []
+    watched.watch.ended('a', end)
+    assert 'nobody has held unit 0' in watched.run.violations[0]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 import random
 from typing import Any
@@ -106,7 +107,10 @@ def random_setup(seed: int, seconds: float = 2.0) -> Setup:
     accuracy_gain = _give_exits(models, tables, random.Random(f'exits {seed}'))
     fleet = fleet_of(
         workers, sources, models=models, links=_links(names, chance),
-        events=_events(names, sources, seconds, chance),
+        events=[
+            *_events(names, sources, seconds, chance),
+            *_moves(names, seconds, random.Random(f'moves {seed}')),
+        ],
         objective={'accuracy_gain': accuracy_gain},
     )  # fmt: skip
     main = chance.random() < 0.5
@@ -116,7 +120,10 @@ def random_setup(seed: int, seconds: float = 2.0) -> Setup:
         policy=MAIN_POLICY if main else chance.choice(OTHER_POLICIES),
         seed=seed,
         seconds=seconds,
-        faults=random_faults(names, seconds, chance),
+        faults=replace(
+            random_faults(names, seconds, chance),
+            failing_loads=random.Random(f'loads {seed}').choice((0.0, 0.0, 0.2)),
+        ),
         jitter=chance.choice((0.0, 0.2)),
         parameters=PolicyParameters(retention_bytes=chance.choice((100_000, 256_000_000))),
     )
@@ -159,6 +166,18 @@ def _links(names: Sequence[str], chance: random.Random) -> dict[str, Any]:
         return {'default': {**link, 'shared': chance.random() < 0.3}}
     pairs = [{'between': [a, b], **link} for a, b in pairwise(names)]
     return {'pairs': pairs}
+
+
+def _moves(names: Sequence[str], seconds: float, chance: random.Random) -> list[dict[str, Any]]:
+    """Often plans that are moved to, worth it or not; now and then a worker that loads slowly."""
+    events: list[dict[str, Any]] = [
+        {'at_s': chance.uniform(0, seconds), 'replan': True}
+        for _ in range(chance.choice((0, 0, 1, 3)))
+    ]
+    if chance.random() < 0.3:
+        slow = {chance.choice(names): chance.choice((3.0, 30.0))}
+        events.append({'at_s': chance.uniform(0, seconds), 'slow_load': slow})
+    return events
 
 
 def _events(

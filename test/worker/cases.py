@@ -21,6 +21,7 @@ from pamdi_ros.worker import (
     Frame,
     ItemKey,
     Leg,
+    LoadUnit,
     ModelProfile,
     Outcome,
     Partition,
@@ -151,7 +152,7 @@ def free_plan(
 def started(name: str, fleet: Fleet, plan: Plan, **options: Any) -> Worker:
     """Give a worker that serves under a plan and holds what it is to hold."""
     worker = Worker(name, fleet, **{'incarnation': 7, **options})
-    assert worker.assigned(plan, 0.0) == []
+    assert all(isinstance(command, LoadUnit) for command in worker.assigned(plan, 0.0))
     assert worker.holding(plan.partitions(name), 0.0) == []
     assert worker.opened(0.0) == []
     return worker

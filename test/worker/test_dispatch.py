@@ -87,8 +87,8 @@ def test_what_waits_for_a_partition_is_bounded_and_the_newest_is_kept(make_worke
         for end in ends(home.item_arrived(item(home, 'camera', t), t))
     ]
     assert [(end.task.key.seq, end.status) for end in refused] == [
-        (1, Status.REFUSED),
-        (2, Status.REFUSED),
+        (1, Status.FAILED),
+        (2, Status.FAILED),
     ]
     home.holding(ROUTE.partitions('a'), 0.4)
     assert [run(home, 0.4).task.key.seq] == [3]
@@ -193,7 +193,7 @@ def test_a_class_with_less_room_crowds_out_parked_tasks_without_a_stumble(fleet:
     assert home.waiting == 3
     urgent = free_plan(2, 'bc', {'camera': 'critical', 'map': 'background', 'log': 'critical'})
     (end,) = ends(home.assigned(urgent, 0.3))
-    assert (end.status, home.waiting) == (Status.REFUSED, 2)
+    assert (end.status, home.waiting) == (Status.FAILED, 2)
 
 
 def test_parked_tasks_out_of_the_order_of_age_are_crowded_out_without_a_stumble(
@@ -205,7 +205,7 @@ def test_parked_tasks_out_of_the_order_of_age_are_crowded_out_without_a_stumble(
         worker.task_received(task, 'a', seq, 0.3)
     urgent = free_plan(2, 'b', {'camera': 'critical', 'map': 'background', 'log': 'critical'})
     worker.assigned(urgent, 0.3)
-    assert worker.drops == {'queue_full': 1}
+    assert worker.drops == {'no_route': 1}
 
 
 @pytest.mark.parametrize('raw', [False, True])
@@ -257,7 +257,7 @@ def test_a_plan_without_sources_or_before_any_plan_loses_nothing(make_worker: Ma
     home = make_worker('a', Plan())
     home.item_arrived(item(home, 'camera', 0.0), 0.0)
     (end,) = ends(home.tick(1.0))
-    assert end.status is Status.EXPIRED
+    assert (end.status, end.reason.split(':')[0]) == (Status.FAILED, 'not_ready')
 
 
 def test_a_task_sent_on_keeps_the_history_it_came_with(make_worker: Make) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pamdi_ros.fleet import POLICIES
 from pamdi_ros.worker import Partition, Plan, Status
 import pytest
+from sweep import cases
 from worker.bench import Bench
 from worker.cases import free_plan, make_fleet, make_plan, UNITS
 
@@ -57,7 +58,7 @@ def check(bench: Bench) -> None:
             assert counts.accepted == counts.results + counts.dropped.total()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=cases(60), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     policy=st.sampled_from([*POLICIES]),

@@ -140,9 +140,9 @@ def test_a_task_outlives_its_sources_lifespan_nowhere() -> None:
     assert worker.waiting == 1
     worker.tick(0.9)
     assert worker.waiting == 1
-    worker.tick(1.0)
+    worker.tick(1.0)  # what is left waits to tell its home
     assert worker.next_work(1.0) == (None, [])
-    assert worker.drops['expired'] == 1
+    assert worker.drops['not_ready'] == 1
 
 
 def test_an_epoch_that_cannot_be_is_refused() -> None:

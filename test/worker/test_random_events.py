@@ -25,6 +25,7 @@ from pamdi_ros.worker import (
     Work,
     Worker,
 )
+from sweep import cases
 from worker.cases import beacon, EXITS, foreign, free_plan, item, make_fleet, SIZE, UNITS
 
 FLEET = make_fleet()
@@ -262,4 +263,6 @@ class RandomEvents(RuleBasedStateMachine):
 
 
 TestRandomEvents = RandomEvents.TestCase
-TestRandomEvents.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestRandomEvents.settings = settings(
+    max_examples=cases(150), stateful_step_count=40, deadline=None
+)

@@ -27,5 +27,9 @@ def problems(document: Document) -> Iterator[Problem]:
                     yield from document.reference(
                         where, value, 'priority_classes', 'priority class'
                     )
+        for action in ('set_speed', 'slow_load'):
+            for worker in table(event.get(action)):
+                where = join(path, action, worker)
+                yield from document.reference(where, worker, 'workers', 'worker')
         between = table(event.get('set_link')).get('between')
         yield from pair_problems(document, join(path, 'set_link', 'between'), between)

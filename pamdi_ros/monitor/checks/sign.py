@@ -21,12 +21,14 @@ class Sign:
     :param strength: measured over threshold: from 1 on it is amiss.
     :param figure: what was measured, with its unit, for a person.
     :param message: what is amiss and what to do about it.
+    :param level: how grave it is; None: as its check is.
     """
 
     subject: str
     strength: float
     figure: str
     message: str
+    level: Level | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +36,7 @@ class Check:
     """A failure signature.
 
     :param name: what it is called, for people.
-    :param level: how grave it is.
+    :param level: how grave it is, where a sign does not say.
     :param look: gives the signs that it sees, pure.
     """
 

@@ -103,6 +103,12 @@ AMISS: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     (
         'dropped items',
+        {'camera': {'results': 85, 'drops': {'worker_lost': 5, 'expired': 1}}},
+        'camera',
+        r'camera lost 55 % .* \(5 worker_lost, 1 expired\): a worker .* is gone',
+    ),
+    (
+        'dropped items',
         {'camera': {'results': 80, 'drops': {'strange': 5}}},
         'camera',
         "see the log of its home's executor",
@@ -189,6 +195,19 @@ def test_an_idling_processor_may_clock_down_and_an_emulated_one_is_not_that_of_t
     slow = {'clock_share': 0.2}
     assert raised('resource contention', view(a={**slow, 'busy': 0.1})) == {}
     assert raised('resource contention', view(a={**slow, 'busy': 0.9, 'emulated': True})) == {}
+
+
+def test_an_urgent_source_that_loses_everything_is_an_error_and_another_one_is_not() -> None:
+    nothing = {'accepted': 85, 'results': 80, 'drops': {'worker_lost': 5}}
+    before = view(8.0)
+    assert raised('dropped items', before, view(10.0, camera=nothing))['camera'].level is (
+        Level.ERROR
+    )
+    lesser = {**nothing, 'priority_class': 'background'}
+    found = raised('dropped items', before, view(10.0, camera=lesser))['camera']
+    assert (found.level, 'camera lost all of its items' in found.message) == (Level.WARN, True)
+    some = {**nothing, 'results': 81}
+    assert raised('dropped items', before, view(10.0, camera=some))['camera'].level is None
 
 
 def test_a_lack_of_weights_is_an_error() -> None:

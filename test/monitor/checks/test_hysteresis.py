@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pamdi_ros.monitor.checks import Limits, Sign
 from pamdi_ros.monitor.checks.hysteresis import Hysteresis
+from sweep import cases
 
 LIMITS = Limits(raise_s=1.0, clear_s=2.0, clear_share=0.8)
 
@@ -60,7 +61,7 @@ def test_the_message_is_that_of_the_last_excess() -> None:
     assert [one.figure for one in raised] == ['4.0']
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=cases(100), deadline=None)
 @given(st.lists(st.tuples(st.floats(0.1, 3.0), st.floats(0.0, 3.0)), max_size=30))
 def test_a_change_needs_the_patience_of_its_direction(steps: list[tuple[float, float]]) -> None:
     watched, now_s, before = Hysteresis(LIMITS), 0.0, False

@@ -15,6 +15,7 @@ from pamdi_ros.nodes.sensors import BadInput, compressed_to_rgb, image_to_rgb, L
 from pamdi_ros.nodes.sensors.image import ENCODINGS
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
+from sweep import cases
 
 Build = Callable[..., Image]
 PIXELS = np.random.default_rng(1).integers(0, 256, (6, 10, 3), dtype=np.uint8)
@@ -252,7 +253,7 @@ def test_garbage_is_bad_input(data: bytes, start: bytes) -> None:
         compressed_to_rgb(compressed(start + data))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=cases(50))
 @given(picture=st.sampled_from([JPEG, PNG]), at=st.integers(0, 2000), value=st.integers(0, 255))
 def test_a_damaged_byte_gives_pixels_or_bad_input(picture: bytes, at: int, value: int) -> None:
     damaged = bytearray(picture)

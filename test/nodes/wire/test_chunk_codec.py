@@ -17,6 +17,7 @@ from pamdi_ros.nodes.wire.typed_chunk import (
 )
 import pytest
 from rclpy.serialization import deserialize_message
+from sweep import cases
 
 U64 = st.integers(0, 2**64 - 1)
 
@@ -47,7 +48,7 @@ def fields(chunk: ChunkMessage) -> list[object]:
     return [*plain, chunk.data.tobytes()]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=cases(200), deadline=None)
 @given(chunks())
 def test_same_message_as_rclpy_and_back(chunk: ChunkMessage) -> None:
     data, typed = encode_chunk(chunk), encode_chunk_typed(chunk)
@@ -56,7 +57,7 @@ def test_same_message_as_rclpy_and_back(chunk: ChunkMessage) -> None:
     assert fields(decode_chunk_typed(data)) == fields(chunk)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=cases(200), deadline=None)
 @given(chunks(), st.data())
 def test_damage_never_escapes_as_another_error(chunk: ChunkMessage, data: st.DataObject) -> None:
     message = bytearray(encode_chunk(chunk))

@@ -26,6 +26,7 @@ from pamdi_ros.nodes.wire.typed import (
 from pamdi_ros.worker import Hop
 import pytest
 from rclpy.serialization import deserialize_message
+from sweep import cases
 import torch
 
 U16 = st.integers(0, 2**16 - 1)
@@ -83,7 +84,7 @@ def fields(task: TaskMessage) -> list[object]:
     return [*plain, tensors]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=cases(300), deadline=None)
 @given(TASKS)
 def test_same_message_as_rclpy_and_back(task: TaskMessage) -> None:
     data, typed = encode_task(task), encode_task_typed(task)
@@ -94,7 +95,7 @@ def test_same_message_as_rclpy_and_back(task: TaskMessage) -> None:
     assert fields(decode_task_typed(data)) == fields(task)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=cases(300), deadline=None)
 @given(TASKS, st.data())
 def test_damage_never_escapes_as_another_error(task: TaskMessage, data: st.DataObject) -> None:
     message = bytearray(encode_task(task))

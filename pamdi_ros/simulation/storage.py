@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a simulated worker has in memory: loads and frees units as an executor's loader does."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from pamdi_ros.allocation.memory import MemoryNeed
+from pamdi_ros.allocation.move_sequence import load_bytes
+from pamdi_ros.allocation.replan import ReplanParameters
+from pamdi_ros.simulation.chance import stream
+from pamdi_ros.simulation.clock import Clock
+from pamdi_ros.simulation.setup import Setup
+from pamdi_ros.worker import FreeUnits, LoadUnit
+from pamdi_ros.worker.plan import Partition, Unit, units_of
+
+#: Time that a unit takes to load beside reading its weights: opening files, a first run [s].
+LOAD_UNIT_S = 0.02
+
+
+class Storage:
+    """The memory of one worker, and the thread that fills it: one command after another.
+
+    What is to be freed is freed once the unit that is being computed is over.
+
+    :param setup: what is simulated.
+    :param worker: the worker.
+    :param clock: virtual time.
+    :param loaded: told of each load that is over: the unit, and why it failed (empty: it did not).
+    :param exceeded: told of what is held beyond the worker's memory.
+    :ivar slowness: loads take so many times as long as they should.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        worker: str,
+        clock: Clock,
+        loaded: Callable[[str, int, str], None],
+        exceeded: Callable[[str], None],
+    ) -> None:
+        self.slowness = 1.0
+        self._tables = setup.tables
+        self._bound = setup.fleet.workers[worker].memory_bytes
+        self._bytes_per_s = (setup.replan or ReplanParameters()).load_bytes_per_s
+        self._failing = setup.faults.failing_loads
+        self._chance = stream(setup.seed, 'storage', worker)
+        self._clock = clock
+        self._loaded = loaded
+        self._exceeded = exceeded
+        self._units: set[Unit] = set()
+        self._waiting: deque[FreeUnits | LoadUnit] = deque()
+        self._run = 0
+        self._loading = False
+        self._computing = False
+
+    def hold(self, partitions: Iterable[Partition]) -> None:
+        """Have partitions in memory, and nothing else."""
+        self.clear()
+        self._units = set(units_of(partitions))
+        self._check()
+
+    def clear(self) -> None:
+        """Lose everything: the process has died."""
+        self._units = set()
+        self._waiting.clear()
+        self._run += 1
+        self._loading = False
+
+    def do(self, command: FreeUnits | LoadUnit) -> None:
+        """Carry out a command after those given before."""
+        self._waiting.append(command)
+        self._go_on()
+
+    def computing(self, computes: bool) -> None:
+        """Note that a unit is being computed, or is over."""
+        self._computing = computes
+        if not computes:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        while self._waiting and not self._loading:
+            command = self._waiting[0]
+            if isinstance(command, FreeUnits):
+                if self._computing:
+                    return
+                self._units -= units_of(command.partitions)
+            else:
+                self._begin(command)
+            self._waiting.popleft()
+
+    def _begin(self, command: LoadUnit) -> None:
+        unit = (command.model, command.unit)
+        size = load_bytes(self._tables, self._units, [unit])
+        self._units.add(unit)  # its memory is taken as soon as it is read
+        self._check()
+        self._loading = True
+        took_s = (LOAD_UNIT_S + size / self._bytes_per_s) * self.slowness
+        self._clock.at(self._clock.now + took_s, self._done, command, self._run)
+
+    def _done(self, command: LoadUnit, run: int) -> None:
+        if run != self._run:
+            return
+        self._loading = False
+        problem = ''
+        if self._failing and self._chance.random() < self._failing:
+            self._units.discard((command.model, command.unit))
+            problem = 'weights: the file cannot be read'
+        self._loaded(command.model, command.unit, problem)
+        self._go_on()
+
+    def _check(self) -> None:
+        if self._bound is None:
+            return
+        need = MemoryNeed(self._tables)
+        for model, unit in self._units:
+            if model in self._tables:
+                need.add(model, unit)
+        if need.total_bytes > self._bound:
+            self._exceeded(f'holds {need.total_bytes} bytes of {self._bound}')
