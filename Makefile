@@ -13,10 +13,10 @@ demo: setup
 lint: setup
 	@source env.sh && ruff format --check . && ruff check . && python -m mypy
 
-# Two workers share out the tests (test/conftest.py). Examples of PYTEST_ARGS: test/worker,
+# Three workers share out the tests (test/conftest.py). Examples of PYTEST_ARGS: test/worker,
 # -n 0 for one process, -k name; PAMDI_SWEEP=500 makes every random sweep try 500 cases.
 test: lint
-	@source env.sh && python -m pytest -n 2 $(PYTEST_ARGS)
+	@source env.sh && python -m pytest -n 3 $(PYTEST_ARGS)
 
 clean:
 	rm -rf .venv build install log demo_report .pytest_cache .mypy_cache .ruff_cache .hypothesis

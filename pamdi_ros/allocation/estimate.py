@@ -14,7 +14,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 import math
-from statistics import fmean, pstdev
+from statistics import fmean
+
+import numpy as np
 
 #: Measurements of so long are one window [s].
 WINDOW_S = 4.0
@@ -153,7 +155,7 @@ def _spread(windows: Sequence[float]) -> float:
 
     :param windows: their means.
     """
-    return max(USUAL_SPREAD, pstdev(windows) if windows else 0.0)
+    return max(USUAL_SPREAD, float(np.std(windows)) if windows else 0.0)
 
 
 def _error(windows: Sequence[float], spread: float) -> float:

@@ -77,7 +77,8 @@ def move_sequence(
     :param tables: unit table by model; units of other models are let go first.
     :param memory_bytes: bound of each worker on weights and activations [byte].
     :param urgency: models to keep, the most urgent first; those that are not served now have
-        nothing to lose. Units of the others that nobody is to hold in the end stay where they are.
+        nothing to lose. Units of the others that nobody is to hold in the end stay where they are,
+        if there is room for all of a model's.
     :param at_once: workers that may load in one step.
     """
     names = sorted({*held, *wanted})
@@ -88,21 +89,16 @@ def move_sequence(
         for model in dict.fromkeys(urgency)
         if model in tables and is_served(model, tables[model], before.values())
     ]
-    # What nobody here is to hold in the end goes on being held: its next holder is not there.
-    wanted_by_some = frozenset[Unit]().union(*after.values())
-    orphans = {
-        (model, unit) for model in kept for unit in range(len(tables[model]))
-    } - wanted_by_some
-    after = {name: after[name] | before[name] & orphans for name in names}
+    after, lasting = _with_orphans(before, after, kept, tables, memory_bytes)
     for fine in (False, True):
         board = _Board(names, before, after, tables, memory_bytes, fine=fine)
-        order = board.order(kept)
+        order = board.order(lasting)
         if order is not None:
             return _sequence(board, order, kept, tables, at_once)
     board = _Board(names, before, after, tables, memory_bytes, fine=False)
     can: list[str] = []
     order = []
-    for model in kept:
+    for model in lasting:
         found = board.order([*can, model])
         if found is not None:
             can.append(model)
@@ -110,6 +106,40 @@ def move_sequence(
     if not can:
         order = board.order([]) or board.at_once()
     return _sequence(board, order, kept, tables, at_once)
+
+
+def _with_orphans(
+    before: Holdings,
+    after: Holdings,
+    kept: Sequence[str],
+    tables: Mapping[str, UnitTable],
+    memory_bytes: Mapping[str, float],
+) -> tuple[dict[str, frozenset[Unit]], list[str]]:
+    """Have what nobody here is to hold in the end held on, as its next holder is not there.
+
+    :returns: what each worker holds in the end, and the models that can be kept so.
+    """
+    wanted = frozenset[Unit]().union(*after.values())
+    found, lasting = dict(after), list[str]()
+    for model in kept:
+        orphans = {(model, unit) for unit in range(len(tables[model]))} - wanted
+        more = {name: units | before[name] & orphans for name, units in found.items()}
+        if all(
+            more[name] == found[name] or _need(tables, units) <= memory_bytes.get(name, math.inf)
+            for name, units in more.items()
+        ):
+            found = more
+            lasting.append(model)
+    return found, lasting
+
+
+def _need(tables: Mapping[str, UnitTable], units: Iterable[Unit]) -> int:
+    """Memory that units take together, those of unknown models none [byte]."""
+    need = MemoryNeed(tables)
+    for model, unit in units:
+        if model in tables and unit < len(tables[model]):
+            need.add(model, unit)
+    return need.total_bytes
 
 
 #: (worker's number, block's number, whether it is loaded)
@@ -157,11 +187,7 @@ class _Board:
         """Tell whether a worker's memory can hold blocks together."""
         need = self._need.get(mask)
         if need is None:
-            units = [unit for bit in _bits(mask) for unit in self.blocks[bit]]
-            found = MemoryNeed(self._tables)
-            for model, unit in units:
-                found.add(model, unit)
-            need = self._need[mask] = found.total_bytes
+            need = self._need[mask] = _need(self._tables, self.units(mask))
         return need <= self._bound[worker]
 
     def room(self, worker: int, mask: int, pending: int) -> int:

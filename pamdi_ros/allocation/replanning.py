@@ -109,15 +109,19 @@ class Replanning:
             if now - heard_s <= self._present_s
         }
 
-    def occasion(self, priorities: Mapping[str, str], now: float) -> Occasion | None:
+    def occasion(
+        self, priorities: Mapping[str, str], now: float, changes: bool = True
+    ) -> Occasion | None:
         """Return why and with what to plan anew now; None: there is no need.
 
         Whoever asks is to plan: the same occasion does not come twice.
 
         :param priorities: class by source.
+        :param changes: whether a change of the fleet is one; a move that was begun is ended in
+            any case.
         """
         conditions = self.observer.conditions(priorities, now)
-        found = self.replanner.due(conditions, now)
+        found = self.replanner.due(conditions, now) if changes else ()
         # What is measured while weights are loaded tells of the loading.
         if self.mover.moving and not any(change.at_once for change in found):
             return None
@@ -238,6 +242,26 @@ class Replanning:
         if verdict.adopted:
             self.replanner.adopted()
         return verdict
+
+    def outcome(
+        self, occasion: Occasion, proposal: Proposal, running: Plan | None, now: float
+    ) -> tuple[Verdict, Plan | None]:
+        """Return whether a plan is adopted, and the assignment that follows; None: none does.
+
+        :param running: the assignment in force; None: there is none.
+        """
+        verdict = self.decide(occasion, proposal)
+        if verdict.adopted:
+            if running is None:  # whoever has nobody to ask yet plans by what is declared
+                provisional = self.lacks_figures(proposal.plan, now)
+                proposal = replace(proposal, plan=replace(proposal.plan, provisional=provisional))
+            return verdict, self.begin(proposal, running, now)
+        if running is not None and running.provisional:
+            return verdict, replace(running, provisional=False)
+        if running is not None and running.step < running.steps and not self.mover.moving:
+            # An interrupted move that is worth it no more.
+            return verdict, replace(running, step=0, steps=0)
+        return verdict, None
 
     def begin(self, proposal: Proposal, running: Plan | None, now: float) -> Plan:
         """Return the first assignment of the move to a plan that is adopted.

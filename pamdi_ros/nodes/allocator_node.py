@@ -26,7 +26,7 @@ from pamdi_ros.nodes.wire import BadMessage
 from pamdi_ros.worker.plan import Plan
 from std_srvs.srv import Trigger
 
-POLL_PERIOD_S = 0.05
+POLL_PERIOD_S = 0.1
 #: Without a remembered epoch, workers that run already are given this time to tell theirs [s].
 LISTEN_S = 2.0
 #: Epochs are 64 bits on the wire; a true one is nowhere near.

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 import contextlib
-from dataclasses import dataclass
 import logging
 from pathlib import Path
 import tempfile
@@ -18,11 +17,14 @@ from pamdi_ros.fleet import Fleet, Source
 from pamdi_ros.models import Model, ModelError
 from pamdi_ros.models.answers import confidence, read_answer
 from pamdi_ros.models.text import TextModel, Vocabulary
+from pamdi_ros.nodes.computed import AnswerTensors, CannotCompute
 from pamdi_ros.nodes.emulation import Pace
-from pamdi_ros.nodes.sensors import BadInput, decode, prepare
+from pamdi_ros.nodes.sensors import BadInput, decode
+from pamdi_ros.nodes.sensors.prepare import prepare
 from pamdi_ros.nodes.sensors.preprocess import resizing
 from pamdi_ros.nodes.sizes import has_sizes_only, says_nothing, size_outcome
-from pamdi_ros.nodes.wire import from_wire, WireTensor
+from pamdi_ros.nodes.wire import WireTensor
+from pamdi_ros.nodes.wire.torch_tensors import from_wire
 from pamdi_ros.worker import Outcome, Partition, Plan, Task, Work
 from pamdi_ros.worker.plan import partitions_of, Unit, units_of
 import torch
@@ -42,29 +44,6 @@ TRIES = 3
 TURN_FILE = Path(tempfile.gettempdir()) / 'pamdi_ros' / 'timing.lock'
 TURN_PATIENCE_S = 10.0
 MOST_TRYING_S = 0.1
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AnswerTensors:
-    """An answer as it travels home.
-
-    :param class_ids: int32, best first; empty where the outputs name no classes.
-    :param scores: float32, one for each.
-    :param outputs: the model's raw outputs; empty unless the source publishes them.
-    """
-
-    class_ids: torch.Tensor
-    scores: torch.Tensor
-    outputs: Tensors = ()
-
-    @property
-    def tensors(self) -> Tensors:
-        """Give them as one tuple, in wire order."""
-        return (self.class_ids, self.scores, *self.outputs)
-
-
-class CannotCompute(Exception):  # noqa: N818 - it says what cannot be done
-    """An item that cannot be computed; the text is 'word: explanation'."""
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -110,6 +89,19 @@ class Engine:
     def prepares(self) -> bool:
         """Whether items are to come as sensor messages."""
         return True
+
+    @property
+    def threads(self) -> int:
+        """Threads that torch uses for one operation, where nobody says otherwise."""
+        return torch.get_num_threads()
+
+    def use_threads(self, threads: int) -> None:
+        """Set how many threads torch uses for one operation in the calling thread.
+
+        :param threads: 0: torch's own choice.
+        """
+        if threads:
+            torch.set_num_threads(threads)
 
     # --- loading --------------------------------------------------------------------------------
 

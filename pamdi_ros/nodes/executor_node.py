@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 import platform
 import time
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TYPE_CHECKING, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
 from pamdi_ros.fleet import Fleet, policy_parameters
@@ -16,8 +16,8 @@ from pamdi_ros.msg import Assignment, WorkerStatus
 from pamdi_ros.nodes import assignment_message, qos, report, speed_file
 from pamdi_ros.nodes.assignment_copies import AssignmentCopies
 from pamdi_ros.nodes.chunks import Assembler, Outgoing
+from pamdi_ros.nodes.computed import CannotCompute
 from pamdi_ros.nodes.courier import Courier
-from pamdi_ros.nodes.engine import CannotCompute, Engine
 from pamdi_ros.nodes.fleet_node import CannotConfigure, FleetNode, run
 from pamdi_ros.nodes.home import Home
 from pamdi_ros.nodes.host_health import read_host
@@ -36,11 +36,15 @@ from pamdi_ros.nodes.wire.typed_chunk import fastest_chunk_codec
 from pamdi_ros.worker import Command, Frame, FreeUnits, LoadUnit, Plan, Worker
 from pamdi_ros.worker.store import problems_of
 from pamdi_ros.worker.task import reason_word
-import torch
+
+if TYPE_CHECKING:
+    from pamdi_ros.nodes.engine import Engine
 
 Entity = TypeVar('Entity')
 
 REPORT_PERIOD_S = 1.0
+#: Between two looks whether profiles match: reading them from the graph takes milliseconds [s].
+MATCH_PERIOD_S = 5.0
 #: Beacons in each lease, and looks at the peers.
 BEACONS_PER_LEASE = 3
 #: Time without an assignment after which the peers' copies of it are asked for [s].
@@ -104,7 +108,7 @@ class ExecutorNode(FleetNode):
         machine.closed(Runtime.now())  # until activated, tasks are refused
         threads = self.get_parameter('torch_threads').value
         self._speed_file = speed_file.speed_file(
-            platform.node(), str(self._engine.device), threads or torch.get_num_threads()
+            platform.node(), str(self._engine.device), threads or self._engine.threads
         )
         self._recall_speeds(machine, fleet)
         self._runtime = Runtime(machine, self._engine, self, threads)
@@ -153,6 +157,7 @@ class ExecutorNode(FleetNode):
         self._ways = Ways(fleet)
         self._host = read_host()
         self._mismatches: dict[str, str] = {}
+        self._match_s = 0.0
         self._said, self._complaints = ChangeLog(), Complaints()
         self._alone_s = time.monotonic()
         self._home = Home(
@@ -388,9 +393,7 @@ class ExecutorNode(FleetNode):
         stats = self._home.stats()
         problems = self._home.problems(self._waiting)
         self._host = read_host()
-        self._mismatches = self._peers.mismatches()
-        for topic, text in self._mismatches.items():
-            self.get_logger().error(f'{topic}: {text}', throttle_duration_sec=10.0)
+        self._look_for_mismatches()
         facts = {
             'policy': self._plan.policy or 'none yet',
             'kept until items end [MB]': f'{self._runtime.ask(retained_bytes) / 1e6:.2f}',
@@ -405,6 +408,16 @@ class ExecutorNode(FleetNode):
             )
         )  # fmt: skip
         self._tell(problems, error)
+
+    def _look_for_mismatches(self) -> None:
+        """See from time to time whether the profiles of peers match, and say where not."""
+        now = time.monotonic()
+        if now < self._match_s:
+            return
+        self._match_s = now + MATCH_PERIOD_S
+        self._mismatches = self._peers.mismatches()
+        for topic, text in self._mismatches.items():
+            self.get_logger().error(f'{topic}: {text}', throttle_duration_sec=10.0)
 
     def _tell(self, problems: Mapping[str, str], error: str) -> None:
         """Log what has changed: what it waits for, what is wrong, what was refused.
@@ -444,12 +457,14 @@ class ExecutorNode(FleetNode):
 
 
 def make_engine(fleet: Fleet, worker: str) -> Engine | SizesEngine:
-    """Give the compute half of a worker.
+    """Give the compute half of a worker; torch is loaded where it computes.
 
     :raises CannotCompute: its device is not there.
     """
     if fleet.workers[worker].compute == 'none':
         return SizesEngine(fleet, worker)
+    from pamdi_ros.nodes.engine import Engine
+
     return Engine(fleet, worker)
 
 

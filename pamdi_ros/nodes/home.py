@@ -9,13 +9,13 @@ from dataclasses import replace
 from functools import partial
 import time
 import traceback
+from typing import TYPE_CHECKING
 
 from pamdi_ros.fleet import Fleet, resolve_topic, Source
 from pamdi_ros.monitor.checks.losses import LossMeter
 from pamdi_ros.monitor.view import Level
 from pamdi_ros.msg import InferenceResult, SourceStats
 from pamdi_ros.nodes import qos, result_message
-from pamdi_ros.nodes.engine import Engine
 from pamdi_ros.nodes.intake import Intake
 from pamdi_ros.nodes.journal import Journal
 from pamdi_ros.nodes.meters import SourceMeter
@@ -28,6 +28,9 @@ from pamdi_ros.worker import Command, End, Plan, Status, Task, Worker
 from pamdi_ros.worker.task import reason_word
 from rclpy.node import Node
 from rclpy.publisher import Publisher
+
+if TYPE_CHECKING:
+    from pamdi_ros.nodes.engine import Engine
 
 #: Whoever subscribes to results is found within this time, where anybody is [s].
 SETTLE_S = 1.0

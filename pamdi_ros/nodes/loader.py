@@ -13,7 +13,6 @@ from pamdi_ros.models import ModelError
 from pamdi_ros.nodes.runtime import Runtime
 from pamdi_ros.worker import FreeUnits, LoadUnit
 from pamdi_ros.worker.plan import Partition
-import torch
 
 #: Longest wait for the unit in hand before weights are freed [s]; it keeps its own till it ends.
 UNIT_PATIENCE_S = 10.0
@@ -29,6 +28,9 @@ class Holds(Protocol):
         :returns: time that it takes here [s]; None where that was not tried.
         :raises ModelError: it cannot be loaded.
         """
+
+    def use_threads(self, threads: int) -> None:
+        """Set how many threads one operation uses in the calling thread; 0: its own choice."""
 
     def free(self, partitions: tuple[Partition, ...]) -> None:
         """Let go of units."""
@@ -52,9 +54,10 @@ class Loader:
     ) -> None:
         self._engine = engine
         self._runtime = runtime
-        self._threads = threads
         self._done = done
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix='load', initializer=self._begin)
+        self._pool = ThreadPoolExecutor(
+            1, thread_name_prefix='load', initializer=engine.use_threads, initargs=(threads,)
+        )
 
     def do(self, command: FreeUnits | LoadUnit) -> None:
         """Carry out a command after those given before; returns at once."""
@@ -71,10 +74,6 @@ class Loader:
     def close(self) -> None:
         """Load nothing more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _begin(self) -> None:
-        if self._threads:
-            torch.set_num_threads(self._threads)
 
     def _free(self, command: FreeUnits) -> None:
         self._runtime.wait_for_unit(UNIT_PATIENCE_S)

@@ -246,10 +246,9 @@ class Planning:
         elif self._asked:
             self._asked = False
             occasion = replanning.asked(priorities, now)
-        elif self._parameters is not None:
-            occasion = replanning.occasion(priorities, now)
         else:
-            return
+            changes = self._parameters is not None
+            occasion = replanning.occasion(priorities, now, changes)
         if occasion is not None:
             self._occasion = occasion
             before = running or self._recorded
@@ -276,21 +275,7 @@ class Planning:
                 proposal = replace(proposal, plan=recorded, value=proposal.running)
                 replanning.resume(recorded, now)
                 return Decision(proposal=proposal, recorded=True, plan=recorded)
-        verdict = None
-        if proposal.running is not None:
-            verdict = replanning.decide(occasion, proposal)
-        plan: Plan | None = None
-        if verdict is None or verdict.adopted:
-            if running is None:  # whoever has nobody to ask yet plans by what is declared
-                provisional = replanning.lacks_figures(proposal.plan, now)
-                proposal = replace(proposal, plan=replace(proposal.plan, provisional=provisional))
-            plan = replanning.begin(proposal, running, now)
-        elif running is not None and running.provisional:
-            plan = replace(running, provisional=False)
-        elif running is not None and running.step < running.steps:
-            plan = replace(
-                running, step=0, steps=0
-            )  # an interrupted move that is worth it no more
+        verdict, plan = replanning.outcome(occasion, proposal, running, now)
         return Decision(proposal=proposal, verdict=verdict, changes=occasion.changes, plan=plan)
 
 

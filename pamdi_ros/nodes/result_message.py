@@ -5,16 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.msg import InferenceResult
-from pamdi_ros.nodes.engine import AnswerTensors, Engine
+from pamdi_ros.nodes.computed import AnswerTensors
 from pamdi_ros.nodes.sizes import says_nothing, SizesEngine
 from pamdi_ros.nodes.task_message import SensorHeader, wire_tensors
-from pamdi_ros.nodes.wire import BadMessage, from_wire, WireTensor
+from pamdi_ros.nodes.wire import BadMessage, WireTensor
+from pamdi_ros.nodes.wire.tensors import dtype_name
 from pamdi_ros.nodes.wire.typed import hop_message, tensor_message
 from pamdi_ros.worker import End, Plan, Status, Task
-import torch
+
+if TYPE_CHECKING:
+    from pamdi_ros.nodes.engine import Engine
 
 
 def to_message(
@@ -68,19 +72,23 @@ def read_answer_tensors(payload: object) -> AnswerTensors:
     names = [tensor.name for tensor in tensors if isinstance(tensor, WireTensor)]
     if names[:2] != ['class_ids', 'scores']:
         raise BadMessage('bad_answer', f'an answer holds class_ids and scores first, not {names}')
-    class_ids, scores, *outputs = map(from_wire, tensors)
-    if (class_ids.dtype, scores.dtype) != (torch.int32, torch.float32):
+    class_ids, scores, *_ = tensors
+    dtypes = dtype_name(class_ids), dtype_name(scores)
+    if dtypes != ('int32', 'float32'):
         raise BadMessage(
             'bad_answer',
-            f'class_ids are {class_ids.dtype}, scores {scores.dtype}, not int32 and float32',
+            f'class_ids are {dtypes[0]}, scores {dtypes[1]}, not int32 and float32',
         )
-    if class_ids.dim() != 1 or class_ids.shape != scores.shape:
+    if len(class_ids.shape) != 1 or class_ids.shape != scores.shape:
         raise BadMessage(
             'bad_answer',
             f'class_ids of shape {list(class_ids.shape)}, scores of {list(scores.shape)}: not one '
             'score for each class',
         )
-    return AnswerTensors(class_ids, scores, tuple(outputs))
+    from pamdi_ros.nodes.wire.torch_tensors import from_wire
+
+    numbers, confidences, *outputs = map(from_wire, tensors)
+    return AnswerTensors(numbers, confidences, tuple(outputs))
 
 
 def with_answer(task: Task, fleet: Fleet, plan: Plan) -> Task:

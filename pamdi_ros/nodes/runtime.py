@@ -11,9 +11,8 @@ import threading
 import time
 from typing import Protocol, TypeVar
 
-from pamdi_ros.nodes.engine import CannotCompute
+from pamdi_ros.nodes.computed import CannotCompute
 from pamdi_ros.worker import Command, Frame, Outcome, Work, Worker
-import torch
 
 #: Frames in a row that could not be sent, after which the rest waits for the next event.
 MOST_UNSENT = 100
@@ -32,6 +31,9 @@ class Computes(Protocol):
 
         :raises CannotCompute: with the reason that the item's result will carry.
         """
+
+    def use_threads(self, threads: int) -> None:
+        """Set how many threads one operation uses in the calling thread; 0: its own choice."""
 
     def rested(self) -> None:
         """Note that there was nothing to do until now."""
@@ -246,8 +248,7 @@ class Runtime:
     def _compute(self, ending: threading.Event, previous: threading.Thread | None) -> None:
         if previous is not None:
             previous.join()  # the engine is for one thread at a time
-        if self._threads:
-            torch.set_num_threads(self._threads)
+        self._engine.use_threads(self._threads)
         while not ending.is_set():
             try:
                 work = self._next_work(ending)

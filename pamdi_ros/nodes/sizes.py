@@ -76,6 +76,7 @@ class SizesEngine:
     device = 'none (sizes only)'
     prepares = False
     memory_bytes = 0
+    threads = 1
 
     def __init__(self, fleet: Fleet, worker: str) -> None:
         self._pace = Pace(fleet.workers[worker])
@@ -86,6 +87,9 @@ class SizesEngine:
     def held(self) -> tuple[Partition, ...]:
         """Units taken for loaded, in ranges."""
         return partitions_of(self._held)
+
+    def use_threads(self, threads: int) -> None:
+        """Do without."""
 
     def plan(self, plan: Plan) -> None:
         """Take what an assignment tells of the models."""

@@ -36,7 +36,10 @@ class Allocator:
         self._world = world
         self._chance = stream(setup.seed, 'allocator')
         costs = Costs(fleet=setup.fleet, tables=setup.tables)
-        self._plan = setup.plan or plan_for(setup.policy, costs, epoch=1)
+        if setup.cold:
+            self._plan = Plan()
+        else:
+            self._plan = setup.plan or plan_for(setup.policy, costs, epoch=1)
         self._priorities: dict[str, str] = {}
         # The policy may be another than the fleet file's.
         self._fleet = replace(setup.fleet, policy=setup.policy)
@@ -50,12 +53,18 @@ class Allocator:
         parameters = setup.replan or ReplanParameters()
         made = self._replanning = Replanning(self._fleet, setup.tables, parameters, clock.now)
         made.replanner.planned(Conditions(priorities=dict(self._priorities)), clock.now)
-        if self._replans or any(event.replan for event in setup.fleet.events):
+        asked = any(event.replan for event in setup.fleet.events)
+        if self._replans or asked or setup.cold:
             clock.at(clock.now + LOOK_PERIOD_S, self._look, made)
         return made
 
     def open(self) -> None:
-        """Have every worker hold its partitions and know its peers: the fleet is ready."""
+        """Have every worker hold its partitions and know its peers: the fleet is ready.
+
+        A fleet that is only started is planned for as soon as it is looked at.
+        """
+        if self._world.setup.cold:
+            return
         for host in self._world.hosts.values():
             host.ready(self._plan)
         for host in self._world.hosts.values():
@@ -70,6 +79,8 @@ class Allocator:
             return
         self._priorities.update(priorities)
         self._replanning.mover.prioritised(priorities)
+        if not self._plan.epoch:
+            return  # it will be planned with them
         self._publish(with_priorities(self._plan, priorities))
 
     def replan(self) -> None:
@@ -108,10 +119,14 @@ class Allocator:
         clock = self._world.clock
         clock.at(clock.now + LOOK_PERIOD_S, self._look, replanning)
         self._hear()
-        if self._replans:
-            occasion = replanning.occasion(self._priorities, clock.now)
-            if occasion is not None:
-                self._propose(occasion)
+        if not self._plan.epoch:
+            occasion: Occasion | None = replanning.first(self._priorities, clock.now)
+        elif self._plan.provisional:
+            occasion = replanning.figures(self._plan, self._priorities, clock.now)
+        else:
+            occasion = replanning.occasion(self._priorities, clock.now, self._replans)
+        if occasion is not None:
+            self._propose(occasion)
 
     def _hear(self) -> None:
         """Hear the beacons and statistics of all who can be heard."""
@@ -126,10 +141,11 @@ class Allocator:
 
     def _propose(self, occasion: Occasion) -> None:
         """Plan anew, and begin to move there where that is worth it, or asked for."""
-        proposal = self._replanning.propose(occasion, self._plan)
-        if self._replanning.decide(occasion, proposal).adopted:
-            now = self._world.clock.now
-            self._publish(self._replanning.begin(proposal, self._plan, now))
+        replanning, now = self._replanning, self._world.clock.now
+        running = self._plan if self._plan.epoch else None
+        _, plan = replanning.outcome(occasion, replanning.propose(occasion, running), running, now)
+        if plan is not None:
+            self._publish(plan)
             self._go_on()
 
     def _go_on(self) -> None:

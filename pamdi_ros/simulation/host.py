@@ -346,7 +346,8 @@ class Host:
         if commands:
             self._carry_out(commands)
         # From its first assignment on its sensors are heard, once what it holds is there.
-        if machine.plan.epoch and machine.store.settled and not self._paused:
+        plan = machine.plan
+        if plan.epoch and not plan.provisional and machine.store.settled and not self._paused:
             self.serving = True
         more = True
         while more:

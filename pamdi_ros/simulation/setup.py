@@ -38,6 +38,8 @@ class Setup:
     :param plan: the assignment to begin with; None: the allocator plans it, which takes a while
         in large fleets.
     :param moves: plans that are moved to, worth it or not: when [s], and the plan.
+    :param cold: the fleet is started in this run: nobody holds anything, and where only a
+        measurement says how fast a worker is, the first plan serves to measure that.
     """
 
     fleet: Fleet
@@ -54,3 +56,4 @@ class Setup:
     replan: ReplanParameters | None = field(default_factory=ReplanParameters)
     plan: Plan | None = None
     moves: tuple[tuple[float, Plan], ...] = ()
+    cold: bool = False

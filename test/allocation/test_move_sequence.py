@@ -220,6 +220,26 @@ def test_a_worker_that_joins_loads_while_the_others_serve() -> None:
     assert {move.worker for move in step} == {'new', 'newer'}
 
 
+def test_what_waits_for_an_absent_holder_is_kept_only_where_there_is_room() -> None:
+    """Nobody who is there is to hold `b` in the end, and `a` has to move in."""
+    case = Case(
+        held={'x': frozenset({('a', 0), ('b', 0)}), 'y': frozenset({('a', 1), ('b', 1)})},
+        wanted={'x': frozenset({('a', 0), ('a', 1)}), 'y': frozenset({('a', 1)})},
+        tables={'a': table('a', [1, 1]), 'b': table('b', [1, 1])},
+        memory_bytes={'x': 3 * MB + 10, 'y': 2 * MB + 10},
+    )
+    assert not case.sequence(['a', 'b']).interrupted
+    tight = replace(case, memory_bytes={'x': 2 * MB + 10, 'y': 2 * MB + 10})
+    sequence = tight.sequence(['a', 'b'])
+    assert list(sequence.interrupted) == ['b']
+    held = dict(tight.held)
+    for step in sequence.steps:
+        for move in step:
+            held[move.worker] = held[move.worker] - move.release | move.add
+            assert size_of(tight.tables, held[move.worker]) <= tight.memory_bytes[move.worker]
+    assert held['x'] == tight.wanted['x']
+
+
 def test_where_all_is_there_nothing_is_done() -> None:
     held = {'one': units_of([Partition('net', 0, 2)])}
     case = Case(

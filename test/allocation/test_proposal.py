@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 import math
 
 from allocation.cases import assert_plan_is_sound, fleet_of, MB, table
 from pamdi_ros.allocation import Problem, replicas, Solution
 from pamdi_ros.allocation.conditions import Conditions
 from pamdi_ros.allocation.estimate import Estimate
-from pamdi_ros.allocation.proposal import propose
+from pamdi_ros.allocation.proposal import Proposal, propose
 from pamdi_ros.allocation.rates import Rate
 from pamdi_ros.allocation.replan import Replanner
 from pamdi_ros.allocation.solution import Placement
@@ -34,9 +35,15 @@ def of(policy: str) -> Fleet:
     return replace(FLEET, policy=policy)
 
 
+@cache
+def first_of(policy: str) -> Proposal:
+    """Propose the first plan of the fleet under a policy."""
+    return propose(of(policy), TABLES, NOW)
+
+
 @pytest.mark.parametrize('policy', ['pa_mdi_plus', 'ms_mdi', 'static_chain', 'ar_mdi'])
 def test_a_first_plan_is_that_of_the_declared_fleet(policy: str) -> None:
-    proposal = propose(of(policy), TABLES, NOW)
+    proposal = first_of(policy)
     assert_plan_is_sound(proposal.plan, FLEET, TABLES)
     assert proposal.running is None and not proposal.moved_bytes
     assert proposal.value.served == {'eye', 'ear'}
@@ -46,8 +53,7 @@ def test_a_first_plan_is_that_of_the_declared_fleet(policy: str) -> None:
 
 @pytest.mark.parametrize('policy', ['pa_mdi_plus', 'static_chain'])
 def test_the_same_fleet_planned_again_is_not_worth_a_move(policy: str) -> None:
-    fleet = of(policy)
-    first = propose(fleet, TABLES, NOW).plan
+    fleet, first = of(policy), first_of(policy).plan
     again = propose(fleet, TABLES, NOW, running=first)
     assert again.running is not None
     assert again.running == again.value
@@ -56,8 +62,7 @@ def test_the_same_fleet_planned_again_is_not_worth_a_move(policy: str) -> None:
 
 @pytest.mark.parametrize('policy', ['pa_mdi_plus', 'static_chain'])
 def test_a_worker_that_a_model_needs_is_replaced(policy: str) -> None:
-    fleet = of(policy)
-    first = propose(fleet, TABLES, NOW).plan
+    fleet, first = of(policy), first_of(policy).plan
     used = {leg.worker for leg in first.sources['eye'].route} - {'a', 'd'}
     gone = Conditions(absent=frozenset(used or {'b'}))
     proposal = propose(fleet, TABLES, gone, running=first)
@@ -83,7 +88,7 @@ def test_a_model_that_no_rest_can_hold_has_no_route_and_says_why() -> None:
 
 
 def test_an_absent_homes_sources_stay_in_the_plan() -> None:
-    first = propose(FLEET, TABLES, NOW).plan
+    first = first_of(FLEET.policy).plan
     gone = Conditions(absent=frozenset('d'), priorities={'ear': 'critical'})
     proposal = propose(FLEET, TABLES, gone, running=first)
     assert proposal.plan.models == first.models

@@ -17,8 +17,8 @@ import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
-DOMAIN = 86
-EMPTY_DOMAIN = 87
+DOMAIN = 96
+EMPTY_DOMAIN = 97
 PATIENCE_S = 180.0
 PAMDI = [sys.executable, str(Path(__file__).parents[2] / 'scripts' / 'pamdi')]
 PAIR = """
@@ -122,7 +122,7 @@ def test_without_a_file_the_fleets_around_are_told(
 
 def test_nothing_around(doctor: Doctor, tmp_path: Path) -> None:
     done = doctor('--seconds', 1, '--json', '-', domain=EMPTY_DOMAIN)
-    assert 'none seen in domain 87' in findings(done)['fleets']['message']
+    assert f'none seen in domain {EMPTY_DOMAIN}' in findings(done)['fleets']['message']
     fleet = tmp_path / 'fleet.yaml'
     fleet.write_text(PAIR.replace('sick', 'absent'))
     absent = doctor(fleet, '--seconds', 1, '--worker', 'one', domain=EMPTY_DOMAIN)

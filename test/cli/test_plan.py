@@ -98,8 +98,10 @@ def test_standard_output_carries_the_json_alone(capsys: pytest.CaptureFixture[st
 
 
 def test_no_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    small = {f'workers__{name}__memory_mb': 30 for name in ('xavier1', 'xavier2', 'nano')}
-    found = planned(tmp_path, changed(tmp_path, **small), '--load', '0.3')
+    plain = yaml.safe_load(Path(S1).read_text(encoding='utf-8'))
+    nano = {**plain['workers']['nano'], 'memory_mb': 3}
+    sources = {'camera': plain['sources']['camera']}  # one of each is enough, and is quick
+    found = planned(tmp_path, changed(tmp_path, workers={'nano': nano}, sources=sources))
     assert found['feasible'] is False
     assert found['objective'] is None
     assert 'lacks' in found['reason']

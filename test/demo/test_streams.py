@@ -14,8 +14,10 @@ from pamdi_ros.fleet import (
     Source,
     TEXT_TYPE,
 )
-from pamdi_ros.nodes.sensors import prepare, range_image, read_cloud
+from pamdi_ros.nodes.sensors.cloud import read_cloud
 from pamdi_ros.nodes.sensors.message import MESSAGE_CLASSES
+from pamdi_ros.nodes.sensors.prepare import prepare
+from pamdi_ros.nodes.sensors.projection import range_image
 import pytest
 from std_msgs.msg import Header
 import torch

@@ -6,6 +6,7 @@ The slices are too short for their numbers to mean anything; nothing here asks w
 
 from __future__ import annotations
 
+from functools import cache
 import json
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,20 @@ import pytest
 ORIGIN = Origin(command='pamdi experiment', started='2026-01-01T00:00:00+00:00', wall_s=1.0)
 
 
-@pytest.fixture(scope='module', params=[name for name in EXPERIMENTS if name != 'calibration'])
-def report(request: pytest.FixtureRequest) -> Report:
-    """Run a slice of each experiment once, in this process."""
+@cache
+def sliced(name: str) -> Report:
+    """Run a slice of an experiment once, in this process."""
     shares: list[float] = []
-    found = experiment(request.param).run(SLICE, shares.append, processes=1)
+    found = experiment(name).run(SLICE, shares.append, processes=1)
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)
     return found
+
+
+@pytest.fixture(scope='module', params=[name for name in EXPERIMENTS if name != 'calibration'])
+def report(request: pytest.FixtureRequest) -> Report:
+    """Give the slice of each experiment."""
+    return sliced(request.param)
 
 
 def sources(value: Any) -> list[dict[str, Any]]:
@@ -75,7 +82,7 @@ def test_tables_are_whole(report: Report) -> None:
 
 
 def test_dynamics_lose_nothing_and_break_no_promise() -> None:
-    found = experiment('dynamics').run(SLICE, processes=1)
+    found = sliced('dynamics')
     for one in found.numbers['cases']:
         assert one['never_ended'] == one['violations'] == 0
         assert one['accepted'] == one['results'] + sum(one['failed'].values())

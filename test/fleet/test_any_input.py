@@ -17,7 +17,7 @@ GOOD: dict[str, Any] = yaml.safe_load(
     config_path('examples/jetson_warehouse.yaml').read_text(encoding='utf-8')
 )
 SLOW = settings(
-    max_examples=cases(150),
+    max_examples=cases(40),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -116,9 +116,10 @@ def test_damaged_files(tmp_path: Path, data: st.DataObject) -> None:
 
 
 def test_a_number_beyond_bounds_anywhere_is_refused() -> None:
+    beyond = (float('inf'), float('nan'), 2**70, -float('inf'), -(2**70))
     taken = []
     for path in _paths(GOOD):
-        for value in (float('inf'), -float('inf'), float('nan'), 2**70, -(2**70)):
+        for value in beyond[: cases(3)]:
             mapping = copy.deepcopy(GOOD)
             entry: Any = mapping
             for key in path[:-1]:

@@ -74,26 +74,26 @@ CATALOG = """
 import json, sys
 from pamdi_ros.models.catalog import unit_table
 from pamdi_ros.models.errors import ModelError
-try:
-    print(len(unit_table(json.loads(sys.argv[1]), sys.argv[2])))
-except ModelError as error:
-    print(error)
-print('torch' in sys.modules)
+for spec in json.loads(sys.argv[1]):
+    try:
+        print(len(unit_table(spec, sys.argv[2])))
+    except ModelError as error:
+        print(error)
+    print('torch' in sys.modules)
 """
 
 
-def run_catalog(spec: dict[str, object], cache: Path) -> list[str]:
+def test_the_catalog_builds_what_is_absent_and_never_loads_torch(tmp_path: Path) -> None:
+    specs: list[dict[str, object]] = [
+        {'zoo': 'resnet56', 'arguments': {'blocks': 1}},
+        {'factory': 'not_there.nets:make', 'input_shape': [1]},
+    ]
     done = subprocess.run(
-        [sys.executable, '-c', CATALOG, json.dumps(spec), str(cache)],
+        [sys.executable, '-c', CATALOG, json.dumps(specs), str(tmp_path)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return done.stdout.splitlines()
+    (*built, message, torch_loaded) = done.stdout.splitlines()
 
-
-def test_the_catalog_builds_what_is_absent_and_never_loads_torch(tmp_path: Path) -> None:
-    spec: dict[str, object] = {'zoo': 'resnet56', 'arguments': {'blocks': 1}}
-
-    assert run_catalog(spec, tmp_path) == ['8', 'False']
-    (message, torch_loaded) = run_catalog({'zoo': 'resnet5'}, tmp_path)
-    assert "zoo = 'resnet5'" in message and 'resnet50' in message
+    assert built == ['8', 'False']
+    assert "factory = 'not_there.nets:make'" in message and 'PYTHONPATH' in message
     assert torch_loaded == 'False'

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from pamdi_ros.models import Model
 from pamdi_ros.models.outline import Constant, Operation, Outline, Tail
 import pytest
+from sweep import cases
 
 GetModel = Callable[[Mapping[str, object]], Model]
 SMALL_GPT2 = {'n_layer': 2, 'n_embd': 32, 'n_head': 2, 'vocab_size': 300, 'n_positions': 32}
 SPECS: dict[str, dict[str, object]] = {
-    'resnet56': {'zoo': 'resnet56'},
+    'resnet56': {'zoo': 'resnet56', 'arguments': {'blocks': 2}},
     'gpt2': {'zoo': 'gpt2', 'tokens': 12, 'arguments': SMALL_GPT2},
-    'shufflenet': {'zoo': 'shufflenet_v2_x0_5', 'input_shape': [3, 64, 64]},
+    'shufflenet': {'zoo': 'shufflenet_v2_x0_5', 'input_shape': [3, 32, 32]},
 }
 
 
@@ -101,7 +102,7 @@ def test_weights_and_work_are_the_same_however_it_is_cut(name: str, get_model: G
         assert finest.flops(0, len(finest)) == whole.flops(0, 1)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=cases(4), deadline=None, suppress_health_check=list(HealthCheck))
 @given(unit_flops=st.integers(1, 10**7), data=st.data())
 @pytest.mark.parametrize('name', SPECS)
 def test_finer_units_give_the_same_bits(

@@ -13,15 +13,16 @@ import numpy as np
 from pamdi_ros.models import Model, ModelError
 from pamdi_ros.models.measure import tensors_of
 import pytest
+from sweep import cases
 import torch
 from torch import Tensor
 
 GetModel = Callable[[Mapping[str, object]], Model]
 SMALL_GPT2 = {'n_layer': 2, 'n_embd': 32, 'n_head': 2, 'vocab_size': 300, 'n_positions': 32}
 SPECS: dict[str, dict[str, object]] = {
-    'resnet56': {'zoo': 'resnet56'},
+    'resnet56': {'zoo': 'resnet56', 'arguments': {'blocks': 2}},
     'gpt2': {'zoo': 'gpt2', 'tokens': 12, 'arguments': SMALL_GPT2},
-    'shufflenet': {'zoo': 'shufflenet_v2_x0_5', 'input_shape': [3, 64, 64]},
+    'shufflenet': {'zoo': 'shufflenet_v2_x0_5', 'input_shape': [3, 32, 32]},
 }
 
 
@@ -44,7 +45,9 @@ def test_every_cut_gives_the_same_bits(model: Model) -> None:
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=cases(6),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
 def test_every_chain_of_partitions_gives_the_same_bits(model: Model, data: st.DataObject) -> None:

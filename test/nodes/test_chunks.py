@@ -18,8 +18,8 @@ from pamdi_ros.nodes.wire import (
     decode_task,
     encode_chunk,
     encode_task,
-    from_wire,
 )
+from pamdi_ros.nodes.wire.torch_tensors import from_wire
 from pamdi_ros.worker import Task
 from pamdi_ros.worker.commands import Frame
 import pytest

@@ -8,9 +8,10 @@ from typing import Any
 
 from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.models import Model
-from pamdi_ros.nodes.engine import AnswerTensors, CannotCompute, Engine
+from pamdi_ros.nodes.computed import AnswerTensors, CannotCompute
+from pamdi_ros.nodes.engine import Engine
 from pamdi_ros.nodes.sizes import says_nothing, sizes_only
-from pamdi_ros.nodes.wire import to_wire
+from pamdi_ros.nodes.wire.torch_tensors import to_wire
 from pamdi_ros.worker import (
     ItemKey,
     ModelProfile,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from nodes.running_fleet import RunningFleet
+from nodes.running_fleet import OVER_UDP, RunningFleet
 from nodes.watched_fleet import Ear, Feed, PROVOKED, QUIET, WATCHED
 import pytest
 
@@ -50,7 +50,7 @@ class Watched:
 @pytest.fixture(scope='module')
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     directory = tmp_path_factory.mktemp('watched')
-    home = {'ROS_HOME': str(directory / 'ros')}
+    home = {'ROS_HOME': str(directory / 'ros'), **OVER_UDP}
     with RunningFleet(WATCHED, directory, DOMAIN, home, monitor=True) as fleet:
         yield Watched(fleet, Ear(fleet), Feed(fleet))
 

@@ -26,6 +26,9 @@ class Shelf:
         self.done.append(f'load {model} {unit}')
         return 0.5 if timed else None
 
+    def use_threads(self, threads: int) -> None:
+        """Compute with what there is."""
+
     def free(self, partitions: tuple[Partition, ...]) -> None:
         self.done += [f'free {part.model} {part.first} {part.last}' for part in partitions]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import time
 from typing import Any
 
-from nodes.running_fleet import PATIENCE_S, RunningFleet
+from nodes.running_fleet import OVER_UDP, PATIENCE_S, RunningFleet
 from pamdi_ros.msg import InferenceResult, WorkerStatus
 import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -43,7 +43,7 @@ RATES = {'alert': 3.0, 'bulk': 12.0}
 @pytest.fixture(scope='module')
 def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
     directory = tmp_path_factory.mktemp('trio')
-    home = {'ROS_HOME': str(directory / 'ros')}
+    home = {'ROS_HOME': str(directory / 'ros'), **OVER_UDP}
     with RunningFleet(TRIO, directory, DOMAIN, home) as fleet:
         yield fleet
 

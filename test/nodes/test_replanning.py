@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray
-from nodes.running_fleet import each_ended_once, RunningFleet
+from nodes.running_fleet import each_ended_once, OVER_UDP, RunningFleet
 from pamdi_ros.msg import InferenceResult
 import pytest
 from sensor_msgs.msg import Image
@@ -37,7 +37,8 @@ RATE_HZ = 10.0
 def cut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
     """Give the fleet, with nothing remembered of an earlier one."""
     directory = tmp_path_factory.mktemp('cut')
-    with RunningFleet(CUT, directory, DOMAIN, {'ROS_HOME': str(directory / 'ros')}) as fleet:
+    home = {'ROS_HOME': str(directory / 'ros'), **OVER_UDP}
+    with RunningFleet(CUT, directory, DOMAIN, home) as fleet:
         yield fleet
 
 

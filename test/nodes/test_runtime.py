@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from pamdi_ros.fleet import Fleet, parse_fleet
-from pamdi_ros.nodes.engine import CannotCompute
+from pamdi_ros.nodes.computed import CannotCompute
 from pamdi_ros.nodes.runtime import Runtime
 from pamdi_ros.worker import (
     Command,
@@ -80,6 +80,9 @@ class SlowEngine:
         self.rests = 0
         self.failure: Exception | None = None
         self._lock = threading.Lock()
+
+    def use_threads(self, threads: int) -> None:
+        """Compute with what there is."""
 
     def rested(self) -> None:
         self.rests += 1

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from nodes.running_fleet import RunningFleet
+from nodes.running_fleet import OVER_UDP, RunningFleet
 from pamdi_ros.msg import InferenceResult
 import pytest
 from rclpy.qos import QoSProfile
@@ -40,7 +40,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
     directory = tmp_path_factory.mktemp('pair')
     parameters = {'replan': False, OVERRIDE: 'relible'}
     late = {'pair/allocator'}
-    with RunningFleet(PAIR, directory, DOMAIN, late=late, parameters=parameters) as fleet:
+    with RunningFleet(
+        PAIR, directory, DOMAIN, OVER_UDP, late=late, parameters=parameters
+    ) as fleet:
         yield fleet
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 import time
 
-from nodes.running_fleet import each_ended_once, LATCHED, RunningFleet
+from nodes.running_fleet import each_ended_once, LATCHED, OVER_UDP, RunningFleet
 from pamdi_ros.allocation.mover import Holder, holder_of, Mover
 from pamdi_ros.allocation.replan import ReplanParameters
 from pamdi_ros.models.catalog import unit_table
@@ -50,24 +50,18 @@ HALVES = (('a', 'b'), ('b', 'a'), ('c', 'a'), ('a', 'c'), ('b', 'c'))
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
     """Give the fleet; what is sent is sent while its client spins."""
     directory = tmp_path_factory.mktemp('switching')
-    with RunningFleet(FLEET, directory, DOMAIN, {'ROS_HOME': str(directory / 'ros')}) as running:
+    home = {'ROS_HOME': str(directory / 'ros'), **OVER_UDP}
+    with RunningFleet(FLEET, directory, DOMAIN, home) as running:
         yield running
 
 
 class Camera:
-    """Sends the same picture at a steady rate, and listens to every beacon."""
+    """Sends the same picture at a steady rate."""
 
     def __init__(self, fleet: RunningFleet) -> None:
         self.client = fleet.client
-        self.beacons: list[WorkerStatus] = []
         self._due_s = 0.0
         self._out = self.client.listened(fleet.topic('camera'), Image, qos=100)
-        for worker in fleet.fleet.workers:
-            self.client.listen(f'workers/{worker}/status', WorkerStatus, self.beacons.append, 100)
-        self.client.until(
-            lambda: {beacon.worker for beacon in self.beacons} == set(fleet.fleet.workers),
-            'no beacons',
-        )
         self.client.between.append(self._feed)
 
     def send(self) -> None:
@@ -129,7 +123,7 @@ def test_an_allocator_that_restarts_resumes_the_epoch_and_nobody_notices(
     camera.answers(2)
     fleet.kill('switching/allocator')
     camera.answers(2)
-    told, since = len(client.assignments), len(camera.beacons)
+    told, since = len(client.assignments), len(client.beacons)
     fleet.start('switching/allocator')
     client.until(lambda: len(client.assignments) > told, 'the allocator does not come back')
     camera.answers(4)
@@ -137,7 +131,7 @@ def test_an_allocator_that_restarts_resumes_the_epoch_and_nobody_notices(
     for again in client.assignments[told:]:
         assert (again.epoch, again.placements) == (running.epoch, running.placements)
     assert 'going on with it' in fleet.log('switching/allocator')
-    heard = {(beacon.epoch, beacon.state) for beacon in camera.beacons[since:]}
+    heard = {(beacon.epoch, beacon.state) for beacon in client.beacons[since:]}
     assert heard == {(running.epoch, WorkerStatus.STATE_SERVING)}, 'a worker loaded again'
 
 
@@ -150,7 +144,7 @@ def test_ten_moves_under_load_and_the_model_always_has_holders(fleet: RunningFle
     out = client.publisher('assignment', Assignment, LATCHED)
     client.until(lambda: out.get_subscription_count() > len(fleet.fleet.workers), 'no executors')
     camera.answers(2)
-    so_far, since, epoch = len(client.results['camera']), len(camera.beacons), plan.epoch
+    so_far, since, epoch = len(client.results['camera']), len(client.beacons), plan.epoch
     steps = 0
 
     def holders() -> dict[str, Holder]:
@@ -179,9 +173,9 @@ def test_ten_moves_under_load_and_the_model_always_has_holders(fleet: RunningFle
     results = camera.cease()[so_far:]
     assert len(results) > MOVES * BURST
     assert steps > 2 * MOVES, 'nothing had to be done in steps'
-    # By the beacons in the order in which they came, each unit always had a holder.
+    # By the beacons that the mover heard, in their order, each unit always had a holder.
     last: dict[str, list[tuple[int, int]]] = {}
-    for beacon in camera.beacons[since:]:
+    for beacon in client.beacons[since:]:
         last[beacon.worker] = held(beacon)
         if len(last) == len(fleet.fleet.workers):
             units = {u for parts in last.values() for a, b in parts for u in range(a, b)}

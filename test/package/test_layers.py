@@ -156,3 +156,19 @@ def test_core_loads_neither_ros_nor_torch() -> None:
         if name.split('.')[0] in TORCH or is_ros(name)
     ]
     assert not heavy, '\n'.join(heavy)
+
+
+def test_who_computes_nothing_loads_no_torch() -> None:
+    """It would take four seconds of each start, and 200 MB.
+
+    Nor does an executor before it makes an engine that computes (test_emulated_executor).
+    """
+    code = (
+        'import sys\n'
+        'from pamdi_ros.nodes import allocator_node, executor_node, monitor_node\n'
+        'print(*sys.modules)\n'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    loaded = {name.split('.')[0] for name in done.stdout.split()}
+    assert 'pamdi_ros' in loaded
+    assert not loaded & TORCH

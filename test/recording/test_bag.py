@@ -22,7 +22,7 @@ from recording.cases import (
 )
 from std_msgs.msg import String
 
-SECONDS = 12
+SECONDS = 6
 ITEMS = 10 * SECONDS
 
 

@@ -7,6 +7,7 @@ Two workers of 32 ms an item; exits after 12 and 20 ms of it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from pamdi_ros.fleet import PolicyParameters
 from pamdi_ros.simulation.measures import measure, SourceMeasures
@@ -30,8 +31,9 @@ NET = {
 ACCURACIES = {3: 0.55, 5: 0.68, 8: 0.76}
 
 
+@cache
 def run_at(load: float, arrival: str, exits: bool = True, seed: int = 1) -> Run:
-    """Simulate 20 s at a load, of which half is background work."""
+    """Simulate 8 s at a load, of which half is background work."""
     homes = zip(SHARES, ('a', 'b', 'a'), strict=True)
     sources = {
         name: source_of(
@@ -46,7 +48,7 @@ def run_at(load: float, arrival: str, exits: bool = True, seed: int = 1) -> Run:
     )  # fmt: skip
     run = simulate(
         Setup(
-            fleet=fleet, tables={'net': TABLE}, policy='pa_mdi_plus', seed=seed, seconds=20.0,
+            fleet=fleet, tables={'net': TABLE}, policy='pa_mdi_plus', seed=seed, seconds=8.0,
             parameters=PolicyParameters(exits=exits),
         ),
         watched=True,
@@ -88,7 +90,7 @@ def test_in_overload_the_lowest_class_leaves_early_before_anything_is_dropped() 
     assert worth(with_exits) > 1.05 * worth(without)
 
 
-@pytest.mark.parametrize('seed', [1, 2, 3])
+@pytest.mark.parametrize('seed', [1, 2])
 def test_random_arrivals_in_overload_cost_the_top_class_no_accuracy(seed: int) -> None:
     with_exits, without = (run_at(1.2, 'poisson', exits, seed) for exits in (True, False))
     found, plain = sources_of(with_exits), sources_of(without)

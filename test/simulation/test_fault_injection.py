@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import lru_cache
+import json
 import os
 import subprocess
 import sys
@@ -15,8 +17,17 @@ import pytest
 from simulation.worlds import random_setup
 from sweep import seeds
 
-#: Runs that are repeated, to be compared line by line.
-REPEATED = 3
+#: Fleets whose plans take seconds to find: a few of them are enough, but where a sweep is asked.
+DEAR = (1, 4, 28, 37)
+#: Runs that the tests share, and those that are repeated, to be compared line by line.
+SHARED = tuple(seed for seed in range(42) if seed not in DEAR)
+REPEATED = (0, 3, 11, 21)
+
+
+@lru_cache(maxsize=len(SHARED))
+def run_of(seed: int) -> Run:
+    """Simulate a random fleet, watched and traced."""
+    return simulate(random_setup(seed), traced=True, watched=True)
 
 
 def check(seed: int, run: Run) -> None:
@@ -39,14 +50,14 @@ def check(seed: int, run: Run) -> None:
 
 
 def test_every_item_ends_once_whatever_fails() -> None:
-    for seed in seeds(80):
-        check(seed, simulate(random_setup(seed), watched=True))
+    for seed in seeds(0, always=SHARED):
+        check(seed, run_of(seed))
 
 
 def test_early_exits_are_among_what_is_tried() -> None:
     early = whole = 0
-    for seed in range(20):
-        run = simulate(random_setup(seed))
+    for seed in SHARED:
+        run = run_of(seed)
         for end in run.ends:
             if not end.status:
                 units = len(run.setup.tables[run.setup.fleet.sources[end.source].model])
@@ -61,7 +72,7 @@ def test_lost_and_doubled_messages_cost_few_results(policy: str) -> None:
     """Nothing but the network fails, and what is lost is sent again."""
     faults = Faults(loss=0.05, duplication=0.05, delayed=0.1, delay_s=0.01)
     clean = lossy = 0
-    for seed in seeds(12):
+    for seed in seeds(0, always=SHARED[2:12]):
         setup = replace(random_setup(seed), policy=policy)
         setup = replace(setup, fleet=replace(setup.fleet, events=()), faults=Faults())
         clean += sum(not end.status for end in simulate(setup).ends)
@@ -72,33 +83,30 @@ def test_lost_and_doubled_messages_cost_few_results(policy: str) -> None:
 
 
 def test_equal_seeds_give_equal_traces() -> None:
-    for seed in range(REPEATED):
-        first, second = (simulate(random_setup(seed), traced=True).lines for _ in range(2))
-        assert first == second, f'seed {seed}'
-        assert any(' end ' in line for line in first)
+    for seed in REPEATED:
+        again = simulate(random_setup(seed), traced=True, watched=True).lines
+        assert again == run_of(seed).lines, f'seed {seed}'
+        assert any(' end ' in line for line in again)
 
 
 def test_the_trace_does_not_depend_on_the_hash_seed() -> None:
     code = (
-        'from pamdi_ros.simulation.run import simulate\n'
-        'from simulation.worlds import random_setup\n'
-        f'print([simulate(random_setup(seed), traced=True).lines for seed in range({REPEATED})])'
+        'import json\n'
+        'from simulation.test_fault_injection import run_of\n'
+        f'print(json.dumps([run_of(seed).lines for seed in {REPEATED}]))'
     )
-    path = os.pathsep.join(sys.path)
-    traces = [
-        subprocess.run(
-            [sys.executable, '-c', code],
-            env={**os.environ, 'PYTHONPATH': path, 'PYTHONHASHSEED': hash_seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for hash_seed in ('1', '2')
-    ]
-    assert traces[0] == traces[1]
+    other = '2' if os.environ.get('PYTHONHASHSEED') == '1' else '1'  # than that of this process
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path), 'PYTHONHASHSEED': other},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == [run_of(seed).lines for seed in REPEATED]
 
 
 def test_other_seeds_give_other_traces() -> None:
     setup = random_setup(0)
-    other = simulate(replace(setup, seed=1), traced=True)
-    assert other.lines != simulate(setup, traced=True).lines
+    other = simulate(replace(setup, seed=1), traced=True, watched=True)
+    assert other.lines != run_of(0).lines

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks, their pieces and their tensors as bytes: CDR, the codecs, tensor views."""
+"""Tasks, their pieces and their tensors as bytes: CDR, the codecs, tensor views.
+
+What needs torch is in ``torch_tensors``: the allocator speaks these messages without it.
+"""
 
 from pamdi_ros.nodes.wire.cdr import BadMessage
 from pamdi_ros.nodes.wire.chunk_codec import bounds, ChunkMessage, decode_chunk, encode_chunk
 from pamdi_ros.nodes.wire.task_codec import decode_task, encode_task, TaskMessage
-from pamdi_ros.nodes.wire.tensors import from_wire, to_wire, WireTensor
+from pamdi_ros.nodes.wire.tensors import WireTensor
 
 __all__ = [
     'BadMessage',
@@ -16,6 +19,4 @@ __all__ = [
     'decode_task',
     'encode_chunk',
     'encode_task',
-    'from_wire',
-    'to_wire',
 ]

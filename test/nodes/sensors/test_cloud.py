@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 from pamdi_ros.fleet import RangeImage
-from pamdi_ros.nodes.sensors import BadInput, range_image, read_cloud
+from pamdi_ros.nodes.sensors import BadInput
+from pamdi_ros.nodes.sensors.cloud import read_cloud
+from pamdi_ros.nodes.sensors.projection import range_image
 import pytest
 from sensor_msgs.msg import PointCloud2, PointField
 

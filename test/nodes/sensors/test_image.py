@@ -11,8 +11,8 @@ import cv2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
-from pamdi_ros.nodes.sensors import BadInput, compressed_to_rgb, image_to_rgb, Limits
-from pamdi_ros.nodes.sensors.image import ENCODINGS
+from pamdi_ros.nodes.sensors import BadInput, Limits
+from pamdi_ros.nodes.sensors.image import compressed_to_rgb, ENCODINGS, image_to_rgb
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 from sweep import cases

@@ -17,8 +17,11 @@ from pamdi_ros.fleet import (
     Source,
     TEXT_TYPE,
 )
-from pamdi_ros.nodes.sensors import BadInput, decode, prepare, range_image, read_cloud, scaled
+from pamdi_ros.nodes.sensors import BadInput, decode
+from pamdi_ros.nodes.sensors.cloud import read_cloud
 from pamdi_ros.nodes.sensors.message import MESSAGE_CLASSES
+from pamdi_ros.nodes.sensors.prepare import prepare
+from pamdi_ros.nodes.sensors.projection import range_image, scaled
 import pytest
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image

@@ -4,7 +4,8 @@ from __future__ import annotations
 import numpy as np
 from pamdi_ros.fleet import Preprocess
 from pamdi_ros.fleet.types import IMAGENET_MEAN, IMAGENET_STD
-from pamdi_ros.nodes.sensors import BadInput, Limits, to_input
+from pamdi_ros.nodes.sensors import BadInput, Limits
+from pamdi_ros.nodes.sensors.preprocess import to_input
 import pytest
 import torch
 import torchvision

@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 from pamdi_ros.fleet import RangeImage
-from pamdi_ros.nodes.sensors import BadInput, Cloud, range_image, scaled
+from pamdi_ros.nodes.sensors import BadInput
+from pamdi_ros.nodes.sensors.cloud import Cloud
+from pamdi_ros.nodes.sensors.projection import range_image, scaled
 import pytest
 
 GEOMETRY = RangeImage(

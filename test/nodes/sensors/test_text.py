@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pamdi_ros.nodes.sensors import BadInput, Limits, read_text
+from pamdi_ros.nodes.sensors import BadInput, Limits
+from pamdi_ros.nodes.sensors.text import read_text
 import pytest
 from std_msgs.msg import String
 

@@ -11,12 +11,10 @@ from pamdi_ros.nodes.wire import (
     BadMessage,
     decode_task,
     encode_task,
-    from_wire,
     TaskMessage,
-    to_wire,
     WireTensor,
 )
-from pamdi_ros.nodes.wire.tensors import DTYPES
+from pamdi_ros.nodes.wire.torch_tensors import DTYPES, from_wire, to_wire
 from pamdi_ros.nodes.wire.typed import (
     decode_task_typed,
     encode_task_typed,

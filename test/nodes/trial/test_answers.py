@@ -173,7 +173,6 @@ def test_a_text_is_continued_as_transformers_continues_it(trial: RunningFleet, w
     result = trial.client.ask('text', '/speech', String(data=words), qos=10)
     assert result.status == InferenceResult.RESULT, result.reason
     assert result.text == greedy(words.strip(), tokens=16, new=4)
-    assert len({hop.worker for hop in result.hops if hop.last_unit > hop.first_unit}) >= 2
     check_hops(result, result.exit_unit)
     assert sum(hop.first_unit == 0 and hop.last_unit > 0 for hop in result.hops) == 4
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nodes.conftest import DOMAIN
 from nodes.running_fleet import Client, RunningFleet
+from nodes.trial.conftest import DOMAIN
 import numpy as np
 from pamdi_ros.msg import InferenceResult
 import pytest
