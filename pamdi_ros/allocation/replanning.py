@@ -222,8 +222,7 @@ class Replanning:
         What is known for sure (who is there, priorities) is planned for by the best guess; for
         what is measured, a plan must be better at the other end of the measurements too.
         """
-        if proposal.running is None:
-            return Verdict(adopted=True, text='there was none')
+        assert proposal.running is not None
         if occasion.first:
             verdict = self.replanner.judge(proposal.running, proposal.value, {})
             return self.replanner.confirm(verdict, proposal.doubt)
@@ -250,7 +249,10 @@ class Replanning:
 
         :param running: the assignment in force; None: there is none.
         """
-        verdict = self.decide(occasion, proposal)
+        if running is None:  # whatever an earlier run had, nothing is in force
+            verdict = Verdict(adopted=True, text='there was none')
+        else:
+            verdict = self.decide(occasion, proposal)
         if verdict.adopted:
             if running is None:  # whoever has nobody to ask yet plans by what is declared
                 provisional = self.lacks_figures(proposal.plan, now)

@@ -276,7 +276,10 @@ class Planning:
                 replanning.resume(recorded, now)
                 return Decision(proposal=proposal, recorded=True, plan=recorded)
         verdict, plan = replanning.outcome(occasion, proposal, running, now)
-        return Decision(proposal=proposal, verdict=verdict, changes=occasion.changes, plan=plan)
+        return Decision(
+            proposal=proposal, changes=occasion.changes, plan=plan,
+            verdict=None if running is None else verdict,
+        )  # fmt: skip
 
 
 def fetch_tables(fleet: Fleet, progress: ModelProgress) -> Tables:
