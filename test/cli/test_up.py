@@ -24,6 +24,7 @@ PAMDI = [sys.executable, str(Path(__file__).parents[2] / 'scripts' / 'pamdi')]
 FLEET = """
 fleet: small
 priority_classes: {normal: {weight: 1}}
+policy_parameters: {lease_s: 1}
 models: {resnet56: {zoo: resnet56, input_shape: [3, 32, 32]}}
 workers: {w1: {device: DEVICE}}
 sources:

@@ -51,7 +51,9 @@ def main() -> None:
     found: dict[bool, list[float]] = {True: [], False: []}
     with tempfile.TemporaryDirectory() as directory:
         home = {'ROS_HOME': directory}
-        with RunningFleet(FLEET, Path(directory), DOMAIN, home, monitor=True) as fleet:
+        with RunningFleet(
+            FLEET, Path(directory), DOMAIN, home, monitor=True, lease_s=None
+        ) as fleet:
             feed = Feed(fleet)
             feed.change(RATES)
             feed.run(SETTLE_S)

@@ -29,7 +29,9 @@ REST_S = 2.0
 def main() -> None:
     """Print both distributions and their ratio."""
     directory = Path(tempfile.mkdtemp())
-    with RunningFleet(FLEET, directory, DOMAIN, {'ROS_HOME': str(directory / 'ros')}) as fleet:
+    with RunningFleet(
+        FLEET, directory, DOMAIN, {'ROS_HOME': str(directory / 'ros')}, lease_s=None
+    ) as fleet:
         client, camera = fleet.client, Camera(fleet)
         running = from_message(client.assignments[-1], fleet.fleet)
         fleet.kill('switching/allocator')

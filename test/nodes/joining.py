@@ -66,7 +66,9 @@ class Joining:
     def __init__(self, directory: Path, policy: str, figures: dict[str, object]) -> None:
         text = FLEET.format(policy=policy, **figures)
         home = {'ROS_HOME': str(directory / 'ros')}
-        self.fleet = RunningFleet(text, directory, DOMAIN, home, late=['fast/executor'])
+        self.fleet = RunningFleet(
+            text, directory, DOMAIN, home, late=['fast/executor'], lease_s=None
+        )
         self.client = self.fleet.client
         self.said: list[dict[str, str]] = []
         self.seen_s: dict[str, float] = {}

@@ -210,6 +210,8 @@ class RunningFleet:
     :param late: nodes, such as ``one/executor``, that :meth:`start` will start.
     :param monitor: run the monitor, too.
     :param parameters: of the nodes, besides their own.
+    :param lease_s: where the file has no policy_parameters [s]: longer than by default, so that
+        beacons are fewer and a busy machine misses none; None: as by default.
     """
 
     def __init__(
@@ -222,7 +224,10 @@ class RunningFleet:
         late: Collection[str] = (),
         monitor: bool = False,
         parameters: Mapping[str, Parameter] | None = None,
+        lease_s: float | None = 1.0,
     ) -> None:
+        if lease_s is not None and 'policy_parameters:' not in text:
+            text += f'policy_parameters: {{lease_s: {lease_s}}}\n'
         directory.mkdir(parents=True, exist_ok=True)
         self.file = directory / 'fleet.yaml'
         self.file.write_text(text)

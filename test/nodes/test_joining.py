@@ -8,10 +8,11 @@ from pathlib import Path
 from nodes.joining import IMPROVED, Joining, SIZES_ONLY, workers_of
 from nodes.running_fleet import each_ended_once
 import pytest
+from sweep import cases
 
 
 # Under the first, workers decide where an item goes; under the other, the allocator's route does.
-@pytest.mark.parametrize('policy', ['pa_mdi_plus', 'static_chain'])
+@pytest.mark.parametrize('policy', ['static_chain', 'pa_mdi_plus'][: cases(1)])
 def test_a_worker_that_joins_is_planned_for_and_helps_the_urgent_source(
     policy: str, tmp_path: Path
 ) -> None:

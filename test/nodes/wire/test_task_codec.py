@@ -82,7 +82,7 @@ def fields(task: TaskMessage) -> list[object]:
     return [*plain, tensors]
 
 
-@settings(max_examples=cases(300), deadline=None)
+@settings(max_examples=cases(120), deadline=None)
 @given(TASKS)
 def test_same_message_as_rclpy_and_back(task: TaskMessage) -> None:
     data, typed = encode_task(task), encode_task_typed(task)
@@ -93,7 +93,7 @@ def test_same_message_as_rclpy_and_back(task: TaskMessage) -> None:
     assert fields(decode_task_typed(data)) == fields(task)
 
 
-@settings(max_examples=cases(300), deadline=None)
+@settings(max_examples=cases(120), deadline=None)
 @given(TASKS, st.data())
 def test_damage_never_escapes_as_another_error(task: TaskMessage, data: st.DataObject) -> None:
     message = bytearray(encode_task(task))
