@@ -54,7 +54,8 @@ class Allocator:
         made = self._replanning = Replanning(self._fleet, setup.tables, parameters, clock.now)
         made.replanner.planned(Conditions(priorities=dict(self._priorities)), clock.now)
         asked = any(event.replan for event in setup.fleet.events)
-        if self._replans or asked or setup.cold:
+        interrupted = self._plan.step < self._plan.steps
+        if self._replans or asked or setup.cold or interrupted:
             clock.at(clock.now + LOOK_PERIOD_S, self._look, made)
         return made
 

@@ -21,8 +21,8 @@ import pytest
 DOMAIN = '35'
 PATIENCE_S = 240.0
 END_S = 20.0
-#: Reasons for which a machine that is too busy loses items.
-TOO_LATE = {'expired', 'no_time', 'queue_full'}
+#: Reasons for which a machine that is too busy loses items; its workers may look as if lost.
+TOO_LATE = {'expired', 'no_time', 'queue_full', 'worker_lost', 'no_route'}
 PAMDI = [sys.executable, str(Path(__file__).parents[2] / 'scripts' / 'pamdi')]
 
 

@@ -31,8 +31,8 @@ START_PATIENCE_S = 600.0
 AGAIN_S = 10.0
 #: What is sent before the other side knows of the match, too, is lost [s].
 SETTLE_S = 0.5
-#: Environment of fleets whose nodes are killed and started again. Over Fast DDS's shared memory
-#: such a node may hear nobody for as long as it runs (its issue 5053; seen here once in hundreds).
+#: Environment of fleets whose nodes are killed and started again: over Fast DDS's shared memory
+#: such a node may hear nobody ever after (its issue 5053; one run here looked like it, unproven).
 OVER_UDP = dict.fromkeys(DDS_PROFILE_VARIABLES, str(config_path('fastdds_udp.xml')))
 RELIABLE = QoSProfile(depth=2000, reliability=ReliabilityPolicy.RELIABLE)
 LATEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

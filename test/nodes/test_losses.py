@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 import time
 from typing import Any
 
@@ -124,6 +125,8 @@ def test_a_killed_worker_costs_no_item_and_is_used_again(trio: RunningFleet) -> 
         check_each_ended_once(trio, source)
         assert statuses(client.results[source]) == {'result': stats.accepted}
     assert 'c is back' in trio.log('a/executor')
+    for pid in trio.pids():  # nobody computes here, so nobody needs it
+        assert 'libtorch' not in Path(f'/proc/{pid}/maps').read_text()
 
 
 def test_a_killed_homes_open_items_are_told_lost_by_its_next_run(trio: RunningFleet) -> None:

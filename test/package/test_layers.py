@@ -159,9 +159,9 @@ def test_core_loads_neither_ros_nor_torch() -> None:
 
 
 def test_who_computes_nothing_loads_no_torch() -> None:
-    """It would take four seconds of each start, and 200 MB.
+    """It would take seconds of each start, and more memory than all the rest.
 
-    Nor does an executor before it makes an engine that computes (test_emulated_executor).
+    An executor loads it with an engine that computes; ``test_losses`` looks at one that has none.
     """
     code = (
         'import sys\n'

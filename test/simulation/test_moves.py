@@ -11,7 +11,7 @@ from pamdi_ros.allocation.move_sequence import Holdings
 from pamdi_ros.allocation.mover import any_route
 from pamdi_ros.allocation.replan import ReplanParameters
 from pamdi_ros.fleet import Fleet
-from pamdi_ros.simulation.faults import Faults
+from pamdi_ros.simulation.faults import Crash, Faults
 from pamdi_ros.simulation.run import Run, Setup, simulate
 from pamdi_ros.worker.plan import partitions_of, Plan, SourcePlan
 from simulation.test_replanning import heavy, TABLE
@@ -60,13 +60,18 @@ def plan_of(case: Case, fleet: Fleet, held: Holdings, policy: str) -> Plan:
 
 
 def moved(
-    case: Case, seed: int, policy: str, faults: Faults | None = None, seconds: float = 2.5
+    case: Case,
+    seed: int,
+    policy: str,
+    faults: Faults | None = None,
+    seconds: float = 2.5,
+    replan: ReplanParameters | None = REPLAN,
 ) -> Run:
     """Simulate a fleet that moves while items come; memory is watched."""
     fleet = fleet_for(case, seed)
     before, after = (plan_of(case, fleet, held, policy) for held in (case.held, case.wanted))
     setup = Setup(
-        fleet=fleet, tables=case.tables, policy=policy, seed=seed, seconds=seconds, replan=REPLAN,
+        fleet=fleet, tables=case.tables, policy=policy, seed=seed, seconds=seconds, replan=replan,
         plan=before, moves=((0.5, after),), faults=faults or Faults(),
     )  # fmt: skip
     run = simulate(setup, watched=True)
@@ -125,6 +130,24 @@ def test_an_allocator_that_dies_in_a_move_finishes_it_when_it_is_back() -> None:
     run = simulate(setup, watched=True)
     assert (run.violations, run.unfinished, run.left) == ([], [], [])
     assert all(not end.status for end in run.ends if end.arrived_s > 30)
+
+
+def test_a_move_that_a_restart_interrupts_is_ended_also_where_changes_are_not_planned_for() -> (
+    None
+):
+    restart = Faults(crashes=(Crash(worker='allocator', at_s=0.55, for_s=1.0),))
+    interrupted = 0
+    for seed in seeds(20):
+        case = random_case(seed)
+        if case.sequence(sorted(case.tables)).interrupted:
+            continue
+        run = moved(case, seed, 'pa_mdi_plus', restart, seconds=6.0, replan=None)
+        assert not [end for end in run.ends if end.status], f'seed {seed}'
+        before = [plan for at_s, plan in run.plans if at_s < 0.55][-1]
+        last = run.plans[-1][1]
+        assert last.step == last.steps, f'seed {seed}'
+        interrupted += before.step < before.steps
+    assert interrupted, 'no restart came within a move: nothing was shown'
 
 
 def test_what_is_asked_for_is_moved_to_but_never_at_the_most_urgent_class_s_cost() -> None:

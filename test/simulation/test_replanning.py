@@ -142,8 +142,8 @@ def keeps_up(world: World, plan: Plan) -> bool:
 def events_of(world: World, plan: Plan, quiet_s: float) -> tuple[str, str, tuple[Event, ...]]:
     """Return which worker becomes slow, which goes and comes back, and when.
 
-    The slow one does most of the work of the most urgent source; who goes is another one, not the
-    urgent source's home.
+    The slow one does most of the work of the most urgent source; who goes is another one, where
+    there is a third, and not the urgent source's home.
     """
     fleet = world.fleet
     urgent = min(
@@ -153,7 +153,7 @@ def events_of(world: World, plan: Plan, quiet_s: float) -> tuple[str, str, tuple
     for leg in plan.sources[urgent.name].route:
         work[leg.worker] += world.tables[urgent.model].flops(leg.first, leg.last)
     slow = work.most_common(1)[0][0]
-    others = [name for name in fleet.workers if name not in (slow, urgent.worker)]
+    others = [name for name in fleet.workers if name not in (slow, urgent.worker)] or [slow]
     gone = next((name for name in others if plan.partitions(name)), others[0])
     return slow, gone, (
         Event(at_s=quiet_s, action='set_speed', speeds=FrozenDict({slow: 0.5})),

@@ -92,8 +92,11 @@ def _source(source: SourceView, view: FleetView) -> Silent:
 
 
 def _allocator(heard_s: float | None, now_s: float) -> Silent:
-    level, since = Level.ERROR, 'it was never heard'
+    level, text = Level.ERROR, 'it was never heard: it is starting, or is to be started'
     if heard_s is not None:
-        level, since = Level.STALE, f'silent for {now_s - heard_s:.0f} s'
-    text = f'{since}; the workers go on under the last assignment: start the allocator again'
+        level = Level.STALE
+        text = (
+            f'silent for {now_s - heard_s:.0f} s; the workers go on under the last assignment: '
+            'start the allocator again'
+        )
     return Silent(name='allocator', level=level, message=text, hardware_id='allocator')
