@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pamdi_ros.nodes.monitor import Monitor
 
 REFRESH_S = 0.5
-#: Without a terminal to redraw, one line now and then [s].
+#: Without a terminal to redraw, one line for each phase, and then now and then [s].
 LINE_PERIOD_S = 5.0
 #: Characters of a line where no terminal says how wide it is.
 LOG_WIDTH = 120
@@ -150,11 +150,12 @@ class Run:
         self.gone = processes.watch()
         if self.console.is_terminal:
             live.update(self._picture(monitor, phase), refresh=True)
-        elif time.monotonic() - self._last_line_s > LINE_PERIOD_S:
-            self._last_line_s = time.monotonic()
+        elif phase != self._told_phase or time.monotonic() - self._told_s > LINE_PERIOD_S:
+            self._told_phase, self._told_s = phase, time.monotonic()
             self.console.print(_line(monitor, phase))
 
-    _last_line_s: float = 0.0
+    _told_phase: str = ''
+    _told_s: float = 0.0
 
     @contextmanager
     def _recorded(self, monitor: Monitor) -> Iterator[None]:

@@ -3,7 +3,8 @@
 
 No test: it simulates for minutes. From the project's root::
 
-    PYTHONPATH=test python -m allocation.bench_predict --first 1001 --fleets 64 --seeds 2
+    PYTHONPATH=test:$PYTHONPATH python -m allocation.bench_predict \
+        --first 1001 --fleets 64 --seeds 2
 
 Fleets from number 1 on served to find out what the prediction lacked (24 of them); those from 1001
 on are held out: run them to judge a change, not to make one. The simulated allocator plans once,

@@ -3,8 +3,8 @@
 
 No test: it takes its time, and its figures depend on the machine. From the project's root::
 
-    PYTHONPATH=test python -m nodes.against_simulation config/scenarios/s2.yaml --load 0.8 \
-        --policy pa_mdi_plus ms_mdi local
+    PYTHONPATH=test:$PYTHONPATH python -m nodes.against_simulation \
+        config/scenarios/s2.yaml --load 0.8 --policy pa_mdi_plus ms_mdi local
 
 The file's workers should be emulated without arithmetic (``compute: none``): items are empty
 messages, so that the publisher costs the machine little.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the monitor costs a fleet: latency of the urgent source with and without it, in turns.
 
-PYTHONPATH=test python -m nodes.bench_monitor [--turns 6] [--seconds 12]
+PYTHONPATH=test:$PYTHONPATH python -m nodes.bench_monitor [--turns 6] [--seconds 12]
 """
 
 from __future__ import annotations

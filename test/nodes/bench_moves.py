@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much a move costs the urgent source: latencies during moves against those before.
 
-PYTHONPATH=test python -m nodes.bench_moves
+PYTHONPATH=test:$PYTHONPATH python -m nodes.bench_moves [--moves 60]
 """
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
 from statistics import median, quantiles
@@ -13,7 +14,7 @@ import tempfile
 import time
 
 from nodes.running_fleet import LATCHED, RunningFleet
-from nodes.test_switching import Camera, FLEET, HALVES, halves, MOVES
+from nodes.test_switching import Camera, FLEET, HALVES, halves
 from pamdi_ros.allocation.mover import holder_of, Mover
 from pamdi_ros.allocation.replan import ReplanParameters
 from pamdi_ros.models.catalog import unit_table
@@ -28,6 +29,9 @@ REST_S = 2.0
 
 def main() -> None:
     """Print both distributions and their ratio."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument('--moves', type=int, default=60)
+    moves = parser.parse_args().moves
     directory = Path(tempfile.mkdtemp())
     with RunningFleet(
         FLEET, directory, DOMAIN, {'ROS_HOME': str(directory / 'ros')}, lease_s=None
@@ -43,7 +47,7 @@ def main() -> None:
         before = [result.latency_s for result in client.results['camera'][-ITEMS_BEFORE:]]
         during: list[float] = []
         steps, moving_s, epoch = 0, 0.0, running.epoch
-        for number in range(MOVES):
+        for number in range(moves):
             target = halves(running, 0, *HALVES[number % len(HALVES)])
             began_s, answered = time.monotonic(), len(client.results['camera'])
 
@@ -74,7 +78,7 @@ def main() -> None:
             f'{name}: {len(found)} items, p50 {told[name][0]:.1f} ms, p95 {told[name][1]:.1f} ms'
         )
     print(f'p95 during over before: {told["during"][1] / told["before"][1]:.2f}')
-    print(f'{MOVES} moves in {steps} steps, {moving_s:.1f} s in all; {len(lost)} items lost')
+    print(f'{moves} moves in {steps} steps, {moving_s:.1f} s in all; {len(lost)} items lost')
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How soon each failure signature appears on /diagnostics, and how soon it clears.
 
-PYTHONPATH=test python -m nodes.bench_signatures [--runs 3]
+PYTHONPATH=test:$PYTHONPATH python -m nodes.bench_signatures [--runs 3]
 """
 
 from __future__ import annotations

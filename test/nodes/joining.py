@@ -3,7 +3,7 @@
 
 As a program it measures, and the figures depend on the machine. From the project's root::
 
-    PYTHONPATH=test python -m nodes.joining --runs 5 --policy pa_mdi_plus static_chain
+    PYTHONPATH=test:$PYTHONPATH python -m nodes.joining --runs 5 --policy pa_mdi_plus static_chain
 """
 
 from __future__ import annotations
