@@ -150,12 +150,19 @@ def _build_in_subprocess(request: ModelRequest, directory: Path) -> None:
 def run_builder(module: str, arguments: Sequence[str], request: ModelRequest) -> None:
     """Run a builder in a process of its own, which ends when this one does.
 
+    It computes on half of the processors, as most of its work is Python's and others serve
+    meanwhile; ``OMP_NUM_THREADS`` decides where it is set.
+
     :param module: of this package.
     :param arguments: of the command; the last is this process's id.
     :param request: of the model, for messages.
     :raises ModelError: with the builder's own message.
     """
-    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
+    environment = {
+        'OMP_NUM_THREADS': str(max(1, len(os.sched_getaffinity(0)) // 2)),
+        **os.environ,
+        'PYTHONPATH': os.pathsep.join(filter(None, sys.path)),
+    }
     done = subprocess.run(
         [sys.executable, '-m', module, *arguments],
         env=environment,

@@ -19,6 +19,7 @@ from pamdi_ros.models.answers import confidence, read_answer
 from pamdi_ros.models.text import TextModel, Vocabulary
 from pamdi_ros.nodes.computed import AnswerTensors, CannotCompute
 from pamdi_ros.nodes.emulation import Pace
+from pamdi_ros.nodes.progress import ModelProgress
 from pamdi_ros.nodes.sensors import BadInput, decode
 from pamdi_ros.nodes.sensors.prepare import prepare
 from pamdi_ros.nodes.sensors.preprocess import resizing
@@ -69,6 +70,7 @@ class Engine:
 
     :param fleet: the fleet.
     :param worker: name of the worker.
+    :ivar opening: the model that is opened now.
     :raises CannotCompute: the worker's device is not there.
     """
 
@@ -77,6 +79,7 @@ class Engine:
         self._worker = fleet.workers[worker]
         self._pace = Pace(self._worker)
         self.device = choose_device(self._worker.device)
+        self.opening = ModelProgress()
         self._models: dict[str, Model] = {}
         self._making = threading.Lock()
         self._texts: dict[str, TextModel] = {}
@@ -345,7 +348,11 @@ class Engine:
             with self._making:  # the thread that loads and the one that computes may want it
                 model = self._models.get(name)
                 if model is None:
-                    model = Model.from_spec(self._fleet.models[name].as_mapping())
+                    self.opening.begin(name, time.monotonic())
+                    try:
+                        model = Model.from_spec(self._fleet.models[name].as_mapping())
+                    finally:
+                        self.opening.end(time.monotonic())
                     self._models[name] = model
         return model
 

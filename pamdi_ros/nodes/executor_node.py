@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 import platform
 import time
@@ -55,6 +56,7 @@ LAST_WORDS_S = 0.3
 GHOST_PATIENCE_S = 30.0
 WAITING_FOR_ASSIGNMENT = 'waiting for an assignment; is the allocator running?'
 WAITING_FOR_FIGURES = 'waiting for the allocator to plan with the speeds measured here'
+OPENING = 'opening the models of its sources'
 INACTIVE = report.Health(state=WorkerStatus.STATE_UNCONFIGURED, message='the node is not active')
 
 
@@ -261,16 +263,10 @@ class ExecutorNode(FleetNode):
 
     def _learn(self) -> None:
         """Learn the models of the sources whose home is here; in the loader's thread."""
-        models = list(dict.fromkeys(source.model for source in self._home.sources))
         problems = []
-        for number, model in enumerate(models, start=1):
+        for model in dict.fromkeys(source.model for source in self._home.sources):
             if not self._active:
                 return  # deactivated meanwhile; activated again it learns anew
-            self._health = report.Health(
-                state=WorkerStatus.STATE_LOADING,
-                message=f'opening model {model}, {number} of {len(models)}; the first time it is '
-                'built here, which takes up to a minute',
-            )
             try:
                 self._engine.learn([s for s in self._home.sources if s.model == model])
             except Exception as error:  # told, and the rest is served
@@ -308,11 +304,21 @@ class ExecutorNode(FleetNode):
             model, unit = store.loading or ('', 0)
             what = f'unit {unit} of {model}, ' if model else ''
             text = f'loading {what}{there} of {wanted} units are here'
+        elif not self._learned:
+            state, text = WorkerStatus.STATE_LOADING, OPENING
         elif problem:
             state, text = WorkerStatus.STATE_DEGRADED, problem
         elif plan.provisional:
             state, text = WorkerStatus.STATE_LOADING, WAITING_FOR_FIGURES
         return report.Health(state=state, message=text)
+
+    def _own_health(self) -> report.Health:
+        """Say how this worker is now, peers aside."""
+        health = self._health if self._active else INACTIVE
+        if health.state == WorkerStatus.STATE_LOADING:
+            building = self._engine.opening.text(time.monotonic())
+            return replace(health, message=building or health.message)
+        return health
 
     # --- what the state machine wants -----------------------------------------------------------
 
@@ -341,7 +347,7 @@ class ExecutorNode(FleetNode):
         message = WorkerStatus()
         message.header.stamp = self.get_clock().now().to_msg()
         now = self._runtime.now()
-        health = self._health if self._active else INACTIVE
+        health = self._own_health()
         if health.state == WorkerStatus.STATE_SERVING:
             health = self._peers.health() or self._unmatched() or health
         reading = Reading(
@@ -387,7 +393,7 @@ class ExecutorNode(FleetNode):
         if not planned.route:
             return ''  # its items end as failed, with the reason
         held = self._runtime.ask(lambda machine: machine.held)
-        return self._peers.waiting_for(name, self._plan, held, self._health.message)
+        return self._peers.waiting_for(name, self._plan, held, self._own_health().message)
 
     def _report(self) -> None:
         stats = self._home.stats()
@@ -428,9 +434,10 @@ class ExecutorNode(FleetNode):
         log, now = self.get_logger(), time.monotonic()
         if self._said.is_due('error', error, now):
             log.error(error)
-        waits = self._active and self._health.state == WorkerStatus.STATE_LOADING
-        if self._said.is_due('worker', self._health.message if waits else '', now):
-            log.info(f'worker {self.worker}: {self._health.message}')
+        health = self._own_health()
+        waits = health.state == WorkerStatus.STATE_LOADING
+        if self._said.is_due('worker', health.message if waits else '', now):
+            log.info(f'worker {self.worker}: {health.message}')
         for name in problems:
             text = self._waiting(name) if self._active and not waits else ''
             if self._said.is_due(f'source {name}', text, now):

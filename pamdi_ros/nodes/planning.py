@@ -287,7 +287,7 @@ def fetch_tables(fleet: Fleet, progress: ModelProgress) -> Tables:
     tables, unusable = {}, {}
     names = tuple(dict.fromkeys(source.model for source in fleet.sources.values()))
     for number, name in enumerate(names, 1):
-        progress.begin(name, number, len(names), time.monotonic())
+        progress.begin(name, time.monotonic(), number, len(names))
         try:
             tables[name] = unit_table(fleet.models[name].as_mapping())
         except ModelError as error:

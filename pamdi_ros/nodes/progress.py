@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far the allocator is with the models of its fleet: the first time they are built."""
+"""Which model a node opens: the first time on a machine it is built, which takes a while."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Step:
 
 
 class ModelProgress:
-    """Told by the thread that gets the models, read by the one that tells people.
+    """Told by the thread that opens models, read by the one that tells people.
 
     Each method reads or writes one reference, so that no lock is needed.
     """
@@ -34,18 +34,18 @@ class ModelProgress:
         self._began_s: float | None = None
         self._took_s: float | None = None
 
-    def begin(self, model: str, number: int, count: int, now: float) -> None:
+    def begin(self, model: str, now: float, number: int = 1, count: int = 1) -> None:
         """Note that the next model's turn has come.
 
         :param number: of the model, from 1.
-        :param count: of all models.
+        :param count: of all models that are opened one after another.
         """
         if self._began_s is None:
             self._began_s = now
         self._step = _Step(model=model, number=number, count=count, began_s=now)
 
     def end(self, now: float) -> None:
-        """Note that all models are there."""
+        """Note that the models are there, or cannot be had."""
         if self._began_s is not None:
             self._took_s = now - self._began_s
         self._step = None
@@ -55,9 +55,10 @@ class ModelProgress:
         step = self._step
         if step is None or now - step.began_s < WORTH_TELLING_S:
             return ''
+        place = f', {step.number} of {step.count}' if step.count > 1 else ''
         return (
-            f'building weights of model {step.model}, {step.number} of {step.count}, for '
-            f'{now - step.began_s:.0f} s; it is done once'
+            f'building weights of model {step.model}{place}, for {now - step.began_s:.0f} s; it '
+            'is done once'
         )
 
     def result(self) -> str:

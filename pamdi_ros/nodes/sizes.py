@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 from pamdi_ros.fleet import Fleet, Source
 from pamdi_ros.nodes.emulation import Pace
+from pamdi_ros.nodes.progress import ModelProgress
 from pamdi_ros.nodes.wire import WireTensor
 from pamdi_ros.worker import ModelProfile, Outcome, Partition, Plan, Work
 from pamdi_ros.worker.plan import partitions_of, Unit, units_of
@@ -79,6 +80,7 @@ class SizesEngine:
     threads = 1
 
     def __init__(self, fleet: Fleet, worker: str) -> None:
+        self.opening = ModelProgress()  # none ever is
         self._pace = Pace(fleet.workers[worker])
         self._models: Mapping[str, ModelProfile] = {}
         self._held: set[Unit] = set()

@@ -29,10 +29,13 @@ sources:
            publish_outputs: true}
 """
 WIDE_NET = """
+import time
+
 from torch import nn
 
 
 def make() -> nn.Module:
+    time.sleep(3)  # so that building takes its time on any machine
     return nn.Sequential(
         nn.Conv2d(3, 1024, 1, stride=8), nn.ReLU(), nn.Conv2d(1024, 1024, 1), nn.ReLU(),
         nn.Conv2d(1024, 1024, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
@@ -47,10 +50,20 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
     directory = tmp_path_factory.mktemp('wide')
     (directory / 'large_tensors_net.py').write_text(WIDE_NET)
     python_path = os.pathsep.join(filter(None, [str(directory), os.environ.get('PYTHONPATH')]))
-    extra = {'PYTHONPATH': python_path, 'ROS_HOME': str(directory / 'ros')}
+    cache = str(directory / 'cache')
+    extra = {
+        'PYTHONPATH': python_path, 'ROS_HOME': str(directory / 'ros'), 'PAMDI_CACHE': cache
+    }  # fmt: skip
     with RunningFleet(WIDE, directory, DOMAIN, extra) as fleet, pytest.MonkeyPatch.context() as m:
         m.syspath_prepend(str(directory))
+        m.setenv('PAMDI_CACHE', cache)
         yield fleet
+
+
+def test_while_a_model_is_built_its_home_and_the_allocator_say_so(wide: RunningFleet) -> None:
+    told = 'building weights of model wide, for '
+    assert any(b.message.startswith(told) for b in wide.client.beacons if b.worker == 'one')
+    assert 'all models are there after ' in wide.log('wide/allocator')
 
 
 def test_three_megabytes_arrive_in_pieces_and_whole(wide: RunningFleet) -> None:

@@ -9,10 +9,10 @@ from pamdi_ros.nodes.progress import ModelProgress
 def test_a_model_that_takes_long_is_named_with_its_time() -> None:
     progress = ModelProgress()
     assert progress.text(0.0) == progress.result() == ''
-    progress.begin('resnet50', 1, 2, 10.0)
+    progress.begin('resnet50', 10.0, 1, 2)
     assert progress.text(10.5) == ''  # it may be there already
     assert progress.text(17.0).startswith('building weights of model resnet50, 1 of 2, for 7 s')
-    progress.begin('gpt2', 2, 2, 20.0)
+    progress.begin('gpt2', 20.0, 2, 2)
     assert progress.text(31.0).startswith('building weights of model gpt2, 2 of 2, for 11 s')
     progress.end(40.0)
     assert progress.text(41.0) == ''
@@ -22,6 +22,6 @@ def test_a_model_that_takes_long_is_named_with_its_time() -> None:
 
 def test_models_that_are_there_are_not_worth_a_word() -> None:
     progress = ModelProgress()
-    progress.begin('resnet50', 1, 1, 10.0)
+    progress.begin('resnet50', 10.0)
     progress.end(10.2)
     assert progress.text(12.0) == progress.result() == ''
