@@ -159,7 +159,7 @@ def run_builder(module: str, arguments: Sequence[str], request: ModelRequest) ->
     :raises ModelError: with the builder's own message.
     """
     environment = {
-        'OMP_NUM_THREADS': str(max(1, len(os.sched_getaffinity(0)) // 2)),
+        'OMP_NUM_THREADS': str(max(1, (os.cpu_count() or 1) // 2)),
         **os.environ,
         'PYTHONPATH': os.pathsep.join(filter(None, sys.path)),
     }

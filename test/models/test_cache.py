@@ -3,12 +3,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 import json
+import os
 from pathlib import Path
 import subprocess
 import sys
 from threading import Event
 
-from pamdi_ros.models.cache import cache_root, ENTRY_FILE, obtain
+from pamdi_ros.models.cache import cache_root, ENTRY_FILE, obtain, run_builder
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.request import ModelRequest, read_request
 import pytest
@@ -68,6 +69,26 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv('PAMDI_CACHE', '/somewhere')
     assert cache_root() == Path('/somewhere/models')
     assert cache_root('/else') == Path('/else/models')
+
+
+THREADS = """
+import os, pathlib, sys
+pathlib.Path(sys.argv[1]).write_text(os.environ['OMP_NUM_THREADS'])
+"""
+
+
+def test_a_builder_leaves_half_of_the_processors_to_others_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'threads_of_a_builder.py').write_text(THREADS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    half = str(max(1, (os.cpu_count() or 1) // 2))
+    for chosen, used in ((None, half), ('7', '7')):
+        monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+        if chosen is not None:
+            monkeypatch.setenv('OMP_NUM_THREADS', chosen)
+        run_builder('threads_of_a_builder', [str(tmp_path / 'used')], REQUEST)
+        assert (tmp_path / 'used').read_text() == used
 
 
 CATALOG = """

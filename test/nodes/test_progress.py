@@ -23,5 +23,6 @@ def test_a_model_that_takes_long_is_named_with_its_time() -> None:
 def test_models_that_are_there_are_not_worth_a_word() -> None:
     progress = ModelProgress()
     progress.begin('resnet50', 10.0)
+    assert progress.text(17.0).startswith('building weights of model resnet50, for 7 s')
     progress.end(10.2)
     assert progress.text(12.0) == progress.result() == ''

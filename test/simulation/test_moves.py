@@ -132,9 +132,7 @@ def test_an_allocator_that_dies_in_a_move_finishes_it_when_it_is_back() -> None:
     assert all(not end.status for end in run.ends if end.arrived_s > 30)
 
 
-def test_a_move_that_a_restart_interrupts_is_ended_also_where_changes_are_not_planned_for() -> (
-    None
-):
+def test_a_move_that_a_restart_interrupts_is_ended_where_changes_are_not_planned_for() -> None:
     restart = Faults(crashes=(Crash(worker='allocator', at_s=0.55, for_s=1.0),))
     interrupted = 0
     for seed in seeds(20):
