@@ -27,6 +27,9 @@ from pamdi_ros.models.units import UnitTable
 DRIFT = 0.2
 #: Slowdown of a link on which nothing was measured.
 AS_DECLARED = Estimate(1.0)
+#: A worker that cannot run a model is planned with as so many times slower: no plan relies on it
+#: that can do without.
+UNFIT_FACTOR = 1e4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,7 @@ class Conditions:
     """One fleet at one moment. What is not measured is left out: the fleet file's figure counts.
 
     :param absent: workers that are not there.
+    :param unfit: models that workers were to hold and could not run for a while, by worker.
     :param speeds: measured time of a FLOP by worker and model [s/FLOP].
     :param slowdown: measured time on the wire as a multiple of the declared one, by the two
         workers [1].
@@ -43,6 +47,7 @@ class Conditions:
     """
 
     absent: frozenset[str] = frozenset()
+    unfit: frozenset[Pair] = frozenset()
     speeds: Mapping[Pair, Estimate] = field(default_factory=FrozenDict)
     slowdown: Mapping[frozenset[str], Estimate] = field(default_factory=FrozenDict)
     rates: Mapping[str, Rate] = field(default_factory=FrozenDict)
@@ -76,7 +81,12 @@ def measured_costs(fleet: Fleet, tables: Mapping[str, UnitTable], conditions: Co
     return Costs(
         fleet=measured_fleet(fleet, conditions),
         tables=tables,
-        speeds=FrozenDict({pair: speed.value for pair, speed in speeds.items()}),
+        speeds=FrozenDict(
+            {
+                pair: speed.value * (UNFIT_FACTOR if pair in conditions.unfit else 1.0)
+                for pair, speed in speeds.items()
+            }
+        ),
     )
 
 
@@ -166,6 +176,10 @@ def _workers(before: Conditions, now: Conditions) -> Iterator[Change]:
         yield Change(name, f'{name} is gone', at_once=True)
     for name in sorted(before.absent - now.absent):
         yield Change(name, f'{name} has joined', at_once=True)
+    for worker, model in sorted(now.unfit - before.unfit):
+        yield Change(f'{model} at {worker}', f'{worker} cannot run {model}', at_once=True)
+    for worker, model in sorted(before.unfit - now.unfit):
+        yield Change(f'{model} at {worker}', f'{worker} runs {model} again', at_once=True)
 
 
 def _priorities(fleet: Fleet, before: Conditions, now: Conditions) -> Iterator[Change]:

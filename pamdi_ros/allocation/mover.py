@@ -16,6 +16,7 @@ from pamdi_ros.allocation.move_sequence import (
 )
 from pamdi_ros.allocation.plan import with_priorities
 from pamdi_ros.allocation.replan import ReplanParameters
+from pamdi_ros.allocation.speeds import Pair
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.models.units import UnitTable
 from pamdi_ros.worker.control import Beacon
@@ -91,18 +92,28 @@ def urgency_of(fleet: Fleet, plan: Plan) -> list[str]:
     return list(dict.fromkeys(model for _, _, model in ranked))
 
 
+def runnable(worker: str, units: frozenset[Unit], unfit: Collection[Pair]) -> frozenset[Unit]:
+    """Return the units of models that a worker can run."""
+    return frozenset(unit for unit in units if (worker, unit[0]) not in unfit)
+
+
 def sequence_to(
-    fleet: Fleet, tables: Mapping[str, UnitTable], target: Plan, held: Holdings
+    fleet: Fleet,
+    tables: Mapping[str, UnitTable],
+    target: Plan,
+    held: Holdings,
+    unfit: Collection[Pair] = (),
 ) -> MoveSequence:
     """Return the steps that lead a fleet to a plan's placement.
 
     :param fleet: as declared.
     :param tables: unit table by model.
     :param held: units that serve, of every worker that is there.
+    :param unfit: models that workers cannot run: no step waits for those.
     """
     return move_sequence(
         held,
-        {name: units_of(target.partitions(name)) for name in held},
+        {name: runnable(name, units_of(target.partitions(name)), unfit) for name in held},
         tables,
         {
             name: math.inf if worker.memory_bytes is None else worker.memory_bytes
@@ -141,6 +152,7 @@ class Mover:
         self._state: dict[str, frozenset[Unit]] = {}
         self._running: Plan = Plan()
         self._absent: frozenset[str] = frozenset()
+        self._unfit: frozenset[Pair] = frozenset()
         self._began_s = 0.0
         self._attempts = self._least_missing = 0
         self._confirmed: set[str] = set()
@@ -158,6 +170,7 @@ class Mover:
         now: float,
         sequence: MoveSequence | None = None,
         absent: Collection[str] = (),
+        unfit: Collection[Pair] = (),
     ) -> Plan:
         """Begin to move to a plan.
 
@@ -167,11 +180,13 @@ class Mover:
             fleet stays as it is where it would interrupt the most urgent class.
         :param absent: workers that are planned without. Any other one that is not there is only
             silent: it keeps what it has.
+        :param unfit: models that workers cannot run. What they are to hold of those they go on
+            trying to load, and no step waits for it.
         :returns: the assignment of the first step, to be published under a number of its own.
         """
         self.target, self.given_up = target, ''
+        self._absent, self._unfit = frozenset(absent), frozenset(unfit)
         self._attempts, self._least_missing = 0, self._missing(holders)
-        self._absent = frozenset(absent)
         self._running = running or Plan()
         if not holders and running is not None and not running.provisional:
             self.given_up, self.target = 'no worker is heard', None
@@ -227,7 +242,7 @@ class Mover:
         assert self.target is not None
         held = {name: holder.units for name, holder in holders.items()}
         if sequence is None:
-            sequence = sequence_to(self._fleet, self._tables, self.target, held)
+            sequence = sequence_to(self._fleet, self._tables, self.target, held, self._unfit)
             ranks = {
                 source.model: self._fleet.priority_class(source.priority_class).rank
                 for source in self.target.sources.values()
@@ -286,6 +301,7 @@ class Mover:
                 units = self._state[name]
                 if name not in moved:
                     units |= units_of(self._running.partitions(name)) & wanted
+                units |= wanted - runnable(name, wanted, self._unfit)
             if units:
                 placement[name] = partitions_of(units)
         return placement
@@ -381,10 +397,11 @@ class Mover:
         """Give the move up: every worker is to hold what it holds."""
         assert self.target is not None
         held = {name: holder.units for name, holder in holders.items()}
-        placement = {
-            name: partitions_of(held[name]) if name in held else self._running.partitions(name)
-            for name in self._fleet.workers
-        }
+        placement = {}
+        for name in self._fleet.workers:
+            running = units_of(self._running.partitions(name))
+            units = held.get(name, running) | (running - runnable(name, running, self._unfit))
+            placement[name] = partitions_of(units)
         plan = replace(
             self.target,
             placement={name: parts for name, parts in placement.items() if parts},
@@ -397,7 +414,7 @@ class Mover:
         """Return how many units are still to be loaded."""
         assert self.target is not None
         return sum(
-            len(units_of(self.target.partitions(name)) - holder.units)
+            len(runnable(name, units_of(self.target.partitions(name)), self._unfit) - holder.units)
             for name, holder in holders.items()
         )
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from pamdi_ros.allocation.conditions import Conditions
@@ -38,6 +38,9 @@ class Observer:
     _slowdowns: dict[tuple[str, str], Estimator] = field(default_factory=dict)
     _arrivals: dict[str, ArrivalCounter] = field(default_factory=dict)
     _items: dict[str, ItemCounter] = field(default_factory=dict)
+    _withdrawn: dict[Pair, float] = field(default_factory=dict)
+    _returned: dict[Pair, float] = field(default_factory=dict)
+    _unfit: set[Pair] = field(default_factory=set)
 
     def heard(
         self,
@@ -45,16 +48,19 @@ class Observer:
         model_s: Mapping[str, float],
         slowdown: Mapping[str, float],
         now: float,
+        withdrawn: Collection[str] = (),
     ) -> None:
         """Take a worker's beacon. Names that the fleet does not have are passed over.
 
         :param model_s: measured time of one pass over each model [s]; absent: no news.
         :param slowdown: measured time on the wire as a multiple of the declared one, by peer;
             absent: no news.
+        :param withdrawn: models that it is to hold and cannot run just now.
         """
         if worker not in self.fleet.workers:
             return
         self._heard_s[worker] = now
+        self._withdraws(worker, {(worker, model) for model in withdrawn}, now)
         declared = self.fleet.workers[worker].expected_seconds_per_flop
         for model, pass_s in model_s.items():
             if self.flops.get(model, 0) > 0:
@@ -94,12 +100,29 @@ class Observer:
             absent=frozenset(
                 name for name in self.fleet.workers if self._silence_s(name, now) > self.absent_s
             ),
+            unfit=self._known_unfit(now),
             speeds=FrozenDict(self._known_speeds(now)),
             slowdown=FrozenDict(self._known_slowdowns(now)),
             rates=FrozenDict({n: rate for n, rate in rates.items() if rate is not None}),
             counts=FrozenDict({name: counter.counts for name, counter in self._items.items()}),
             priorities=FrozenDict(priorities),
         )
+
+    def _withdraws(self, worker: str, pairs: set[Pair], now: float) -> None:
+        """Note which models a worker cannot run, and since when."""
+        for pair in pairs:
+            self._withdrawn.setdefault(pair, now)
+            self._returned.pop(pair, None)
+        for pair in [pair for pair in self._withdrawn if pair[0] == worker and pair not in pairs]:
+            del self._withdrawn[pair]
+            self._returned[pair] = now
+
+    def _known_unfit(self, now: float) -> frozenset[Pair]:
+        """Return what has been withdrawn, and not been back, for as long as makes one absent."""
+        since_s = now - self.absent_s
+        self._unfit |= {pair for pair, at_s in self._withdrawn.items() if at_s <= since_s}
+        self._unfit -= {pair for pair, at_s in self._returned.items() if at_s <= since_s}
+        return frozenset(self._unfit)
 
     def _known_speeds(self, now: float) -> dict[Pair, Estimate]:
         """Return the speeds; what nobody refreshes goes back to the declared one."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 import math
 import time
@@ -14,6 +14,7 @@ from pamdi_ros.allocation.conditions import Conditions, measured_costs
 from pamdi_ros.allocation.costs import Costs
 from pamdi_ros.allocation.estimate import Estimate
 from pamdi_ros.allocation.foretell import with_solo_latencies
+from pamdi_ros.allocation.memory import MemoryNeed
 from pamdi_ros.allocation.move_sequence import Holdings, LoadSeconds, MoveSequence, outages_s
 from pamdi_ros.allocation.mover import sequence_to
 from pamdi_ros.allocation.objective import evaluate
@@ -24,6 +25,7 @@ from pamdi_ros.allocation.replan import Doubt, moved_bytes, Outage, ReplanParame
 from pamdi_ros.allocation.solution import Flow, Flows
 from pamdi_ros.allocation.speeds import Pair, speeds_of
 from pamdi_ros.fleet import Fleet
+from pamdi_ros.fleet.frozen import FrozenDict
 from pamdi_ros.models.units import UnitTable
 from pamdi_ros.worker.plan import Partition, Plan, SourcePlan
 
@@ -84,7 +86,7 @@ def propose(
     :param load_s: time that a worker takes to load so many bytes; None: as by default.
     """
     began_s = time.perf_counter()
-    costs = measured_costs(fleet, tables, conditions)
+    costs = _with_room(measured_costs(fleet, tables, conditions), conditions, running)
     known = {n: c for n, c in conditions.priorities.items() if n in costs.fleet.sources}
     plan = plan_for(
         fleet.policy, costs, epoch=0, unusable=unusable, priorities=known, running=running
@@ -98,15 +100,18 @@ def propose(
         sources=_sources(fleet, conditions, plan, running, tables),
     )
     problem = Problem.from_costs(costs, priorities=known)
-    sequence = sequence_to(fleet, tables, plan, held)
+    sequence = sequence_to(fleet, tables, plan, held, conditions.unfit)
     lasts = outages_s(sequence, held, tables, load_s or default_load_s)
-    value, flows = _worth(problem, plan)
+    value, flows = _worth(problem, plan, conditions.unfit)
     was, doubt = None, None
     if running is not None:
-        was, running_flows = _worth(problem, running)
+        was, running_flows = _worth(problem, running, conditions.unfit)
         end = _other_end(problem, conditions, running_flows, flows)
         problem = Problem.from_costs(measured_costs(fleet, tables, end), priorities=known)
-        doubt = Doubt(running=value_of(problem, running), candidate=value_of(problem, plan))
+        doubt = Doubt(
+            running=value_of(problem, running, conditions.unfit),
+            candidate=value_of(problem, plan, conditions.unfit),
+        )
     return Proposal(
         conditions=conditions,
         plan=plan,
@@ -144,12 +149,14 @@ def _outages(problem: Problem, lasts: Mapping[str, float]) -> tuple[Outage, ...]
     )
 
 
-def value_of(problem: Problem, plan: Plan) -> Value:
+def value_of(problem: Problem, plan: Plan, unfit: Collection[Pair] = ()) -> Value:
     """Give what a plan is worth: its routes where they are fixed, else the best flows over it.
 
     What absent workers hold counts for nothing: the problem knows them without memory.
+
+    :param unfit: models that workers cannot run: what they hold of those counts for nothing.
     """
-    return _worth(problem, plan)[0]
+    return _worth(problem, plan, unfit)[0]
 
 
 def _other_end(
@@ -200,10 +207,27 @@ def _other_end(
     )
 
 
-def _worth(problem: Problem, plan: Plan) -> tuple[Value, Flows]:
+def _with_room(costs: Costs, conditions: Conditions, running: Plan | None) -> Costs:
+    """Keep room at workers for what they were to hold and cannot run: they go on trying."""
+    workers = dict(costs.fleet.workers)
+    for name, model in conditions.unfit:
+        worker = workers.get(name)
+        if running is None or worker is None or not worker.memory_bytes:
+            continue
+        need = MemoryNeed(costs.tables)
+        for part in running.partitions(name):
+            if part.model == model and model in costs.tables:
+                for unit in range(part.first, part.last):
+                    need.add(model, unit)
+        left = max(1, worker.memory_bytes - need.total_bytes)
+        workers[name] = replace(worker, memory_bytes=left)
+    return replace(costs, fleet=replace(costs.fleet, workers=FrozenDict(workers)))
+
+
+def _worth(problem: Problem, plan: Plan, unfit: Collection[Pair] = ()) -> tuple[Value, Flows]:
     """Return what a plan is worth, and the flows that it is worth it with."""
     placement = {
-        worker: parts
+        worker: tuple(part for part in parts if (worker, part.model) not in unfit)
         for worker, parts in plan.placement.items()
         if problem.memory_bytes[problem.number(worker)] > 0
     }
@@ -271,8 +295,13 @@ def _routes(problem: Problem, plan: Plan, placement: Mapping[str, tuple[Partitio
 def _placement(
     fleet: Fleet, conditions: Conditions, plan: Plan, running: Plan | None
 ) -> dict[str, tuple[Partition, ...]]:
-    """Give the placement, absent workers' as it was."""
+    """Give the placement, absent workers' as it was, and of others what they cannot run."""
     placement = dict(plan.placement)
+    for worker, model in conditions.unfit:
+        if running is not None and worker not in conditions.absent:
+            was = [part for part in running.partitions(worker) if part.model == model]
+            others = [part for part in placement.get(worker, ()) if part.model != model]
+            placement[worker] = tuple(sorted(others + was))
     for worker in conditions.absent:
         if running is not None and running.partitions(worker):
             placement[worker] = running.partitions(worker)

@@ -95,7 +95,7 @@ class Replanning:
         known = self._holders.pop(beacon.worker, None)
         if not beacon.serving:
             return  # it was deactivated: planned without it is in time, moved without it at once
-        self.observer.heard(beacon.worker, beacon.model_s, beacon.slowdown, now)
+        self.observer.heard(beacon.worker, beacon.model_s, beacon.slowdown, now, beacon.withdrawn)
         holder = holder_of(beacon)
         if known is None or known[0].units != holder.units:
             self._grew_s = now
@@ -275,8 +275,9 @@ class Replanning:
         same = {name: holder.units for name, holder in holders.items()} == proposal.held
         sequence = proposal.sequence if same else None
         plan = self.mover.begin(
-            proposal.plan, running, holders, now, sequence, proposal.conditions.absent
-        )
+            proposal.plan, running, holders, now, sequence,
+            proposal.conditions.absent, proposal.conditions.unfit,
+        )  # fmt: skip
         self._note_failure(now)
         return plan
 

@@ -256,7 +256,7 @@ def _event(entry: Table) -> Event:
     return Event(
         at_s=float(entry['at_s']),
         action=action,
-        worker=value if action in ('kill', 'revive') else None,
+        worker=value if isinstance(value, str) else None,
         priorities=FrozenDict(value if action == 'set_priority' else {}),
         rates_hz=FrozenDict(value if action == 'set_rate' else {}),
         speeds=FrozenDict(value if action == 'set_speed' else {}),
@@ -264,4 +264,5 @@ def _event(entry: Table) -> Event:
         link=_link(link) if 'bandwidth_mbps' in link else None,
         replan=action == 'replan',
         slow_loads=FrozenDict(value if action == 'slow_load' else {}),
+        clock_jumps=FrozenDict(value if action == 'clock_jump' else {}),
     )

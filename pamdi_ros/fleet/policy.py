@@ -56,6 +56,14 @@ class PolicyParameters:
     :param most_chunk_bytes: largest chunk [byte].
     :param most_credit: most chunks in flight to one peer.
     :param ewma_weight: weight of the newest measurement in unit times and link slowdown.
+    :param failures_in_a_row: of a model's unit, after which a worker withdraws the model.
+    :param overdue_factor: a unit that takes so many times its usual time is overdue: its model is
+        withdrawn, too.
+    :param overdue_least_s: but never sooner than after this time [s].
+    :param hang_s: an overdue unit that goes on for so long ends the process, to be restarted [s].
+    :param reload_pause_s: before a withdrawn model, or a load that failed, is tried again; it
+        doubles with every failure [s].
+    :param longest_reload_pause_s: but is never longer [s].
     """
 
     preemption: bool = True
@@ -93,6 +101,12 @@ class PolicyParameters:
     most_chunk_bytes: int = 128_000
     most_credit: int = 32
     ewma_weight: float = 0.2
+    failures_in_a_row: int = 3
+    overdue_factor: float = 20.0
+    overdue_least_s: float = 2.0
+    hang_s: float = 3.0
+    reload_pause_s: float = 0.5
+    longest_reload_pause_s: float = 5.0
 
     def asked_among(self, peers: int) -> int:
         """How many of so many peers are good enough to be asked, the best by their beacons."""

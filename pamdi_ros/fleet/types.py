@@ -256,8 +256,10 @@ class Event:
 
     :param at_s: time since the start [s]
     :param action: ``kill``, ``revive``, ``set_priority``, ``set_rate``, ``set_speed``,
-        ``set_link``, ``replan`` or ``slow_load``
-    :param worker: for kill and revive: a worker, or ``allocator``
+        ``set_link``, ``replan``, ``slow_load``, ``fail_units``, ``hang_unit``, ``fail_load``,
+        ``heal`` or ``clock_jump``
+    :param worker: that dies, comes back, falls sick or is healed; for kill and revive also
+        ``allocator``
     :param priorities: for set_priority: class by source
     :param rates_hz: for set_rate: rate by source [1/s]
     :param speeds: for set_speed: multiple of the speed it began with, by worker [1]
@@ -265,6 +267,7 @@ class Event:
     :param link: for set_link: the new link; None: cut
     :param replan: a plan is made and moved to, worth it or not
     :param slow_loads: for slow_load: loading weights takes so many times as long, by worker [1]
+    :param clock_jumps: for clock_jump: how far its clock is off after its next restart [s]
     """
 
     at_s: float
@@ -277,6 +280,7 @@ class Event:
     link: Link | None = None
     replan: bool = False
     slow_loads: Mapping[str, float] = FrozenDict()
+    clock_jumps: Mapping[str, float] = FrozenDict()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

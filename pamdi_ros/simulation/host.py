@@ -25,6 +25,7 @@ from pamdi_ros.worker import (
     LoadUnit,
     Outcome,
     Plan,
+    Restart,
     Task,
     Tell,
     Work,
@@ -38,6 +39,12 @@ BEACON_BYTES = 300
 CONTROL_BYTES, CONTROL_ITEM_BYTES = 100, 60
 #: A machine that wants to be woken in the past is woken after this time [s].
 LEAST_NAP_S = 1e-4
+#: A process that ends itself is there again after this time, as with respawn [s].
+RESPAWN_S = 2.0
+#: What workers' clocks say when a run begins: one that is set back still says something [ns].
+CLOCK_NS = 10**18
+#: Why a unit of a worker that is sick fails.
+UNIT_FAILS = 'compute_error: the simulated device is broken'
 #: Frames in a row without a way to their peer, after which the machine is taken for stuck.
 MOST_UNSENT = 1000
 
@@ -52,6 +59,7 @@ class World:
     :param hosts: all workers by name.
     :param recorder: is told what happens.
     :param watch: checks what the machines promise; None: nobody does.
+    :param revive: starts a worker again, by name.
     """
 
     setup: Setup
@@ -59,6 +67,7 @@ class World:
     network: Network
     hosts: Mapping[str, Host]
     recorder: Recorder
+    revive: Callable[[str], None]
     watch: Watch | None = None
 
 
@@ -71,6 +80,8 @@ class Host:
     :param name: its name.
     :param world: around it.
     :ivar machine: None while it is dead.
+    :ivar fails: every unit raises.
+    :ivar hangs: the next unit never ends.
     """
 
     def __init__(self, name: str, world: World) -> None:
@@ -78,6 +89,7 @@ class Host:
         self.name = name
         self.machine: Worker | None = None
         self.serving = False
+        self.fails = self.hangs = False
         self._paused = False
         self._world = world
         self._clock = world.clock
@@ -92,7 +104,9 @@ class Host:
         self._home_of = {source.name: source.worker for source in setup.fleet.sources.values()}
         self._peers: list[str] = []
         self._work: Work | None = None
-        self._work_until_s = 0.0
+        self._work_since_s = self._work_until_s = 0.0
+        self._jump_s = 0.0
+        self._hung: tuple[Worker, Work] | None = None
         self._wake_s = math.inf
         self._lost: tuple[Task, ...] = ()
 
@@ -104,7 +118,7 @@ class Host:
         machine = Worker(
             self.name,
             setup.fleet,
-            incarnation=1 + int(self._clock.now * 1e9),
+            incarnation=CLOCK_NS + int((self._clock.now + self._jump_s) * 1e9),
             parameters=self._parameters,
             policy=setup.policy,
             seed=setup.seed,
@@ -132,7 +146,7 @@ class Host:
             self._recorder.idle(self.name, self._clock.now, self._work_until_s)
         if self._watch is not None:
             self._watch.died(self.name)
-        self.machine = self._work = None
+        self.machine = self._work = self._hung = None
         self.serving = self._paused = False
         self.storage.clear()
         self.storage.computing(False)
@@ -149,6 +163,17 @@ class Host:
         if self.machine is not None and self._paused:
             self.serving, self._paused = True, False
             self._settle(self.machine, self.machine.opened(self._now()))
+
+    def clock_jump(self, seconds: float) -> None:
+        """Have its clock be off by so much after its next restart, which it counts its runs by."""
+        self._jump_s = seconds
+
+    def heal(self) -> None:
+        """Let units and loads do their work again; a unit that hangs ends now."""
+        self.fails = self.hangs = self.storage.broken = False
+        hung, self._hung = self._hung, None
+        if hung is not None:
+            self._computed(*hung, self._clock.now - self._work_since_s)
 
     def set_speed(self, factor: float) -> None:
         """Have its device compute at a multiple of the speed that it began with, from now on."""
@@ -312,6 +337,14 @@ class Host:
         self._work = None
         self.storage.computing(False)
         stay = work.stay
+        if self.fails and not stay.raw:
+            if self._recorder.traced:
+                self._line(f'failed {named(stay.task.key)} {work.first}')
+            self._settle(machine, machine.work_failed(work, UNIT_FAILS, self._now()))
+            return
+        if work.test:
+            self._settle(machine, machine.work_done(work, Outcome(None), self._now()))
+            return
         again = work.answers and stay.passes_left > 1
         sizes = machine.plan.models[stay.task.model].boundary_bytes
         outcome = Outcome(
@@ -381,6 +414,8 @@ class Host:
                     key, command.status, command.reason, command.latency_s, self._clock.now,
                     command.task.exit_unit,
                 )  # fmt: skip
+            elif isinstance(command, Restart):
+                self._restart(command.reason)
             elif isinstance(command, Forget):
                 if self._watch is not None:  # nothing to throw away: pieces have no tensors
                     self._watch.forgotten(self.name, command)
@@ -425,7 +460,7 @@ class Host:
         return sent
 
     def _begin(self, machine: Worker, work: Work) -> None:
-        start_s = self._clock.now
+        start_s = self._work_since_s = self._clock.now
         took_s = self._device.seconds(work, start_s)
         self._work, self._work_until_s = work, start_s + took_s
         self.storage.computing(True)
@@ -434,7 +469,26 @@ class Host:
             self._line(f'work {named(work.stay.task.key)} {work.first}')
         if self._watch is not None:
             self._watch.begun(self.name, machine, work)
+        if self.hangs:
+            self.hangs, self._hung = False, (machine, work)
+            return
         self._clock.at(self._work_until_s, self._computed, machine, work, took_s)
+
+    def _restart(self, reason: str) -> None:
+        """End this process, as the machine asks, and have it started again.
+
+        Not at once: whoever carries out commands goes on with this machine.
+        """
+        if self._recorder.traced:
+            self._line(f'restart {reason}')
+        machine = self.machine
+
+        def ends() -> None:
+            if self.machine is machine:
+                self.crash()
+                self._clock.at(self._clock.now + RESPAWN_S, self._world.revive, self.name)
+
+        self._clock.at(self._clock.now, ends)
 
     def _arm(self, machine: Worker, wanted_s: float) -> None:
         """Have the machine woken when it wants to be."""

@@ -61,8 +61,9 @@ class _Simulation:
         watch = Watch(setup, recorder, clock) if watched else None
         network = Network(clock, setup.fleet, setup.faults, setup.seed)
         self.world = World(
-            setup=setup, clock=clock, network=network, hosts=hosts, recorder=recorder, watch=watch
-        )
+            setup=setup, clock=clock, network=network, hosts=hosts, recorder=recorder,
+            revive=self._revive, watch=watch,
+        )  # fmt: skip
         for name in setup.fleet.workers:
             hosts[name] = Host(name, self.world)
         self._setup = setup
@@ -124,7 +125,9 @@ class _Simulation:
 
     def _happens(self, event: Event) -> None:
         if event.worker is not None:
-            (self._kill if event.action == 'kill' else self._revive)(event.worker)
+            self._befalls(event.action, event.worker)
+        for worker, seconds in event.clock_jumps.items():
+            self._hosts[worker].clock_jump(seconds)
         if event.priorities:
             self._allocator.set_priorities(event.priorities)
         for source, rate_hz in event.rates_hz.items():
@@ -137,6 +140,21 @@ class _Simulation:
             self._hosts[worker].set_speed(factor)
         if event.between is not None:
             self.world.network.change(event.between, event.link)
+
+    def _befalls(self, action: str, worker: str) -> None:
+        """Have something happen to one worker, or to the allocator."""
+        if action == 'kill':
+            self._kill(worker)
+        elif action == 'revive':
+            self._revive(worker)
+        elif action == 'fail_units':
+            self._hosts[worker].fails = True
+        elif action == 'hang_unit':
+            self._hosts[worker].hangs = True
+        elif action == 'fail_load':
+            self._hosts[worker].storage.broken = True
+        elif action == 'heal':
+            self._hosts[worker].heal()
 
     def _kill(self, worker: str) -> None:
         if worker == ALLOCATOR:

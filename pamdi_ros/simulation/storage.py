@@ -30,6 +30,7 @@ class Storage:
     :param loaded: told of each load that is over: the unit, and why it failed (empty: it did not).
     :param exceeded: told of what is held beyond the worker's memory.
     :ivar slowness: loads take so many times as long as they should.
+    :ivar broken: every load fails.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Storage:
         exceeded: Callable[[str], None],
     ) -> None:
         self.slowness = 1.0
+        self.broken = False
         self._tables = setup.tables
         self._bound = setup.fleet.workers[worker].memory_bytes
         self._bytes_per_s = (setup.replan or ReplanParameters()).load_bytes_per_s
@@ -104,7 +106,8 @@ class Storage:
             return
         self._loading = False
         problem = ''
-        if self._failing and self._chance.random() < self._failing:
+        fails = self._failing and self._chance.random() < self._failing
+        if fails or self.broken:
             self._units.discard((command.model, command.unit))
             problem = 'weights: the file cannot be read'
         self._loaded(command.model, command.unit, problem)

@@ -8,6 +8,7 @@ from pamdi_ros.worker.commands import (
     Frame,
     FreeUnits,
     LoadUnit,
+    Restart,
     Tell,
     Work,
 )
@@ -50,6 +51,7 @@ __all__ = [
     'PlannedExit',
     'Release',
     'Request',
+    'Restart',
     'SourceCounts',
     'SourcePlan',
     'Status',

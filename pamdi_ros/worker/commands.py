@@ -20,6 +20,7 @@ class Work:
     :param last: one past the last; one unit, or none where the item is only prepared.
     :param answers: the model ends here: turn the outputs into the answer or the next pass.
     :param exit: ask this early exit, too, for an answer from the outputs; None: there is none.
+    :param test: no item's: run the unit on zeros, to see whether it works again.
     """
 
     stay: Stay
@@ -27,6 +28,7 @@ class Work:
     last: int
     answers: bool
     exit: PlannedExit | None = None
+    test: bool = False
 
     @property
     def task(self) -> Task:
@@ -107,4 +109,14 @@ class LoadUnit:
     timed: bool = False
 
 
-Command = Tell | Forget | End | FreeUnits | LoadUnit
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """End this process, for it to be started again: what computes does not come back.
+
+    :param reason: 'word: explanation'.
+    """
+
+    reason: str
+
+
+Command = Tell | Forget | End | FreeUnits | LoadUnit | Restart

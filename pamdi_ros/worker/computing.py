@@ -6,14 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 import math
 
-from pamdi_ros.worker.commands import Command, Work
+from pamdi_ros.worker.breakers import Breakers, SICK
+from pamdi_ros.worker.commands import Command, Restart, Work
 from pamdi_ros.worker.doing import Doing
 from pamdi_ros.worker.ends import Ends
 from pamdi_ros.worker.inversions import Inversions
 from pamdi_ros.worker.outcome import Outcome
 from pamdi_ros.worker.reception import Reception
 from pamdi_ros.worker.stay import EarlyAnswer, Stay
-from pamdi_ros.worker.task import Status
+from pamdi_ros.worker.task import ItemKey, reason_word, Status, Task
+from pamdi_ros.worker.watchdog import Watchdog
 from pamdi_ros.worker.workplace import moved, Workplace
 
 
@@ -22,6 +24,8 @@ class Computing:
     """Runs the stays of one worker unit by unit, the most urgent first (cooperative preemption).
 
     :ivar inversions: counts what is to wait for no lower class.
+    :ivar breakers: of the models.
+    :ivar watchdog: tells of a unit that is overdue.
     :ivar tasks_run: stays finished.
     """
 
@@ -29,6 +33,8 @@ class Computing:
     reception: Reception
     ends: Ends
     inversions: Inversions
+    breakers: Breakers
+    watchdog: Watchdog
     tasks_run: int = 0
 
     def next_work(self, now: float) -> tuple[Work | None, list[Command]]:
@@ -45,7 +51,7 @@ class Computing:
                 stay = None
             first = queue.first()
             if stay is None and first is None:
-                return None, commands
+                return self._test(now), commands
             resumed = first is not None and (stay is None or self._overtakes(first, stay))
             if resumed:
                 if stay is not None:
@@ -66,11 +72,24 @@ class Computing:
                 self.place.unlist(stay)
                 commands += self.reception.decide(moved(stay, self.place.worker, now), now)
                 continue
-            return self._work(stay), commands
+            work = self._work(stay)
+            self.watchdog.begin(work, self.place.backlog.unit_s, now)
+            return work, commands
+
+    @property
+    def waits(self) -> bool:
+        """Tell whether there is something to compute: a task that waits, or a test."""
+        return len(self.place.backlog.queue) > 0 or self.breakers.next_test() is not None
 
     def work_done(self, work: Work, outcome: Outcome, now: float) -> list[Command]:
         """Take the outcome of a Work and go on: next unit, next pass, a peer, or the answer."""
+        self.watchdog.over()
+        if work.test:
+            self.breakers.tested(work.task.model, work.first, now)
+            return []
         stay = work.stay
+        if work.last > work.first:
+            self.breakers.done(stay.task.model, work.first)
         first_unit = stay.compute_s == 0.0
         stay.compute_s += outcome.compute_s
         self._unit_over(stay, now)
@@ -101,14 +120,79 @@ class Computing:
         return self._finish(stay, now)
 
     def work_failed(self, work: Work, reason: str, now: float) -> list[Command]:
-        """Note that a Work could not be done: the item fails."""
-        stay = work.stay
+        """Note that a Work could not be done: the item is done elsewhere, or fails."""
+        self.watchdog.over()
+        stay, model = work.stay, work.task.model
+        if work.test:
+            self.breakers.tested(model, work.first, now, reason)
+            return []
+        sick = reason_word(reason) in SICK and not stay.raw
+        if sick:
+            self.breakers.failed(model, work.first, stay.task.key, reason, now)
         self._unit_over(stay, now)
         self._leave_running(stay)
         if self.place.backlog.void:
             self.place.backlog.void = False
             return []
-        return self.ends.drop(moved(stay, self.place.worker, now), Status.FAILED, reason, now)
+        task = moved(stay, self.place.worker, now)
+        if sick:
+            return self.reception.failed_here(task, reason, now)
+        return self.ends.drop(task, Status.FAILED, reason, now)
+
+    def watch(self, now: float) -> list[Command]:
+        """See whether the unit under way is overdue: what waits for it then goes elsewhere."""
+        work = self.watchdog.look(now)
+        if work is None:
+            return []
+        worker, model = self.place.worker, work.task.model
+        spent_s, usual_s = self.watchdog.spent_s, self.watchdog.usual_s
+        if self.watchdog.hangs:
+            return [
+                Restart(
+                    f'hung: unit {work.first} of {model} has been computing for {spent_s:.1f} s '
+                    f'at {worker} and does not end; this process ends, to be started again'
+                )
+            ]
+        what = f'unit {work.first} of {model}' if work.last > work.first else 'preparing an item'
+        reason = f'hung: {what} takes longer than {spent_s:.1f} s at {worker}'
+        if usual_s > 0:
+            reason += f', usually {usual_s:.3g} s'
+        if work.last > work.first:
+            self.breakers.overdue(model, work.first, reason, now)
+        self.breakers.changed = True
+        commands: list[Command] = []
+        running = self.place.backlog.running
+        if not work.test and running is work.stay and not self.place.backlog.void:
+            self.place.backlog.void = True
+            self.place.unlist(running)
+            commands += self.reception.failed_here(moved(running, worker, now), reason, now)
+        # Tensors of a device that hangs may never leave it: what has begun here begins again.
+        for stay in [stay for stay in self.place.backlog.queue if stay.started and not stay.raw]:
+            commands += self.reception.failed_here(self.place.leave(stay, now), reason, now)
+        return commands
+
+    def _test(self, now: float) -> Work | None:
+        """Return the test of a unit that is due, where nothing else is to be computed."""
+        found = self.breakers.next_test()
+        if found is None:
+            return None
+        model, unit = found
+        key = ItemKey('', 1, unit + 1)
+        rank = len(self.place.estimates.weights) - 1
+        priority = self.place.fleet.priority_classes[rank].name
+        task = Task(
+            key=key, home=self.place.worker, model=model, priority_class=priority, rank=rank,
+            arrived_s=now, received_s=now, next_unit=unit,
+        )  # fmt: skip
+        stay = Stay(
+            task=task, order=(math.inf,), rank=rank, unit=unit, last=unit + 1, payload=None,
+            payload_bytes=0, tokens=(), passes_left=1, raw=False, since_s=now, first=unit,
+        )  # fmt: skip
+        work = Work(stay, unit, unit + 1, False, test=True)
+        service = self.place.estimates.service
+        usual_s = service.here_s(model, unit, unit + 1) if service.knows(model) else 0.0
+        self.watchdog.begin(work, usual_s, now)
+        return work
 
     def doing(self) -> Doing:
         """Give what is computed now, and what was so far."""

@@ -114,6 +114,7 @@ class Beacon:
     :param serving: it takes tasks.
     :param loading: something that it is to hold is not loaded yet.
     :param held: partitions that serve there, sorted.
+    :param withdrawn: models that it is to hold and cannot run just now.
     :param backlog_s: compute time waiting or under way there, by class [s].
     :param queue_lengths: tasks waiting or under way there, by class.
     :param model_s: time of one pass over a model there, of which at least a part was measured [s];
@@ -128,6 +129,7 @@ class Beacon:
     serving: bool = True
     loading: bool = False
     held: tuple[Partition, ...] = ()
+    withdrawn: tuple[str, ...] = ()
     backlog_s: tuple[float, ...] = ()
     queue_lengths: tuple[int, ...] = ()
     model_s: Mapping[str, float] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+import math
 
 from pamdi_ros.worker.task import ItemKey, Task
 
@@ -21,12 +22,16 @@ class Kept:
     :param worker: to whom.
     :param answer: it is on its way home, as an answer or as the word that there is none.
     :param whole: the tensors are still there.
+    :param since_s: when it was handed on [s].
+    :param word_s: when its home should have heard of it [s]; only the home counts on that.
     """
 
     task: Task
     worker: str
     answer: bool = False
     whole: bool = True
+    since_s: float = 0.0
+    word_s: float = math.inf
 
 
 class Custody:
@@ -87,6 +92,13 @@ class Custody:
     def at(self, worker: str) -> list[Kept]:
         """Give what was handed to a worker, oldest first."""
         return [kept for kept in self._kept.values() if kept.worker == worker]
+
+    def unheard(self, now: float) -> list[Kept]:
+        """Return what should have been heard of by now; each is returned once."""
+        late = [kept for kept in self._kept.values() if kept.word_s <= now and not kept.answer]
+        for kept in late:
+            kept.word_s = math.inf
+        return late
 
     def drop(self, unwanted: Callable[[Task], bool]) -> None:
         """Let go of all tasks of some kind, such as expired ones."""

@@ -135,20 +135,25 @@ class Dispatch:
         if leg is None:
             reason = f'no_route: no leg of {task.key.source} runs unit {task.next_unit}'
             return [Dropped(task, Status.FAILED, reason)]
-        if leg.worker == self.place.worker:
-            end = self.place.end_here(task.model, task.next_unit)
-            if end <= task.next_unit:
-                return self.place.park(task, now)  # its partition is being loaded
-            return self.place.enqueue(task, min(end, leg.last), now)
         peers = self.estimates.peers
         subject = self.place.subject(task, now)
-        if leg.worker not in avoid and not peers.lost(leg.worker):
+        withdrawn = self.estimates.has_withdrawn(leg.worker, task.model)
+        if leg.worker in subject.avoid:
+            pass  # it could not do it
+        elif leg.worker == self.place.worker:
+            end = self.place.end_here(task.model, task.next_unit)
+            if end > task.next_unit:
+                return self.place.enqueue(task, min(end, leg.last), now)
+            if not withdrawn:
+                return self.place.park(task, now)  # its partition is being loaded
+        elif leg.worker not in avoid and not peers.lost(leg.worker) and not withdrawn:
             end = min(leg.last, source.unit_count)
             beacon = peers.beacon(leg.worker)
             work_s = self.estimates.service.at_s(
                 leg.worker, beacon, task.model, task.next_unit, end
             )
             self.place.send(task, leg.worker, work_s, subject.rank, now)
+            self.place.expect_word(task.key, max(work_s, source.solo_s), now)
             return []
         others = self.estimates.options(
             subject, self.handshake.candidates((*avoid, leg.worker)), now

@@ -109,6 +109,7 @@ class Ends:
         self.asks.forget((key,))
         kept = self.handover.custody.of(key)
         if ended:
+            self.place.avoided.pop(key, None)
             home = self.place.fleet.sources[key.source].worker
             if kept is not None and kept.worker != home:  # whoever it went on to may not be told
                 self._release(kept.worker, key)

@@ -35,6 +35,7 @@ class Subject:
     :param order: that it has, or would have.
     :param passes: over the model still to make, this one included.
     :param own: where it waits here already.
+    :param avoid: workers that could not do its item.
     """
 
     model: str
@@ -45,6 +46,7 @@ class Subject:
     home: str
     passes: int = 1
     own: Stay | None = None
+    avoid: frozenset[str] = frozenset()
 
 
 def held_end(held: Sequence[Partition], model: str, unit: int) -> int:
@@ -61,7 +63,11 @@ def held_end(held: Sequence[Partition], model: str, unit: int) -> int:
 
 @dataclass(slots=True)
 class Estimates:
-    """Reads the state of a worker; changes nothing of it."""
+    """Reads the state of a worker; changes nothing of it.
+
+    :ivar held: what serves here.
+    :ivar withdrawn: models that this worker is to hold and cannot run just now.
+    """
 
     worker: str
     fleet: Fleet
@@ -74,6 +80,7 @@ class Estimates:
     service: ServiceTimes
     plan: Plan = field(default_factory=Plan)
     held: tuple[Partition, ...] = ()
+    withdrawn: tuple[str, ...] = ()
     _rest: dict[tuple[str, int, str, str, int], Rest] = field(default_factory=dict)
     _onwards: dict[tuple[str, int, str, int], list[tuple[float, Rest, str]]] = field(
         default_factory=dict
@@ -101,6 +108,8 @@ class Estimates:
             self.weights[transfer.task.rank] for transfer in self.egress.behind(subject.order)
         )
         for worker in candidates:
+            if worker in subject.avoid:
+                continue
             if worker == self.worker:
                 option = self._here(subject, now)
             else:
@@ -161,6 +170,13 @@ class Estimates:
             if held.model == part.model and max(held.first, part.first) < min(held.last, part.last)
         )
 
+    def has_withdrawn(self, worker: str, model: str) -> bool:
+        """Tell whether a worker says that it cannot run a model just now."""
+        if worker == self.worker:
+            return model in self.withdrawn
+        beacon = self.peers.beacon(worker)
+        return beacon is not None and model in beacon.withdrawn
+
     def no_way(self, model: str, unit: int, now: float) -> str:
         """Return which unit nobody who is there holds: 'word: explanation'; empty: there is none.
 
@@ -184,6 +200,8 @@ class Estimates:
             word, why = self.peers.absence(holder, now) if holder != self.worker else ('', '')
             if word:
                 return f'{word}: {holder}, which is to hold {what}, {why}'
+            if self.has_withdrawn(holder, model):
+                why = 'cannot run it now: see its status'
             coming.append(f'; {holder}, which is to hold it, {why or "does not hold it yet"}')
         return f'no_route: nobody who is there holds {what}{"".join(coming)}'
 

@@ -11,6 +11,7 @@ import random
 from pamdi_ros.fleet import Fleet, policy_parameters, PolicyParameters
 from pamdi_ros.worker.asks import Asks
 from pamdi_ros.worker.backlog import Backlog
+from pamdi_ros.worker.breakers import Breakers
 from pamdi_ros.worker.commands import Command, End, Forget, Frame, Tell, Work
 from pamdi_ros.worker.computing import Computing
 from pamdi_ros.worker.control import (
@@ -42,6 +43,7 @@ from pamdi_ros.worker.reception import model_changed, Reception
 from pamdi_ros.worker.service import ServiceTimes
 from pamdi_ros.worker.store import UnitStore
 from pamdi_ros.worker.task import Status, Task
+from pamdi_ros.worker.watchdog import Watchdog
 from pamdi_ros.worker.workplace import Workplace
 
 #: Time between two looks at what waits [s].
@@ -105,7 +107,9 @@ class Worker:
             egress=self._egress,
             service=self._service,
         )
-        self._place = Workplace(name, fleet, self._estimates, self._backlog, self._handover)
+        self._place = Workplace(
+            name, fleet, self._estimates, self._backlog, self._handover, self.parameters
+        )
         self._handshake = Handshake(
             self._place,
             self._estimates,
@@ -117,7 +121,11 @@ class Worker:
         self._ends = Ends(self._place, self.ledger, self._handover, self._asks)
         self._reception = Reception(self._place, self._dispatch, self._handover, self._ends)
         inversions = Inversions(self.parameters.quantum_s)
-        self._computing = Computing(self._place, self._reception, self._ends, inversions)
+        self._breakers = Breakers(self.store, self.parameters)
+        self._computing = Computing(
+            self._place, self._reception, self._ends, inversions,
+            self._breakers, Watchdog(self.parameters),
+        )  # fmt: skip
 
     # --- what is told ---------------------------------------------------------------------------
 
@@ -166,6 +174,7 @@ class Worker:
             serving=self.serving,
             loading=not self.store.settled,
             held=self.held,
+            withdrawn=self._estimates.withdrawn,
             backlog_s=self._backlog.by_class(now),
             queue_lengths=self._backlog.lengths(),
             model_s=self._service.pass_s(now),
@@ -175,6 +184,21 @@ class Worker:
     def doing(self) -> Doing:
         """Give what people are to see besides."""
         return self._computing.doing()
+
+    @property
+    def work_waits(self) -> bool:
+        """Tell whether :meth:`next_work` has something to give."""
+        return self._computing.waits
+
+    def problems(self, now: float) -> str:
+        """Return what this worker is to hold and has withdrawn, and why; empty: nothing."""
+        return self._breakers.problems(now)
+
+    def take_news(self) -> list[tuple[bool, str]]:
+        """Give what was withdrawn or works again since the last call: (it is bad, text)."""
+        news = list(self._breakers.news)
+        self._breakers.news.clear()
+        return news
 
     def take_complaints(self) -> list[str]:
         """Give what was wrong with messages received since the last call."""
@@ -231,9 +255,9 @@ class Worker:
         if seconds is not None and not problem:
             self._service.know(model, {unit: seconds})
         commands = self.store.loaded(model, unit, problem)
-        if self.store.serving != self._estimates.held:
-            commands += self._held_anew(now)
-        return commands + self._load_next()
+        self._breakers.loaded(model, now, problem)
+        self._breakers.changed = True
+        return commands + self._followed(now) + self._load_next()
 
     def know(self, model: str, unit_s: Mapping[int, float]) -> None:
         """Take times of a model's units as an earlier run measured them here [s].
@@ -253,9 +277,27 @@ class Worker:
 
     def _held_anew(self, now: float) -> list[Command]:
         """Decide anew about what waits, where what is held has changed or an assignment come."""
-        self._estimates.held = self.store.serving
+        stuck = self._computing.watchdog.overdue
+        self._estimates.held = () if stuck else self.store.serving
+        wanted = {part.model for part in self.store.wanted}
+        self._estimates.withdrawn = tuple(sorted(wanted)) if stuck else self._breakers.withdrawn()
         self._estimates.changed()
         return self._ends.apply(self._dispatch.look_again(now), now)
+
+    def _followed(self, now: float) -> list[Command]:
+        """Do what follows where a model is withdrawn, or serves again."""
+        if not self._breakers.changed:
+            return []
+        self._breakers.changed = False
+        freed: list[Command] = []
+        for model in sorted(self._breakers.taken_back()):
+            freed += self.store.withdraw(model)
+        held = () if self._computing.watchdog.overdue else self.store.serving
+        withdrawn = self._estimates.withdrawn
+        commands: list[Command] = []
+        if held != self._estimates.held or withdrawn != self._breakers.withdrawn():
+            commands += self._held_anew(now)
+        return commands + freed + self._load_next()
 
     def _load_next(self) -> list[Command]:
         """Have the next unit loaded; nothing is while this worker does not serve."""
@@ -296,12 +338,15 @@ class Worker:
 
     def tick(self, now: float) -> list[Command]:
         """Do what is due by the clock alone; call it at :meth:`wake_s`, earlier does no harm."""
-        commands: list[Command] = []
+        commands = self._computing.watch(now)
+        self._breakers.due(now)
+        commands += self._followed(now)
         for peer in self._peers.silent(now):
             commands += self._reception.lost_peer(peer, now)
         commands += self._ends.expire(now)
         for returned in (*self._handover.stalled(now), *self._handover.unkept()):
             commands += self._reception.decide_again(returned, now)
+        commands += self._reception.unheard(now)
         for asking in self._asks.due(now):
             commands += self._ends.apply(self._handshake.conclude(asking, now), now)
         self._backlog.expire(now)
@@ -437,11 +482,17 @@ class Worker:
 
     def work_done(self, work: Work, outcome: Outcome, now: float) -> list[Command]:
         """Take the outcome of a Work and go on: next unit, next pass, a peer, or the answer."""
-        return self._computing.work_done(work, outcome, now)
+        overdue = self._computing.watchdog.overdue
+        commands = self._computing.work_done(work, outcome, now)
+        self._breakers.changed |= overdue
+        return commands + self._followed(now)
 
     def work_failed(self, work: Work, reason: str, now: float) -> list[Command]:
-        """Note that a Work could not be done: the item fails."""
-        return self._computing.work_failed(work, reason, now)
+        """Note that a Work could not be done: its item is done elsewhere, or fails."""
+        overdue = self._computing.watchdog.overdue
+        commands = self._computing.work_failed(work, reason, now)
+        self._breakers.changed |= overdue
+        return commands + self._followed(now)
 
     def _cleared(self, sender: str, clearance: Clearance, now: float) -> list[Command]:
         if not self._asks.waits_for(sender, clearance.number):  # too late

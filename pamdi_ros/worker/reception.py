@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from pamdi_ros.worker.breakers import SICK
 from pamdi_ros.worker.commands import Command, Tell
 from pamdi_ros.worker.control import Ack, Beacon, Credit, Release
 from pamdi_ros.worker.dispatch import Dispatch
@@ -16,7 +17,8 @@ from pamdi_ros.worker.objection import misaddressed, objection, with_lifespan
 from pamdi_ros.worker.task import Hop, reason_word, Status, Task
 from pamdi_ros.worker.workplace import Workplace
 
-#: Reasons that a worker other than the home gives, for which the home begins the item again.
+#: Reasons that a worker other than the home gives, for which the home begins the item again; with
+#: one of SICK that worker is avoided.
 RECOVERABLE = ('worker_lost', 'worker_stopped', 'no_contact')
 
 
@@ -89,7 +91,7 @@ class Reception:
             if not mine:
                 reason = f'wrong_home: {self.place.worker} is not {task.home}'
                 return reason, self.ends.rejected(reason)
-            return '', self._came_home(task, now)
+            return '', self._came_home(task, sender, now)
         if not self.place.serving:
             return self.ends.stopped(), []
         if not self.place.plan.epoch:
@@ -105,6 +107,7 @@ class Reception:
             known
             and not self.place.estimates.policy.fixed_route
             and task.model in self.place.plan.models
+            and self.place.worker not in self.place.avoids(key)
         ):
             last = end(self.place.worker, task.model, task.next_unit)
             if last > task.next_unit:  # whoever sent it has decided
@@ -140,7 +143,7 @@ class Reception:
         crossed = kept.worker == sender and progress(kept.task) == came
         return progress(kept.task) >= came and not crossed
 
-    def _came_home(self, task: Task, now: float) -> list[Command]:
+    def _came_home(self, task: Task, sender: str, now: float) -> list[Command]:
         if task.status is Status.RESULT:
             end = task.exit_unit or task.next_unit
             stay = Hop(self.place.worker, end, end, bytes_in=task.received_bytes)
@@ -148,12 +151,36 @@ class Reception:
         elif task.generation < self.ends.ledger.generation(task.key):
             self.ends.drops['late_word'] += 1  # of a copy that was given up
             return []
+        elif reason_word(task.reason) in SICK and self.place.serving:
+            return self._begin_elsewhere(task, sender, now)
         elif reason_word(task.reason) in RECOVERABLE and self.place.serving:
             begun = self.ends.ledger.begin_again(task.key)
             if begun is not None:
                 self.ends.forget(task.key, ended=False)
                 return self.decide(replace(begun, received_s=now), now)
         return self.ends.end(task, task.status, task.reason, now)
+
+    def failed_here(self, task: Task, reason: str, now: float) -> list[Command]:
+        """Have an item done elsewhere that this worker could not do; its home sees to that."""
+        if task.home != self.place.worker:
+            return self.ends.drop(task, Status.FAILED, reason, now)
+        return self._begin_elsewhere(replace(task, reason=reason), self.place.worker, now)
+
+    def _begin_elsewhere(self, task: Task, worker: str, now: float) -> list[Command]:
+        """Begin an item of this home again, and avoid the worker that could not do it.
+
+        :param task: as far as it came, with the reason why it came no further.
+        """
+        key, reason = task.key, task.reason
+        begun = None
+        if key in self.ends.ledger:
+            self.place.avoid(key, worker)
+            if self.place.others_hold(task):
+                begun = self.ends.ledger.begin_again(key)
+        if begun is None:
+            return self.ends.end(task, Status.FAILED, reason, now)
+        self.ends.forget(key, ended=False)
+        return self.decide(replace(begun, received_s=now), now)
 
     def decide(self, task: Task, now: float, avoid: Sequence[str] = ()) -> list[Command]:
         """Decide where a task goes on, or bring it home.
@@ -182,6 +209,25 @@ class Reception:
         if begun is None:
             return self.ends.end(task, Status.FAILED, returned.reason, now)
         return self.decide(replace(begun, received_s=now), now, (returned.worker,))
+
+    def unheard(self, now: float) -> list[Command]:
+        """Begin elsewhere the items of this home of which no word came for far too long."""
+        commands: list[Command] = []
+        for kept in self.handover.custody.unheard(now):
+            key, peer = kept.task.key, kept.worker
+            sending = any(transfer.task.key == key for transfer in self.handover.egress)
+            if sending or not self.place.serving or key not in self.ends.ledger:
+                continue  # while it is being sent it is missed sooner
+            self.place.avoid(key, peer)
+            if not self.place.others_hold(kept.task):
+                continue
+            self.ends.drops['no_word'] += 1
+            waited_s = now - kept.since_s
+            reason = f'no_word: nothing was heard of the item for {waited_s:.1f} s from {peer}'
+            self.ends.complaints.append(reason)
+            self.handover.custody.give_back(key)
+            commands += self.decide_again(Returned(kept, peer, reason), now)
+        return commands
 
     def refused(self, returned: Returned, now: float) -> list[Command]:
         """Decide about what a peer refused; an answer refused by its home has nowhere to go."""

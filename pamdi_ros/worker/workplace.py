@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 import math
 
-from pamdi_ros.fleet import Fleet
+from pamdi_ros.fleet import Fleet, PolicyParameters
 from pamdi_ros.worker.backlog import Backlog
 from pamdi_ros.worker.commands import Tell
 from pamdi_ros.worker.estimates import Estimates, Subject
@@ -44,6 +44,7 @@ class Workplace:
 
     :ivar stays: what waits or runs here, by item.
     :ivar parked: what cannot go on now, by item.
+    :ivar avoided: workers that could not do an item of this home, by item, until it ends.
     :ivar serving: tasks are taken.
     """
 
@@ -52,9 +53,11 @@ class Workplace:
     estimates: Estimates
     backlog: Backlog
     handover: Handover
+    parameters: PolicyParameters
     plan: Plan = field(default_factory=Plan)
     stays: dict[ItemKey, Stay] = field(default_factory=dict)
     parked: dict[ItemKey, Task] = field(default_factory=dict)
+    avoided: dict[ItemKey, frozenset[str]] = field(default_factory=dict)
     serving: bool = True
     _numbers: count[int] = field(default_factory=count)
 
@@ -102,6 +105,29 @@ class Workplace:
         del self.parked[victim.key]
         return [self._gives_way(victim, depth, ' for its peers', now)]
 
+    def avoid(self, key: ItemKey, worker: str) -> None:
+        """Keep an item of this home away from a worker that could not do it."""
+        self.avoided[key] = self.avoids(key) | {worker}
+
+    def avoids(self, key: ItemKey) -> frozenset[str]:
+        """Return the workers that an item is kept away from."""
+        return self.avoided.get(key, frozenset())
+
+    def others_hold(self, task: Task) -> bool:
+        """Tell whether a worker that a task is not kept away from holds its next unit, or will."""
+        model, unit = task.model, task.next_unit
+        if model not in self.plan.models:
+            return True  # nobody knows
+        avoided = self.avoids(task.key)
+        peers = self.estimates.peers
+        holders = {
+            name
+            for name in (self.worker, *peers.living())
+            if self.estimates.stay_end(name, model, unit) > unit
+        }
+        holders |= {name for name in self.plan.holders_of(model, unit) if not peers.lost(name)}
+        return bool(holders - avoided)
+
     def obstacle(self, task: Task, now: float) -> str:
         """Return why nobody can go on with a task: 'word: explanation'.
 
@@ -125,6 +151,18 @@ class Workplace:
 
     def hand_over(self, task: Task, option: Option, now: float) -> None:
         self.send(task, option.worker, option.service_s, self.rank(task), now)
+        self.expect_word(task.key, option.answer_s, now)
+
+    def expect_word(self, key: ItemKey, answer_s: float, now: float) -> None:
+        """Have an item of this home begun elsewhere where no word of it comes for far too long.
+
+        :param answer_s: until its answer is expected here [s].
+        """
+        kept = self.handover.custody.of(key)
+        if kept is not None and kept.task.home == self.worker:
+            parameters = self.parameters
+            patience_s = max(parameters.overdue_least_s, parameters.overdue_factor * answer_s)
+            kept.since_s, kept.word_s = now, now + patience_s
 
     def deliver(self, task: Task, now: float) -> None:
         """Send a task home: its answer, or the word that there is none."""
@@ -254,6 +292,7 @@ class Workplace:
             order=order,
             home=task.home,
             passes=task.passes_left,
+            avoid=self.avoids(task.key),
         )
 
     def subject_of(self, stay: Stay) -> Subject:
@@ -266,6 +305,7 @@ class Workplace:
             home=stay.task.home,
             passes=stay.passes_left,
             own=stay,
+            avoid=self.avoids(stay.task.key),
         )
 
     def _gives_way(self, task: Task, depth: int, what_for: str, now: float) -> Dropped:

@@ -110,6 +110,7 @@ def random_setup(seed: int, seconds: float = 2.0) -> Setup:
         events=[
             *_events(names, sources, seconds, chance),
             *_moves(names, seconds, random.Random(f'moves {seed}')),
+            *_sickness(names, seconds, random.Random(f'sickness {seed}')),
         ],
         objective={'accuracy_gain': accuracy_gain},
     )  # fmt: skip
@@ -177,6 +178,21 @@ def _moves(names: Sequence[str], seconds: float, chance: random.Random) -> list[
     if chance.random() < 0.3:
         slow = {chance.choice(names): chance.choice((3.0, 30.0))}
         events.append({'at_s': chance.uniform(0, seconds), 'slow_load': slow})
+    return events
+
+
+def _sickness(names: Sequence[str], seconds: float, chance: random.Random) -> list[dict[str, Any]]:
+    """Often a worker that falls sick, most of them to be healed; now and then a torn clock."""
+    events: list[dict[str, Any]] = []
+    for action in ('fail_units', 'hang_unit', 'fail_load'):
+        if chance.random() < 0.3:
+            worker, at_s = chance.choice(names), chance.uniform(0, seconds)
+            events.append({'at_s': at_s, action: worker})
+            if chance.random() < 0.7:
+                events.append({'at_s': at_s + chance.uniform(0, seconds), 'heal': worker})
+    if chance.random() < 0.3:
+        jump = {chance.choice(names): chance.choice((-86400.0, -1.0, 3600.0))}
+        events.append({'at_s': chance.uniform(0, seconds), 'clock_jump': jump})
     return events
 
 

@@ -19,6 +19,9 @@ def problems(document: Document) -> Iterator[Problem]:
         for action in ('kill', 'revive'):
             if (worker := event.get(action)) != ALLOCATOR:
                 yield from document.reference(join(path, action), worker, 'workers', 'worker')
+        for action in ('fail_units', 'hang_unit', 'fail_load', 'heal'):
+            worker = event.get(action)
+            yield from document.reference(join(path, action), worker, 'workers', 'worker')
         for action in ('set_priority', 'set_rate'):
             for source, value in table(event.get(action)).items():
                 where = join(path, action, source)
@@ -27,7 +30,7 @@ def problems(document: Document) -> Iterator[Problem]:
                     yield from document.reference(
                         where, value, 'priority_classes', 'priority class'
                     )
-        for action in ('set_speed', 'slow_load'):
+        for action in ('set_speed', 'slow_load', 'clock_jump'):
             for worker in table(event.get(action)):
                 where = join(path, action, worker)
                 yield from document.reference(where, worker, 'workers', 'worker')
