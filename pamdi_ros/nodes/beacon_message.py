@@ -23,6 +23,7 @@ def fill(message: WorkerStatus, beacon: Beacon, fleet: Fleet) -> None:
     message.epoch = beacon.epoch
     message.placements = [placement(beacon.worker, part) for part in beacon.held]
     message.loading = beacon.loading
+    message.withdrawn = list(beacon.withdrawn)
     message.priority_classes = [priority.name for priority in fleet.priority_classes]
     message.queue_lengths = list(beacon.queue_lengths)
     message.backlog_s = list(beacon.backlog_s)
@@ -54,6 +55,7 @@ def from_message(message: WorkerStatus, fleet: Fleet) -> Beacon:
         serving=message.state != WorkerStatus.STATE_UNCONFIGURED,
         loading=message.loading,
         held=_held(message, fleet),
+        withdrawn=_withdrawn(message, fleet),
         backlog_s=backlog_s,
         queue_lengths=queue_lengths,
         model_s=_model_s(message, fleet),
@@ -73,6 +75,13 @@ def _held(message: WorkerStatus, fleet: Fleet) -> tuple[Partition, ...]:
     return tuple(
         Partition(part.model, part.first_unit, part.last_unit) for part in message.placements
     )
+
+
+def _withdrawn(message: WorkerStatus, fleet: Fleet) -> tuple[str, ...]:
+    for model in message.withdrawn:
+        if model not in fleet.models:
+            raise BadMessage('unknown_model', f'{message.worker} has withdrawn {model!r}')
+    return tuple(sorted(set(message.withdrawn)))
 
 
 def _by_rank(message: WorkerStatus, fleet: Fleet) -> tuple[tuple[int, ...], tuple[float, ...]]:

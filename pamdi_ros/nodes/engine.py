@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 import contextlib
+import gc
 import logging
 from pathlib import Path
 import tempfile
@@ -45,6 +46,8 @@ TRIES = 3
 TURN_FILE = Path(tempfile.gettempdir()) / 'pamdi_ros' / 'timing.lock'
 TURN_PATIENCE_S = 10.0
 MOST_TRYING_S = 0.1
+#: What says that memory is short; torch's own is raised on CUDA.
+MEMORY_ERRORS = (MemoryError, torch.cuda.OutOfMemoryError)
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -152,8 +155,13 @@ class Engine:
                 'All machines need the same fleet.yaml and version of pamdi_ros.',
             )  # fmt: skip
         with self._alone() if timed else contextlib.nullcontext():
-            loaded = model.load_unit(unit, device=self.device)
-            seconds = self._try(loaded, TRIES if timed else 0)
+            try:
+                loaded = model.load_unit(unit, device=self.device)
+                seconds = self._try(loaded, TRIES if timed else 0)
+            except MEMORY_ERRORS:
+                free_memory(self.device)
+                loaded = model.load_unit(unit, device=self.device)
+                seconds = self._try(loaded, TRIES if timed else 0)
         self._units[name, unit] = loaded
         return self._pace.unit_s(model.table.units[unit].flops, seconds) if timed else None
 
@@ -217,15 +225,20 @@ class Engine:
     def run(self, work: Work) -> Outcome:
         """Do a Work: prepare a raw item, or run one unit and answer where the model ends.
 
+        What memory can be freed is freed, and the work tried once more, where there is too little.
+
         :raises CannotCompute: with the reason that the item's result will carry.
         """
         self._pace.begin()
         try:
-            if work.stay.raw:
-                return self._prepared(work)
-            if says_nothing(work.stay.payload) and has_sizes_only(self._fleet):
-                return self._passed_on(work)
-            return self._computed(work)
+            try:
+                return self._done(work)
+            except MEMORY_ERRORS:
+                free_memory(self.device)
+                return self._done(work)
+        except MEMORY_ERRORS as error:
+            line = str(error).partition('\n')[0]
+            raise CannotCompute(f'out_of_memory: {self.device}: {line}') from error
         except BadInput as error:
             raise CannotCompute(f'{error.reason}: {error}') from error
         except ModelError as error:
@@ -235,6 +248,25 @@ class Engine:
         except Exception as error:  # a model's own failure must cost one item, not the node
             logging.getLogger(__name__).exception('task %s failed', work.task.key)
             raise CannotCompute(f'compute_error: {type(error).__name__}: {error}') from error
+
+    def _done(self, work: Work) -> Outcome:
+        if work.test:
+            return self._tested(work)
+        if work.stay.raw:
+            return self._prepared(work)
+        if says_nothing(work.stay.payload) and has_sizes_only(self._fleet):
+            return self._passed_on(work)
+        return self._computed(work)
+
+    def _tested(self, work: Work) -> Outcome:
+        """Run a unit on zeros, as it would run for an item."""
+        held = self._held(work.task.model, work.first)
+        with torch.inference_mode():
+            outputs = held(*map(held.place, zeros_of(held.input_signature)))
+            if held.device.type == 'cuda':
+                torch.cuda.synchronize(held.device)
+        del outputs
+        return Outcome(None, compute_s=self._pace.end())
 
     def _prepared(self, work: Work) -> Outcome:
         """Turn a sensor message into the tensors that enter the model."""
@@ -360,6 +392,13 @@ class Engine:
         if name not in self._texts:
             self._texts[name] = TextModel(self._model(name))
         return self._texts[name]
+
+
+def free_memory(device: torch.device) -> None:
+    """Free what memory can be freed: what nobody refers to, and what torch keeps for later."""
+    gc.collect()
+    if device.type == 'cuda':
+        torch.cuda.empty_cache()
 
 
 def zeros_of(signature: Sequence[tuple[tuple[int, ...], str]]) -> Tensors:

@@ -34,7 +34,7 @@ from pamdi_ros.nodes.sizes import SizesEngine
 from pamdi_ros.nodes.sparing_log import ChangeLog, Complaints
 from pamdi_ros.nodes.wire.typed import fastest_codec
 from pamdi_ros.nodes.wire.typed_chunk import fastest_chunk_codec
-from pamdi_ros.worker import Command, Frame, FreeUnits, LoadUnit, Plan, Worker
+from pamdi_ros.worker import Command, Frame, FreeUnits, LoadUnit, Plan, Restart, Worker
 from pamdi_ros.worker.store import problems_of
 from pamdi_ros.worker.task import reason_word
 
@@ -294,7 +294,9 @@ class ExecutorNode(FleetNode):
 
     def _health_of(self, machine: Worker) -> report.Health:
         store, plan = machine.store, machine.plan
-        problem = '; '.join(filter(None, (self._learning_problem, problems_of(store.failed))))
+        withdrawn = machine.problems(Runtime.now())
+        problems = (self._learning_problem, withdrawn, problems_of(store.failed))
+        problem = '; '.join(filter(None, problems))
         there, wanted = store.progress
         state, text = WorkerStatus.STATE_SERVING, ''
         if not plan.epoch:
@@ -314,6 +316,7 @@ class ExecutorNode(FleetNode):
 
     def _own_health(self) -> report.Health:
         """Say how this worker is now, peers aside."""
+        self._judge_health()
         health = self._health if self._active else INACTIVE
         if health.state == WorkerStatus.STATE_LOADING:
             building = self._engine.opening.text(time.monotonic())
@@ -326,6 +329,8 @@ class ExecutorNode(FleetNode):
         """Carry out a command of the state machine."""
         if isinstance(command, FreeUnits | LoadUnit):
             self._loader.do(command)
+        elif isinstance(command, Restart):
+            self.end(f'worker {self.worker}: {command.reason}')
         elif self.context.ok():  # else the process ends, and nothing can be published
             self._courier.execute(command)
 
@@ -434,6 +439,11 @@ class ExecutorNode(FleetNode):
         log, now = self.get_logger(), time.monotonic()
         if self._said.is_due('error', error, now):
             log.error(error)
+        for is_bad, text in self._runtime.ask(Worker.take_news):
+            if is_bad:  # rclpy wants one severity for each place in the code
+                log.error(f'worker {self.worker}: {text}')
+            else:
+                log.info(f'worker {self.worker}: {text}')
         health = self._own_health()
         waits = health.state == WorkerStatus.STATE_LOADING
         if self._said.is_due('worker', health.message if waits else '', now):

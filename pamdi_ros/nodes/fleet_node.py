@@ -23,6 +23,8 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 #: Set by `pamdi up` to its own process id: the node ends when that process does.
 PARENT_VARIABLE = 'PAMDI_PARENT'
+#: Exit code of a process that its node has ended.
+FAILED_CODE = 70
 #: Longest time that closing may take [s].
 LEAVE_PATIENCE_S = 5.0
 
@@ -49,6 +51,19 @@ class FleetNode(LifecycleNode):
         self.parameter('autostart', True, 'configure and activate without being asked')
         self.fleet: Fleet | None = None
         self.prefix = ''
+        #: Exit code of the process where the node itself ends it; 0: it does not.
+        self.code = 0
+
+    def end(self, why: str) -> None:
+        """End the process as one that failed, so that whoever looks after it starts it again.
+
+        May be called from any thread.
+
+        :param why: what is wrong.
+        """
+        self.get_logger().fatal(why)
+        self.code = FAILED_CODE
+        self.context.try_shutdown()
 
     def destroy_node(self) -> None:
         """Destroy the node and, with it, its DDS participant.
@@ -187,6 +202,7 @@ def run(make_node: Callable[[], FleetNode], args: list[str] | None = None) -> No
         executor.add_node(node)
         if not node.get_parameter('autostart').value or _autostart(node):
             _spin(executor, node)
+            code = node.code
         else:
             code = 1
     except (KeyboardInterrupt, ExternalShutdownException):

@@ -126,7 +126,7 @@ class Runtime:
         """Keep in mind, under the lock, what follows from an event."""
         self._commands.extend(commands)
         self._unsettled = True
-        if self._napping and any(self._machine.queue_lengths):
+        if self._napping and self._machine.work_waits:
             self._work_wanted.notify()
         if self._machine.wake_s(now) < self._wake_s:
             self._clock_changed.notify()

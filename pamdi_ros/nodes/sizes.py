@@ -54,6 +54,8 @@ def size_outcome(work: Work, boundary_bytes: Sequence[int], compute_s: float) ->
     """
     again = work.answers and work.stay.passes_left > 1
     asked = work.exit is not None
+    if work.test:
+        return Outcome(None, compute_s=compute_s)
     size = boundary_bytes[0 if again else work.last]
     return Outcome(
         payload=sizes_only(size),
