@@ -109,3 +109,28 @@ def test_rates_come_from_counters(observer: Observer) -> None:
     for second in range(10):
         observer.counted('eye', 20 * second, 1, 100.0 + second)
     assert observer.conditions({}, 110.0).rates['eye'].per_s == 20.0
+
+
+def test_a_model_that_stays_withdrawn_is_planned_without_until_it_stays_back(
+    observer: Observer,
+) -> None:
+    def unfit(now: float, *withdrawn: str) -> set[tuple[str, str]]:
+        observer.heard('a', {}, {}, now, withdrawn)
+        return set(observer.conditions({}, now).unfit)
+
+    assert not unfit(100.0, 'net')
+    assert not unfit(104.0)  # it was tried again, and does well
+    assert not unfit(104.5, 'net')
+    assert not unfit(109.0, 'net')
+    assert unfit(109.6, 'net') == {('a', 'net')}
+    assert unfit(110.0) == {('a', 'net')}
+    assert unfit(114.9) == {('a', 'net')}
+    assert not unfit(115.1)
+
+
+def test_what_cannot_be_run_any_more_is_a_change_for_sure() -> None:
+    sick = Conditions(unfit=frozenset({('a', 'net')}))
+    (gone,) = changes(FLEET, Conditions(), sick)
+    (back,) = changes(FLEET, sick, Conditions())
+    assert (gone.text, back.text) == ('a cannot run net', 'a runs net again')
+    assert gone.at_once and back.at_once

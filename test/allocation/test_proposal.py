@@ -11,11 +11,13 @@ from allocation.cases import assert_plan_is_sound, fleet_of, MB, table
 from pamdi_ros.allocation import Problem, replicas, Solution
 from pamdi_ros.allocation.conditions import Conditions
 from pamdi_ros.allocation.estimate import Estimate
+from pamdi_ros.allocation.memory import MemoryNeed
 from pamdi_ros.allocation.proposal import Proposal, propose
 from pamdi_ros.allocation.rates import Rate
 from pamdi_ros.allocation.replan import Replanner
 from pamdi_ros.allocation.solution import Placement
 from pamdi_ros.fleet import Fleet
+from pamdi_ros.worker.plan import units_of
 import pytest
 
 UNITS = 4
@@ -156,3 +158,41 @@ def test_a_gain_that_what_is_measured_may_not_bear_is_in_doubt(factor: float, su
     found = propose(chain, TABLES, Conditions(speeds=known), running=running)
     assert found.doubt is not None
     assert found.doubt.candidate.objective > found.doubt.running.objective
+
+
+@pytest.mark.parametrize('policy', ['pa_mdi_plus', 'static_chain'])
+def test_a_worker_that_cannot_run_a_model_is_planned_around_and_goes_on_trying(
+    policy: str,
+) -> None:
+    fleet, first = of(policy), first_of(policy).plan
+    sick = next(leg.worker for leg in first.sources['eye'].route if leg.worker != 'a')
+    unfit = Conditions(unfit=frozenset({(sick, 'net')}))
+    held = {name: units_of(first.partitions(name)) for name in fleet.workers if name != sick}
+    proposal = propose(fleet, TABLES, unfit, running=first, held={**held, sick: frozenset()})
+    plan = proposal.plan
+    assert sick not in {leg.worker for leg in plan.sources['eye'].route}
+    assert plan.partitions(sick) == first.partitions(sick)
+    assert all(move.worker != sick for step in proposal.sequence.steps for move in step)
+    assert proposal.value.served == {'eye', 'ear'}
+    assert proposal.running is not None
+    if policy == 'static_chain':  # else others hold it already
+        verdict = Replanner(fleet).judge(proposal.running, proposal.value, proposal.moved_bytes)
+        assert verdict.adopted, verdict
+
+
+def test_what_a_worker_keeps_trying_to_hold_has_its_room() -> None:
+    first = first_of('pa_mdi_plus').plan
+    tables = {**TABLES, 'other': table('other', [(1, 20)] * 2)}
+    sick = next(name for name in FLEET.workers if first.partitions(name))
+    fleet = fleet_of(
+        dict.fromkeys(FLEET.workers, SMALL),
+        {'eye': ('a', 'net', 'critical', 5.0), 'nose': ('a', 'other', 'background', 5.0)},
+        {'default': {'bandwidth_mbps': 1000, 'latency_ms': 1}},
+    )
+    plan = propose(fleet, tables, Conditions(unfit=frozenset({(sick, 'net')})), running=first).plan
+    need = MemoryNeed(tables)
+    for part in plan.partitions(sick):
+        for unit in range(part.first, part.last):
+            need.add(part.model, unit)
+    assert any(part.model == 'net' for part in plan.partitions(sick))
+    assert need.total_bytes <= SMALL['memory_mb'] * MB

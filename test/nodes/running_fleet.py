@@ -10,6 +10,7 @@ import itertools
 import os
 from pathlib import Path
 import signal
+import sys
 import time
 from typing import Any
 
@@ -17,7 +18,7 @@ from pamdi_ros.fleet import fleet_nodes, load_fleet
 from pamdi_ros.fleet.launch_plan import DDS_PROFILE_VARIABLES, Parameter
 from pamdi_ros.fleet.resources import config_path
 from pamdi_ros.msg import Assignment, InferenceResult, SourceStats, WorkerStatus
-from pamdi_ros.supervisor import Child, node_child, Supervisor
+from pamdi_ros.supervisor import Child, MODULES, node_child, Supervisor
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile, ReliabilityPolicy
@@ -210,6 +211,7 @@ class RunningFleet:
     :param late: nodes, such as ``one/executor``, that :meth:`start` will start.
     :param monitor: run the monitor, too.
     :param parameters: of the nodes, besides their own.
+    :param executor: module that runs in place of the executor that ships; None: that one.
     :param lease_s: where the file has no policy_parameters [s]: longer than by default, so that
         beacons are fewer and a busy machine misses none; None: as by default.
     """
@@ -225,6 +227,7 @@ class RunningFleet:
         monitor: bool = False,
         parameters: Mapping[str, Parameter] | None = None,
         lease_s: float | None = 1.0,
+        executor: str | None = None,
     ) -> None:
         if lease_s is not None and 'policy_parameters:' not in text:
             text += f'policy_parameters: {{lease_s: {lease_s}}}\n'
@@ -241,6 +244,9 @@ class RunningFleet:
             'ROS_HOME': str(directory / 'ros_home'),
         }
         self._extra = {**own, **(environment or {})}
+        self._modules = {MODULES['executor_node']: executor} if executor else {}
+        if executor:
+            self._extra['PYTHONPATH'] = os.pathsep.join(sys.path)
         nodes = [
             replace(node, parameters={**node.parameters, **(parameters or {})})
             for node in fleet_nodes(
@@ -326,6 +332,7 @@ class RunningFleet:
 
     def _child(self, plan: Any) -> Child:
         child = node_child(plan)
+        child.command = tuple(self._modules.get(part, part) for part in child.command)
         child.environment = {**child.environment, **self._extra}
         return child
 

@@ -164,3 +164,37 @@ def test_another_count_of_units_in_the_assignment_is_no_ground_to_serve(model: M
     engine.plan(Plan(models={'net': ModelProfile(flops=(1, 2), boundary_bytes=(1, 1, 1))}))
     with pytest.raises(ValueError, match='units here, but 2 in the assignment'):
         engine.load('net', 0)
+
+
+class Short:
+    """A unit for which memory is short so many times; all else is the unit's."""
+
+    def __init__(self, unit: Any, times: int) -> None:
+        self._unit, self.times = unit, times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._unit, name)
+
+    def __call__(self, *tensors: torch.Tensor) -> Any:
+        if self.times:
+            self.times -= 1
+            raise torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB\nmore')
+        return self._unit(*tensors)
+
+
+def test_where_memory_is_short_what_can_be_is_freed_and_the_unit_run_once_more() -> None:
+    engine = engine_with(fleet_of(), Partition('net', 0, 1))
+    unit = engine._units['net', 0]
+    test = Work(stay_of(None, 1), 0, 1, False, test=True)
+    engine._units['net', 0] = Short(unit, 1)  # type: ignore[assignment]
+    assert engine.run(test).compute_s > 0
+    engine._units['net', 0] = Short(unit, 2)  # type: ignore[assignment]
+    with pytest.raises(CannotCompute, match=r'^out_of_memory: cpu: CUDA out of memory\. .* GiB$'):
+        engine.run(test)
+
+
+def test_a_test_runs_a_unit_as_an_item_would() -> None:
+    engine = engine_with(fleet_of(), Partition('net', 0, 1))
+    engine.free([Partition('net', 0, 1)])
+    with pytest.raises(CannotCompute, match=r'^not_held: '):
+        engine.run(Work(stay_of(None, 1), 0, 1, False, test=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pamdi_ros.simulation.faults import Faults, Split
 from pamdi_ros.simulation.record import Run
 from pamdi_ros.simulation.run import Setup, simulate
 from pamdi_ros.worker.task import Status
@@ -152,3 +153,45 @@ def test_an_item_that_fails_everywhere_withdraws_no_model() -> None:
     assert 'compute_error' in words
     late = [end for end in run.ends if end.arrived_s > 15]
     assert late and all(end.status is Status.RESULT for end in late)
+
+
+@pytest.mark.parametrize('far', [('c', 'd'), ('d',), ('b', 'c', 'd')])
+def test_both_halves_serve_while_the_network_is_gone_and_one_assignment_is_in_force_after(
+    far: tuple[str, ...],
+) -> None:
+    """For ten seconds no message passes; the allocator is with the near half."""
+    names = ('a', 'b', 'c', 'd')
+    fleet = fleet_of(
+        {name: {'ms_per_gflop': 2} for name in names},
+        {
+            f'of_{name}': source_of(name, 'net', 'critical', 10, topic=name, lifespan_ms=1500)
+            for name in names
+        },
+    )
+    gone_s, back_s = 5.0, 15.0
+    split = Split(group=frozenset(far), at_s=gone_s, for_s=back_s - gone_s)
+    setup = Setup(
+        fleet=fleet, tables=TABLES, policy='pa_mdi_plus', seconds=30.0, seed=2,
+        faults=Faults(splits=(split,)),
+    )  # fmt: skip
+    run = simulate(setup, traced=True, watched=True)
+    check(run)
+    for name in names:
+        ends = [end for end in run.ends if end.source == f'of_{name}']
+        during = [end for end in ends if gone_s <= end.arrived_s < back_s]
+        assert len(during) > 50
+        assert sum(end.status is Status.RESULT for end in during) >= 0.99 * len(during), name
+    assert agreed_s(run, names, back_s) <= back_s + 5
+    assert agreed_s(run, names, 29.0) < 29.5  # and it lasts
+
+
+def agreed_s(run: Run, workers: tuple[str, ...], since_s: float) -> float:
+    """Return when, from some time on, all workers were first under one assignment [s]."""
+    epochs = dict.fromkeys(workers, 1)
+    for line in run.lines:
+        at_s, name, event = line.split(' ', 2)
+        if len(set(epochs.values())) == 1 and float(at_s) >= since_s:
+            return float(at_s)
+        if event.startswith('assigned '):
+            epochs[name] = max(epochs[name], int(event.split()[1]))
+    return float('inf')
