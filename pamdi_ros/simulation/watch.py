@@ -70,7 +70,12 @@ class Watch:
         self._holds(worker, ())
 
     def begun(self, worker: str, machine: Worker, work: Work) -> None:
-        """Check that no task of the top class waits while one of a lower class is begun."""
+        """Check that nothing of a model that was withdrawn is begun, but for its tests.
+
+        Nor may a task of the top class wait while one of a lower class is begun.
+        """
+        if not work.test and not work.stay.raw and work.task.model in machine.store.untrusted:
+            self._violated(f'{worker}: {named(work.task.key)} is begun, its model is withdrawn')
         if not self._preemptive or work.stay.rank == 0:
             return
         if machine.queue_lengths[0]:

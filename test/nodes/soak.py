@@ -256,6 +256,9 @@ def main() -> None:
                         f'{name}: end over minute {WARM_MINUTE}: memory {memory:.3f}, '
                         f'descriptors {descriptors:.3f}'
                     )
+            for name in fleet.fleet.workers:
+                count = fleet.log(f'{name}/executor').count(' is withdrawn, ')
+                print(f'{name}: {count} times it withdrew a model')
             print('troubles: ' + ', '.join(f'{n} {w}' for w, n in sorted(soak.befell.items())))
             good = told_ends(soak)
     raise SystemExit(0 if good else 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights missing: a worker cannot load what the assignment gives it."""
+"""Weights missing: a worker cannot load, or cannot run, what the assignment gives it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pamdi_ros.monitor.checks.presence import heard
 from pamdi_ros.monitor.checks.sign import Check, Sign, Views
 from pamdi_ros.monitor.view import Level
 
-#: STATE_DEGRADED of WorkerStatus: serving, but something could not be loaded.
+#: STATE_DEGRADED of WorkerStatus: serving, but something could not be loaded or was withdrawn.
 DEGRADED = 3
 
 
@@ -19,8 +19,8 @@ def look(views: Views, limits: Limits) -> list[Sign]:
         Sign(
             subject=worker.name,
             strength=float(worker.state == DEGRADED),
-            figure='not all is loaded' if worker.state == DEGRADED else 'all is loaded',
-            message=f'{worker.name} lacks weights: {worker.message}',
+            figure='not all serves' if worker.state == DEGRADED else 'all serves',
+            message=f'{worker.name} cannot run all that it is to hold: {worker.message}',
         )
         for worker in view.workers.values()
         if heard(worker, view.now_s)

@@ -129,7 +129,7 @@ AMISS: list[tuple[str, dict[str, Any], str, str]] = [
         'weights',
         {'a': {'state': 3, 'message': 'no such file w.safetensors'}},
         'a',
-        'a lacks weights: no such file w.safetensors',
+        'a cannot run all that it is to hold: no such file w.safetensors',
     ),
 ]
 
