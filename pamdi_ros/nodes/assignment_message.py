@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from array import array
-import math
 
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.fleet.policy import POLICIES
 from pamdi_ros.msg import Assignment, Placement, RouteLeg, SourceAssignment
 from pamdi_ros.msg import ModelProfile as ModelProfileMessage
 from pamdi_ros.msg import PlannedExit as PlannedExitMessage
+from pamdi_ros.nodes.wire import limits
+from pamdi_ros.worker.objection import LARGEST_EPOCH
 from pamdi_ros.worker.plan import Leg, ModelProfile, Partition, Plan, PlannedExit, SourcePlan
 
 
@@ -32,7 +33,9 @@ def to_message(plan: Plan, fleet: Fleet) -> Assignment:
                 source=name,
                 model=source.model,
                 priority_class=source.priority_class,
-                weight=fleet.priority_class(source.priority_class).weight,
+                weight=min(
+                    fleet.priority_class(source.priority_class).weight, limits.LARGEST_WEIGHT
+                ),
                 route=[
                     RouteLeg(worker=leg.worker, first_unit=leg.first, last_unit=leg.last)
                     for leg in source.route
@@ -47,8 +50,8 @@ def to_message(plan: Plan, fleet: Fleet) -> Assignment:
                     for exit_ in source.exits
                 ],
                 accuracy=source.accuracy,
-                solo_s=source.solo_s,
-                loaded_s=source.loaded_s,
+                solo_s=min(source.solo_s, limits.LONGEST_S),
+                loaded_s=min(source.loaded_s, limits.LONGEST_S),
             )
         )
     for name, profile in plan.models.items():
@@ -75,7 +78,8 @@ def placement(worker: str, partition: Partition) -> Placement:
 def from_message(message: Assignment, fleet: Fleet) -> Plan:
     """Read an Assignment.
 
-    :raises ValueError: it is another fleet's, contradicts itself, or names what is not known here.
+    :raises ValueError: it is another fleet's, contradicts itself, names what is not known here, or
+        has numbers beyond their bounds.
     """
     if message.fleet != fleet.name:
         raise ValueError(f'it is for fleet {message.fleet!r}, this is {fleet.name!r}')
@@ -84,6 +88,10 @@ def from_message(message: Assignment, fleet: Fleet) -> Plan:
             f'it asks for policy {message.policy!r}, unknown here. All machines need the same '
             'version of pamdi_ros'
         )
+    limits.whole('epoch', message.epoch, LARGEST_EPOCH)
+    limits.few('placements', len(message.placements), limits.MOST_PLACEMENTS)
+    limits.few('models', len(message.models), len(fleet.models))
+    limits.few('sources', len(message.sources), len(fleet.sources))
     models = {entry.model: _profile(entry, fleet) for entry in message.models}
     placed: dict[str, list[Partition]] = {}
     for part in message.placements:
@@ -134,6 +142,11 @@ def _profile(entry: ModelProfileMessage, fleet: Fleet) -> ModelProfile:
             f'it tells {len(entry.boundary_bytes)} boundaries of {entry.model} for '
             f'{len(entry.flops)} units; there is one more than units'
         )
+    limits.few(f'units of {entry.model}', len(entry.flops), limits.LARGEST_UNIT)
+    for flops in entry.flops:
+        limits.whole(f'flops of {entry.model}', flops, limits.LARGEST_FLOPS)
+    for size in entry.boundary_bytes:
+        limits.whole(f'boundary_bytes of {entry.model}', size, limits.LARGEST_BYTES)
     return ModelProfile(flops=tuple(entry.flops), boundary_bytes=tuple(entry.boundary_bytes))
 
 
@@ -214,6 +227,6 @@ def _check_exits(source: SourceAssignment) -> None:
     for share in shares:
         if not 0 <= share <= 1:
             raise ValueError(f'it gives {source.source} an accuracy or threshold of {share}')
-    for seconds in (source.solo_s, source.loaded_s):
-        if not 0 <= seconds < math.inf:
-            raise ValueError(f'it predicts a latency of {seconds} s for {source.source}')
+    limits.duration(f'solo_s of {source.source}', source.solo_s)
+    limits.duration(f'loaded_s of {source.source}', source.loaded_s)
+    limits.number(f'weight of {source.source}', source.weight, limits.LARGEST_WEIGHT)

@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import math
-
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.msg import WorkerStatus
 from pamdi_ros.nodes.assignment_message import placement
-from pamdi_ros.nodes.wire import BadMessage
+from pamdi_ros.nodes.wire import BadMessage, limits
 from pamdi_ros.worker import Partition
 from pamdi_ros.worker.control import Beacon
 
@@ -26,23 +24,33 @@ def fill(message: WorkerStatus, beacon: Beacon, fleet: Fleet) -> None:
     message.withdrawn = list(beacon.withdrawn)
     message.priority_classes = [priority.name for priority in fleet.priority_classes]
     message.queue_lengths = list(beacon.queue_lengths)
-    message.backlog_s = list(beacon.backlog_s)
+    message.backlog_s = [min(seconds, limits.LONGEST_S) for seconds in beacon.backlog_s]
     message.models = list(beacon.model_s)
-    message.model_s = list(beacon.model_s.values())
+    message.model_s = [min(seconds, limits.LONGEST_S) for seconds in beacon.model_s.values()]
     message.link_peers = list(beacon.slowdown)
-    message.link_slowdown = list(beacon.slowdown.values())
+    message.link_slowdown = [min(x, limits.LARGEST_SLOWDOWN) for x in beacon.slowdown.values()]
 
 
 def from_message(message: WorkerStatus, fleet: Fleet) -> Beacon:
     """Read a status. A worker that loads serves what it holds already.
 
-    :raises BadMessage: it names what fleet.yaml does not have, or numbers that cannot be.
+    :raises BadMessage: it names what fleet.yaml does not have, or numbers that cannot be; it names
+        the worker.
     """
+    try:
+        return _beacon(message, fleet)
+    except BadMessage as error:
+        error.sender = message.worker
+        raise
+
+
+def _beacon(message: WorkerStatus, fleet: Fleet) -> Beacon:
     if message.worker not in fleet.workers:
         raise BadMessage(
             'unknown_worker', f'{message.worker!r} is no worker of fleet {fleet.name}'
         )
-    if not message.incarnation or message.epoch > LARGEST_EPOCH:
+    known = 1 <= message.incarnation <= limits.LARGEST_NUMBER
+    if not known or message.epoch > LARGEST_EPOCH:
         raise BadMessage(
             'bad_beacon',
             f'{message.worker}: run {message.incarnation}, assignment {message.epoch}',
@@ -64,6 +72,7 @@ def from_message(message: WorkerStatus, fleet: Fleet) -> Beacon:
 
 
 def _held(message: WorkerStatus, fleet: Fleet) -> tuple[Partition, ...]:
+    limits.few('partitions held', len(message.placements), limits.MOST_PLACEMENTS)
     for part in message.placements:
         known = part.worker == message.worker and part.model in fleet.models
         if not known or part.first_unit > part.last_unit:
@@ -100,9 +109,11 @@ def _by_rank(message: WorkerStatus, fleet: Fleet) -> tuple[tuple[int, ...], tupl
             f'{message.worker}: {len(names)} classes, {len(message.queue_lengths)} queue lengths, '
             f'{len(message.backlog_s)} backlogs',
         )
+    limits.few('classes', len(names), len(fleet.priority_classes))
     for seconds in message.backlog_s:
-        if not 0 <= seconds < math.inf:
-            raise BadMessage('bad_time', f'{message.worker}: backlog_s = {seconds}')
+        limits.duration(f'{message.worker}: backlog_s', seconds)
+    for length in message.queue_lengths:
+        limits.whole(f'{message.worker}: queue_lengths', length, limits.LARGEST_COUNT)
     lengths = dict(zip(names, message.queue_lengths, strict=True))
     backlogs = dict(zip(names, message.backlog_s, strict=True))
     order = [priority.name for priority in fleet.priority_classes]
@@ -118,12 +129,12 @@ def _model_s(message: WorkerStatus, fleet: Fleet) -> dict[str, float]:
             'bad_beacon',
             f'{message.worker}: {len(message.models)} models, {len(message.model_s)} times',
         )
+    limits.few('models', len(message.models), len(fleet.models))
     times = dict(zip(message.models, map(float, message.model_s), strict=True))
     for model, seconds in times.items():
         if model not in fleet.models:
             raise BadMessage('unknown_model', f'{message.worker} has measured {model!r}')
-        if not 0 <= seconds < math.inf:
-            raise BadMessage('bad_time', f'{message.worker}: {model} takes {seconds} s')
+        limits.duration(f'{message.worker}: model_s of {model}', seconds)
     return times
 
 
@@ -134,10 +145,15 @@ def _slowdown(message: WorkerStatus, fleet: Fleet) -> dict[str, float]:
             f'{message.worker}: {len(message.link_peers)} peers, '
             f'{len(message.link_slowdown)} slowdowns',
         )
+    limits.few('links', len(message.link_peers), len(fleet.workers))
     factors = dict(zip(message.link_peers, map(float, message.link_slowdown), strict=True))
     for peer, factor in factors.items():
         if peer not in fleet.workers:
             raise BadMessage('unknown_worker', f'{message.worker} has a link to {peer!r}')
-        if not 0 < factor < math.inf:
-            raise BadMessage('bad_time', f'{message.worker}: link to {peer} is {factor} x slower')
+        if not 0 < factor <= limits.LARGEST_SLOWDOWN:
+            raise BadMessage(
+                'bad_time',
+                f'{message.worker}: link to {peer} is {factor} x slower, beyond '
+                f'{limits.LARGEST_SLOWDOWN:g}',
+            )
     return factors

@@ -7,7 +7,7 @@ bytes are cut so, and put together again in one buffer of which the tensors are 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 import struct
 import threading
@@ -15,7 +15,7 @@ import threading
 import numpy as np
 from pamdi_ros.nodes.task_message import to_message
 from pamdi_ros.nodes.wire import BadMessage, bounds, ChunkMessage, TaskMessage
-from pamdi_ros.nodes.wire.chunk_codec import LARGEST_TASK, MOST_PIECES
+from pamdi_ros.nodes.wire.limits import LARGEST_TASK, MOST_PIECES
 from pamdi_ros.nodes.wire.typed import Decoder, Encoder
 from pamdi_ros.nodes.wire.typed_chunk import ChunkEncoder
 from pamdi_ros.worker.commands import Frame
@@ -24,10 +24,14 @@ from pamdi_ros.worker.commands import Frame
 KEPT_BYTES = 64_000_000
 #: Most bytes of tasks that are being put together at once [byte].
 ASSEMBLED_BYTES = 2**29
+#: Most of these bytes that one sender may hold: the largest task still fits [byte].
+SENDERS_BYTES = max(LARGEST_TASK, ASSEMBLED_BYTES // 4)
+#: Most tasks of one sender that are being put together at once.
+MOST_INCOMPLETE = 128
 #: Pieces of a task of which nothing more comes are thrown away after this time [s].
 PATIENCE_S = 15.0
-#: Complete transfers that are remembered, so that no late piece of theirs starts a new one.
-REMEMBERED = 4096
+#: Complete transfers of each sender that are remembered, so that no late piece starts a new one.
+REMEMBERED = 2048
 
 #: Sender, run of the sender, number of the transfer.
 Name = tuple[str, int, int]
@@ -116,31 +120,42 @@ class _Building:
     """A task that is being put together.
 
     :param buffer: of the whole encoded task.
-    :param came: pieces that are there.
+    :param came: pieces that are there, bit by bit: no number of pieces takes much memory.
     :param arrived_s: when the item arrived at its home, by the piece that was quickest [s].
     :param last_s: when the last piece came [s].
     """
 
     buffer: np.ndarray
     count: int
-    came: set[int]
     arrived_s: float
     last_s: float
+    came: int = 0
 
 
 class Assembler:
     """Puts tasks together whose pieces come in any order, more than once, or never.
 
-    May be used from any thread.
+    May be used from any thread. Memory is bounded for all senders together and for each: whoever
+    holds the most makes room for one that holds less.
 
     :param decode: of Task messages.
+    :param most_bytes: of all tasks that are incomplete [byte].
+    :param share_bytes: of those of one sender [byte].
     """
 
-    def __init__(self, decode: Decoder, most_bytes: int = ASSEMBLED_BYTES) -> None:
+    def __init__(
+        self,
+        decode: Decoder,
+        most_bytes: int = ASSEMBLED_BYTES,
+        share_bytes: int = SENDERS_BYTES,
+    ) -> None:
         self._decode = decode
         self._most_bytes = most_bytes
+        self._share_bytes = share_bytes
         self._building: OrderedDict[Name, _Building] = OrderedDict()  # longest idle first
-        self._done: OrderedDict[Name, None] = OrderedDict()
+        self._held_bytes: Counter[str] = Counter()
+        self._incomplete: Counter[str] = Counter()
+        self._done: dict[str, OrderedDict[Name, None]] = {}
         self._lock = threading.Lock()
         self.bytes = 0
 
@@ -157,7 +172,7 @@ class Assembler:
         """
         name = (chunk.sender, chunk.incarnation, chunk.transfer)
         with self._lock:
-            if name in self._done:
+            if name in self._done.get(chunk.sender, ()):
                 return
             building = self._building.get(name) or self._begin(name, chunk, now)
             if building.count != chunk.count or building.buffer.size != chunk.total_bytes:
@@ -166,17 +181,19 @@ class Assembler:
                     f'{chunk.sender} transfer {chunk.transfer}: {chunk.count} pieces of '
                     f'{chunk.total_bytes} bytes, but {building.count} of {building.buffer.size} '
                     'before',
+                    chunk.sender,
                 )
             start, stop = bounds(chunk.total_bytes, chunk.count, chunk.index)
             place = building.buffer[start:stop]
-            if chunk.index not in building.came:
+            if not building.came >> chunk.index & 1:
                 place[:] = chunk.data
-                building.came.add(chunk.index)
+                building.came |= 1 << chunk.index
             elif not np.array_equal(place, chunk.data):
                 raise BadMessage(
                     'bad_chunk',
                     f'{chunk.sender} transfer {chunk.transfer}: piece {chunk.index} came twice, '
                     'with different data',
+                    chunk.sender,
                 )
             building.arrived_s = min(building.arrived_s, now - chunk.age_s)
             building.last_s = now
@@ -191,19 +208,27 @@ class Assembler:
         name = (sender, incarnation, transfer)
         with self._lock:
             building = self._drop(name)
-            if building is None or len(building.came) < building.count:
-                raise BadMessage('bad_chunk', f'{sender} transfer {transfer} is not complete')
-        task = self._decode(memoryview(building.buffer).toreadonly())
+            if building is None or building.came.bit_count() < building.count:
+                raise BadMessage(
+                    'bad_chunk', f'{sender} transfer {transfer} is not complete', sender
+                )
+        try:
+            task = self._decode(memoryview(building.buffer).toreadonly())
+        except BadMessage as error:
+            error.sender = sender
+            raise
         if (task.sender, task.transfer) != (sender, transfer):
             raise BadMessage(
                 'bad_chunk',
                 f'{sender} transfer {transfer} turned out to be {task.sender!r} transfer '
                 f'{task.transfer}',
+                sender,
             )
         with self._lock:
-            self._done[name] = None
-            if len(self._done) > REMEMBERED:
-                self._done.popitem(last=False)
+            done = self._done.setdefault(sender, OrderedDict())
+            done[name] = None
+            if len(done) > REMEMBERED:
+                done.popitem(last=False)
         return task, building.arrived_s
 
     def forget(self, sender: str, transfer: int) -> None:
@@ -213,24 +238,47 @@ class Assembler:
                 self._drop(name)
 
     def _begin(self, name: Name, chunk: ChunkMessage, now: float) -> _Building:
-        idle = [old for old, b in self._building.items() if now - b.last_s > PATIENCE_S]
-        for old in idle:
-            self._drop(old)
-        if self.bytes + chunk.total_bytes > self._most_bytes:
-            raise BadMessage(
-                'no_room',
-                f'{self.bytes} bytes of {len(self._building)} tasks are incomplete here, '
-                f'{chunk.total_bytes} more would be too many',
-            )
+        while self._building:
+            oldest = next(iter(self._building))
+            if now - self._building[oldest].last_s <= PATIENCE_S:
+                break
+            self._drop(oldest)
+        self._make_room(chunk)
         building = _Building(
-            np.empty(chunk.total_bytes, np.uint8), chunk.count, set(), now - chunk.age_s, now
+            np.empty(chunk.total_bytes, np.uint8), chunk.count, now - chunk.age_s, now
         )
         self._building[name] = building
         self.bytes += building.buffer.size
+        self._held_bytes[chunk.sender] += building.buffer.size
+        self._incomplete[chunk.sender] += 1
         return building
+
+    def _make_room(self, chunk: ChunkMessage) -> None:
+        """Have whoever holds the most give way to a new task, where it holds less with it.
+
+        :raises BadMessage: its sender has too much here already.
+        """
+        sender = chunk.sender
+        wanted = self._held_bytes[sender] + chunk.total_bytes
+        share = wanted <= self._share_bytes and self._incomplete[sender] < MOST_INCOMPLETE
+        while share and self.bytes + chunk.total_bytes > self._most_bytes:
+            most = max(self._held_bytes, key=lambda name: (self._held_bytes[name], name))
+            if self._held_bytes[most] <= wanted:
+                break
+            self._drop(next(name for name in self._building if name[0] == most))
+        if not share or self.bytes + chunk.total_bytes > self._most_bytes:
+            raise BadMessage(
+                'no_room',
+                f'{self._incomplete[sender]} tasks of {sender} are incomplete here, '
+                f'{self._held_bytes[sender]} bytes, of {self.bytes} in all; {chunk.total_bytes} '
+                'more would be too many',
+                sender,
+            )
 
     def _drop(self, name: Name) -> _Building | None:
         building = self._building.pop(name, None)
         if building is not None:
             self.bytes -= building.buffer.size
+            self._held_bytes[name[0]] -= building.buffer.size
+            self._incomplete[name[0]] -= 1
         return building

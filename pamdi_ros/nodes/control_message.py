@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-import math
 from typing import Any
 
 from pamdi_ros.fleet import Fleet
@@ -16,7 +15,7 @@ from pamdi_ros.msg import (
     TaskAck,
 )
 from pamdi_ros.msg import Credit as CreditMsg
-from pamdi_ros.nodes.wire import BadMessage
+from pamdi_ros.nodes.wire import BadMessage, limits
 from pamdi_ros.worker import ItemKey
 from pamdi_ros.worker.control import (
     Ack,
@@ -58,8 +57,14 @@ def to_message(
 def from_message(message: Control, fleet: Fleet) -> tuple[list[ControlItem], list[BadMessage]]:
     """Read a Control message of a known sender.
 
-    :returns: the sound items, and for each other one what is wrong with it.
+    :returns: the sound items, and for each other one what is wrong with it; none of a message that
+        is no worker's, or too long.
     """
+    try:
+        _check_whole(message)
+    except BadMessage as error:
+        error.sender = message.sender
+        return [], [error]
     items: list[ControlItem] = []
     refused: list[BadMessage] = []
     kinds: Sequence[tuple[Iterable[Any], Callable[[Any], ControlItem]]] = (
@@ -67,15 +72,22 @@ def from_message(message: Control, fleet: Fleet) -> tuple[list[ControlItem], lis
         (message.clearances, _clearance),
         (message.acks, lambda ack: _ack(ack, fleet)),
         (message.releases, lambda release: Release(_key(release, fleet))),
-        (message.credits, lambda credit: Credit(credit.transfer, credit.index)),
+        (message.credits, _credit),
     )
     for received, read in kinds:
         for item in received:
             try:
                 items.append(read(item))
             except BadMessage as error:
+                error.sender = message.sender
                 refused.append(error)
     return items, refused
+
+
+def _check_whole(message: Control) -> None:
+    limits.whole('incarnation', message.incarnation, limits.LARGEST_NUMBER, 1)
+    kinds = (message.requests, message.clearances, message.acks, message.releases, message.credits)
+    limits.few('items of control traffic', sum(map(len, kinds)), limits.MOST_CONTROL_ITEMS)
 
 
 def _request_message(item: Request, fleet: Fleet) -> RequestToCompute:
@@ -95,10 +107,10 @@ def _clearance_message(item: Clearance) -> ClearToCompute:
         request=item.number,
         granted=item.granted,
         reason=item.reason,
-        wait_s=float(item.wait_s),
-        service_s=float(item.service_s),
+        wait_s=min(float(item.wait_s), limits.LONGEST_S),
+        service_s=min(float(item.service_s), limits.LONGEST_S),
         last_unit=item.last_unit,
-        pushed_back=float(item.pushed_back),
+        pushed_back=min(float(item.pushed_back), limits.LARGEST_WEIGHT),
         expires_s=float(item.expires_s),
     )
 
@@ -128,40 +140,47 @@ def _request(message: RequestToCompute, fleet: Fleet) -> Request:
             'unknown_class', f'fleet {fleet.name} has no class {message.priority_class!r}'
         )
     return Request(
-        number=message.request,
+        number=limits.whole('request', message.request, limits.LARGEST_NUMBER),
         key=key,
         model=model,
         rank=ranks[message.priority_class],
         next_unit=message.next_unit,
-        boundary_bytes=message.boundary_bytes,
-        age_s=_duration('age_s', message.age_s),
+        boundary_bytes=limits.whole(
+            'boundary_bytes', message.boundary_bytes, limits.LARGEST_BYTES
+        ),
+        age_s=limits.duration('age_s', message.age_s),
     )
 
 
 def _clearance(message: ClearToCompute) -> Clearance:
-    if not 0 <= message.pushed_back < math.inf:
-        raise BadMessage('bad_number', f'pushed_back = {message.pushed_back} is no sum of weights')
     return Clearance(
-        number=message.request,
+        number=limits.whole('request', message.request, limits.LARGEST_NUMBER),
         granted=message.granted,
         reason=message.reason or ('' if message.granted else UNEXPLAINED),
-        wait_s=_duration('wait_s', message.wait_s),
-        service_s=_duration('service_s', message.service_s),
+        wait_s=limits.duration('wait_s', message.wait_s),
+        service_s=limits.duration('service_s', message.service_s),
         last_unit=message.last_unit,
-        pushed_back=message.pushed_back,
-        expires_s=_duration('expires_s', message.expires_s),
+        pushed_back=limits.number('pushed_back', message.pushed_back, limits.LARGEST_WEIGHT),
+        expires_s=limits.duration('expires_s', message.expires_s),
     )
 
 
 def _ack(message: TaskAck, fleet: Fleet) -> Ack:
     return Ack(
-        transfer=message.transfer,
+        transfer=limits.whole('transfer', message.transfer, limits.LARGEST_NUMBER),
         key=_key(message, fleet),
         next_unit=message.next_unit,
         passes_left=message.passes_left,
         accepted=message.accepted,
         reason=message.reason or ('' if message.accepted else UNEXPLAINED),
-        held_s=_duration('held_s', message.held_s),
+        held_s=limits.duration('held_s', message.held_s),
+    )
+
+
+def _credit(message: CreditMsg) -> Credit:
+    return Credit(
+        limits.whole('transfer', message.transfer, limits.LARGEST_NUMBER),
+        limits.whole('index', message.index, limits.MOST_PIECES - 1),
     )
 
 
@@ -170,14 +189,5 @@ def _key(message: Any, fleet: Fleet) -> ItemKey:
         raise BadMessage(
             'unknown_source', f'{message.source!r} is no source of fleet {fleet.name}'
         )
-    if not message.incarnation or not message.seq:
-        raise BadMessage(
-            'bad_item', f'{message.source} item {message.seq} of run {message.incarnation}'
-        )
+    limits.item(message.source, message.incarnation, message.seq)
     return ItemKey(message.source, message.incarnation, message.seq)
-
-
-def _duration(name: str, seconds: float) -> float:
-    if not 0 <= seconds < math.inf:  # NaN is neither
-        raise BadMessage('bad_time', f'{name} = {seconds} is no duration')
-    return seconds

@@ -35,6 +35,7 @@ from pamdi_ros.nodes.sparing_log import ChangeLog, Complaints
 from pamdi_ros.nodes.wire.typed import fastest_codec
 from pamdi_ros.nodes.wire.typed_chunk import fastest_chunk_codec
 from pamdi_ros.worker import Command, Frame, FreeUnits, LoadUnit, Plan, Restart, Worker
+from pamdi_ros.worker.ends import UNKNOWN_SENDER
 from pamdi_ros.worker.store import problems_of
 from pamdi_ros.worker.task import reason_word
 
@@ -227,7 +228,7 @@ class ExecutorNode(FleetNode):
             plan = assignment_message.from_message(message, self.fleet)
         except (ValueError, KeyError) as error:
             reason = f'bad_assignment: {error}'
-            self._runtime.tell(lambda machine, now: machine.rejected(reason))
+            self._runtime.tell(lambda machine, now: machine.rejected(reason, UNKNOWN_SENDER))
             return
         if plan.epoch > self._plan.epoch:
             self.get_logger().info(f'assignment {plan.epoch} is in force, policy {plan.policy}')

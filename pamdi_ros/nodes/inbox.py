@@ -19,6 +19,7 @@ from pamdi_ros.nodes.wire.tensors import total_bytes
 from pamdi_ros.nodes.wire.typed import Decoder
 from pamdi_ros.nodes.wire.typed_chunk import ChunkDecoder
 from pamdi_ros.worker import Command, ControlItem, Worker
+from pamdi_ros.worker.ends import UNKNOWN_SENDER
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 
@@ -85,7 +86,7 @@ class Inbox:
     def _task(self, data: bytes) -> None:
         try:
             message = self._decode_task(data)
-            self._peers.check_sender(message.sender)
+            self._check_sender(message.sender)
         except (BadMessage, struct.error) as error:
             self._refuse(error)
             return
@@ -94,7 +95,7 @@ class Inbox:
     def _chunk(self, data: bytes) -> None:
         try:
             chunk = self._decode_chunk(data)
-            self._peers.check_sender(chunk.sender)
+            self._check_sender(chunk.sender)
             self._assembler.add(chunk, self._runtime.now())
         except (BadMessage, struct.error) as error:
             self._refuse(error)
@@ -129,22 +130,42 @@ class Inbox:
     def _control(self, data: bytes) -> None:
         try:
             message = read_control(data)
-            self._peers.check_sender(message.sender)
+            self._check_sender(message.sender)
         except BadMessage as error:
             self._refuse(error)
             return
         items, refused = control_message.from_message(message, self._fleet)
-        for error in refused:
-            self._refuse(error)
+        self._refuse(*refused)
         self._tell_control(message.sender, items)
 
     def _tell_control(self, sender: str, items: list[ControlItem]) -> None:
         if items:
             self._runtime.tell(lambda machine, now: machine.control_received(sender, items, now))
 
-    def _refuse(self, error: Exception) -> None:
-        reason = str(error)
-        self._runtime.tell(lambda machine, now: machine.rejected(reason))
+    def _check_sender(self, sender: str) -> None:
+        """Check that a message comes from another worker of this fleet.
+
+        :raises BadMessage: it does not.
+        """
+        try:
+            self._peers.check_sender(sender)
+            if sender == self._worker:
+                raise BadMessage('own_name', f'somebody else sends to {sender} under its own name')
+        except BadMessage as error:
+            error.sender = sender
+            raise
+
+    def _refuse(self, *errors: Exception) -> None:
+        """Count what cannot be used, with whom it names as its sender."""
+        told = [(str(error), getattr(error, 'sender', '') or UNKNOWN_SENDER) for error in errors]
+
+        def refused(machine: Worker, now: float) -> list[Command]:
+            for reason, sender in told:
+                machine.rejected(reason, sender)
+            return []
+
+        if told:
+            self._runtime.tell(refused)
 
 
 def read_control(data: bytes) -> Control:

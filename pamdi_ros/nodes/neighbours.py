@@ -158,4 +158,4 @@ class Neighbours:
 
     def _refused(self, error: BadMessage) -> None:
         reason = str(error)
-        self._runtime.tell(lambda machine, now: machine.rejected(reason))
+        self._runtime.tell(lambda machine, now: machine.rejected(reason, error.sender))

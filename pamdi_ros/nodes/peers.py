@@ -228,6 +228,7 @@ class Peers:
                     TWO_WORKERS,
                     f'an older run of worker {beacon.worker} still beacons beside the newer one; '
                     'is its executor started on two machines?',
+                    sender=beacon.worker,
                 )
             )
             return

@@ -51,6 +51,7 @@ def fill_status(
     message.emulated = fleet.workers[machine.name].emulate
     message.memory_limit_bytes = fleet.workers[machine.name].memory_bytes or 0
     message.drop_reasons, message.drop_counts = split(machine.drops)
+    message.refused_senders, message.refused_counts = split(machine.refused)
     _fill_doing(message, machine.doing())
     _fill_activity(message, beacon.slowdown, activity, ways)
 
@@ -146,6 +147,7 @@ def diagnostics(
                 **facts,
                 **_prefixed('waiting ', status.priority_classes, status.queue_lengths),
                 **_prefixed('dropped ', status.drop_reasons, status.drop_counts),
+                **_prefixed('refused from ', status.refused_senders, status.refused_counts),
             }
         ),
     )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.nodes.computed import AnswerTensors
-from pamdi_ros.nodes.wire import TaskMessage, WireTensor
+from pamdi_ros.nodes.wire import limits, TaskMessage, WireTensor
 from pamdi_ros.nodes.wire.tensors import total_bytes
 from pamdi_ros.worker import ItemKey, Status, Task
 
@@ -46,9 +46,9 @@ def to_message(task: Task, sender: str, now: float, transfer: int = 0) -> TaskMe
         next_unit=task.next_unit,
         passes_left=task.passes_left,
         generation=task.generation,
-        age_s=max(0.0, task.age_s(now)),
-        lifespan_s=task.lifespan_s or 0.0,
-        deadline_s=task.deadline_s or 0.0,
+        age_s=min(max(0.0, task.age_s(now)), limits.LONGEST_S),
+        lifespan_s=min(task.lifespan_s or 0.0, limits.LONGEST_S),
+        deadline_s=min(task.deadline_s or 0.0, limits.LONGEST_S),
         status=int(task.status),
         reason=task.reason,
         tokens=task.tokens,

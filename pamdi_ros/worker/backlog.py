@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from pamdi_ros.worker.queue import StayQueue
 from pamdi_ros.worker.stay import Key, Stay
 from pamdi_ros.worker.task import ItemKey
+
+#: Reservations that each peer may hold at once; they last some ten milliseconds.
+MOST_REQUESTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +43,41 @@ class Backlog:
         #: A unit once begun is finished: its time [s] bounds what the next task waits for it.
         self.unit_s = 0.0
         self._reserved: dict[ItemKey, Reservation] = {}
+        self._keys: dict[tuple[str, int], ItemKey] = {}
+        self._held: Counter[str] = Counter()
+
+    def has_room(self, peer: str, now: float) -> bool:
+        """Tell whether a peer may have one more reservation."""
+        if self._held[peer] >= MOST_REQUESTS:
+            self.expire(now)
+        return self._held[peer] < MOST_REQUESTS
 
     def reserve(self, key: ItemKey, reservation: Reservation) -> None:
         """Count work that is announced."""
+        self.unreserve(key)
+        self.decline(reservation.request)
         self._reserved[key] = reservation
+        self._keys[reservation.request] = key
+        self._held[reservation.request[0]] += 1
 
     def unreserve(self, key: ItemKey) -> None:
         """Cease to count it: it has come."""
-        self._reserved.pop(key, None)
+        reserved = self._reserved.pop(key, None)
+        if reserved is not None:
+            del self._keys[reserved.request]
+            self._held[reserved.request[0]] -= 1
 
     def decline(self, request: tuple[str, int]) -> None:
         """Cease to count what a peer takes elsewhere."""
-        for key, reserved in list(self._reserved.items()):
-            if reserved.request == request:
-                del self._reserved[key]
+        key = self._keys.get(request)
+        if key is not None:
+            self.unreserve(key)
 
     def expire(self, now: float) -> None:
         """Drop the reservations that were not used."""
         late = [key for key, reserved in self._reserved.items() if reserved.until_s <= now]
         for key in late:
-            del self._reserved[key]
+            self.unreserve(key)
 
     def wait_s(
         self, order: Key | None, now: float, preemptive: bool, own: Stay | None = None

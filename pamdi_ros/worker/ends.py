@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from pamdi_ros.worker.asks import Asks
@@ -18,6 +18,10 @@ from pamdi_ros.worker.workplace import Answered, Dropped, moved, Step, Workplace
 
 #: Ends that one event makes at most, as far as a driver whose event failed can have them back.
 MOST_MADE = 64
+#: Under this name all senders are counted that are no workers of the fleet.
+UNKNOWN_SENDER = 'unknown'
+#: Complaints are cut to so many letters: they quote what others have sent.
+LONGEST_COMPLAINT = 500
 #: What waits away from home leaves so long before it expires, where its home is to hear more than
 #: that it has: an answer of an early exit, or why nobody could go on with it [s].
 EARLY_MARGIN_S = 0.05
@@ -28,6 +32,7 @@ class Ends:
     """Ends items of this home, tells other homes of the ends of theirs.
 
     :ivar drops: what was refused or dropped here, by reason.
+    :ivar refused: messages that were refused here, by who is said to have sent them.
     :ivar complaints: what was wrong with messages received, for the log.
     :ivar made: the last ends, for a driver whose event failed half way: an end is given once.
     """
@@ -37,6 +42,7 @@ class Ends:
     handover: Handover
     asks: Asks
     drops: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
     complaints: deque[str] = field(default_factory=lambda: deque(maxlen=100))
     made: deque[End] = field(default_factory=lambda: deque(maxlen=MOST_MADE))
     _releases: dict[str, list[Release]] = field(default_factory=dict)
@@ -72,7 +78,8 @@ class Ends:
         return []
 
     def end(self, task: Task, status: Status, reason: str, now: float) -> list[Command]:
-        """End an item of this home; whoever keeps something for it is told."""
+        """End an item of this home; whoever may keep something for it is told."""
+        takers = self.ledger.takers(task.key)
         opened = self.ledger.end(task.key, status, reason)
         if opened is None:
             self.drops['late_answer'] += 1  # expired meanwhile, or answered before
@@ -85,8 +92,7 @@ class Ends:
             taken = planned.exit_at(task.exit_unit)
             accuracy = planned.accuracy if taken is None else taken.accuracy
             self.ledger.graded(task.key.source, taken is not None, accuracy)
-        for worker in {hop.worker for hop in task.hops}:
-            self._release(worker, task.key)
+        self._release(task.key, takers.union(hop.worker for hop in task.hops))
         self.forget(task.key)
         hops = share_out_transfers(task.hops, latency_s)
         end = End(replace(task, header=opened.header, hops=hops), status, reason, latency_s)
@@ -107,21 +113,26 @@ class Ends:
             self.place.unlist(stay)
         self.place.parked.pop(key, None)
         self.asks.forget((key,))
-        kept = self.handover.custody.of(key)
         if ended:
             self.place.avoided.pop(key, None)
-            home = self.place.fleet.sources[key.source].worker
-            if kept is not None and kept.worker != home:  # whoever it went on to may not be told
-                self._release(kept.worker, key)
             self.handover.release(key)
         else:
             self.handover.withdraw(key)
             self.handover.custody.give_back(key)
 
-    def _release(self, worker: str, key: ItemKey) -> None:
-        told = self._releases.setdefault(worker, [])
-        if worker != self.place.worker and Release(key) not in told:
-            told.append(Release(key))
+    def released(self, key: ItemKey, sender: str) -> None:
+        """Take the word that an item has ended; only its home can know."""
+        home = self.place.fleet.sources[key.source].worker
+        if sender != home:
+            self.rejected(f'not_home: {sender} releases an item of {key.source} of {home}', sender)
+        elif home != self.place.worker:
+            self.forget(key)
+
+    def _release(self, key: ItemKey, workers: Collection[str]) -> None:
+        """Tell workers that an item of this home has ended; those not told know its lifespan."""
+        for worker in workers:
+            if worker != self.place.worker and worker in self.place.fleet.workers:
+                self._releases.setdefault(worker, []).append(Release(key))
 
     def drop_model(self, model: str, reason: str, now: float) -> list[Command]:
         """End every task of a model that is here, and every item of this home that uses it."""
@@ -171,8 +182,10 @@ class Ends:
         for key in self.ledger.expired(now):
             reason = obstacles.get(key, '')
             status = Status.FAILED if reason else Status.EXPIRED
+            takers = self.ledger.takers(key)
             opened = self.ledger.end(key, status, reason or 'expired')
             if opened is not None:
+                self._release(key, takers)
                 self.forget(key)
                 end = End(opened, status, reason or self.expiry(opened), opened.age_s(now))
                 self.made.append(end)
@@ -210,8 +223,20 @@ class Ends:
         """Give the reason of a task that came too late."""
         return f'expired: no answer within its lifespan of {task.lifespan_s:g} s'
 
-    def rejected(self, reason: str) -> list[Command]:
-        """Count a message that nobody can be told about."""
+    def rejected(self, reason: str, sender: str = '') -> list[Command]:
+        """Count a message that nobody can be told about.
+
+        :param sender: who is said to have sent it; empty: it is this worker's own.
+        """
         count_reason(self.drops, reason)
-        self.complaints.append(reason)
+        self.complain(reason, sender)
         return []
+
+    def complain(self, reason: str, sender: str = '') -> None:
+        """Note for the log what was wrong with a message, and count its sender."""
+        reason = reason[:LONGEST_COMPLAINT]
+        if sender:
+            known = sender if sender in self.place.fleet.workers else UNKNOWN_SENDER
+            self.refused[known] += 1
+            reason = f'{reason} (sent as {known})'
+        self.complaints.append(reason)

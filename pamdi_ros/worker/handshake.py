@@ -10,7 +10,7 @@ import random
 
 from pamdi_ros.fleet import PolicyParameters
 from pamdi_ros.worker.asks import Asking, Asks
-from pamdi_ros.worker.backlog import Reservation
+from pamdi_ros.worker.backlog import MOST_REQUESTS, Reservation
 from pamdi_ros.worker.commands import Tell
 from pamdi_ros.worker.control import Clearance, DECLINED, Request
 from pamdi_ros.worker.estimates import Estimates, Subject
@@ -21,6 +21,8 @@ from pamdi_ros.worker.workplace import Step, Workplace
 
 #: However slow the way, a reservation waits no longer for its task [s].
 LONGEST_WAY_S = 10.0
+#: Word of the refusal of a peer that asks too much.
+TOO_MANY_REQUESTS = 'too_many_requests'
 
 
 @dataclass(slots=True)
@@ -42,6 +44,10 @@ class Handshake:
         The reservation ends when the task comes, when the peer declines, or by itself.
         """
         number, rank = request.number, request.rank
+        backlog = self.place.backlog
+        if not backlog.has_room(sender, now):
+            reason = f'{TOO_MANY_REQUESTS}: {sender} has {MOST_REQUESTS} reservations here'
+            return Clearance(number, False, reason)
         if not self.place.serving:
             return Clearance(number, False, f'worker_stopped: {self.place.worker}')
         if not 0 <= rank < len(self.estimates.weights):
@@ -58,14 +64,15 @@ class Handshake:
             *self.estimates.policy.order(rank, weights[rank], now - request.age_s, now),
             math.inf,
         )
-        self.place.backlog.unreserve(request.key)
+        backlog.unreserve(request.key)
         service_s = self.estimates.service.at_s(self.place.worker, None, model, unit, end)
         wait_s = self.estimates.wait_here_s(order, now)
-        pushed_back = self.place.backlog.pushed_back(order, weights)
-        way_s = self.estimates.links.between_s(sender, self.place.worker, request.boundary_bytes)
+        pushed_back = backlog.pushed_back(order, weights)
+        size = min(request.boundary_bytes, profile.boundary_bytes[unit])
+        way_s = self.estimates.links.between_s(sender, self.place.worker, size)
         expires_s = self.parameters.reservation_s + min(way_s, LONGEST_WAY_S)
         reservation = Reservation(order, rank, service_s, now + expires_s, (sender, number))
-        self.place.backlog.reserve(request.key, reservation)
+        backlog.reserve(request.key, reservation)
         return Clearance(
             number,
             True,

@@ -44,6 +44,7 @@ class Ledger:
         self._open: dict[ItemKey, Task] = {}
         self._again: Counter[ItemKey] = Counter()
         self._generations: Counter[ItemKey] = Counter()
+        self._takers: dict[ItemKey, set[str]] = {}
         self._expiries: list[tuple[float, ItemKey]] = []
 
     def accept(self, source: str) -> ItemKey:
@@ -71,6 +72,7 @@ class Ledger:
             return None
         self._again.pop(key, None)
         self._generations.pop(key, None)
+        self._takers.pop(key, None)
         counts = self.counts[key.source]
         if status is Status.RESULT:
             counts.results += 1
@@ -107,6 +109,15 @@ class Ledger:
     def generation(self, key: ItemKey) -> int:
         """Give the generation of the copy of an item that counts now."""
         return self._generations.get(key, 0)
+
+    def handed(self, key: ItemKey, worker: str) -> None:
+        """Note that this home hands an open item to a worker, as any generation of it."""
+        if key in self._open:
+            self._takers.setdefault(key, set()).add(worker)
+
+    def takers(self, key: ItemKey) -> frozenset[str]:
+        """Return the workers to which this home has handed an open item."""
+        return frozenset(self._takers.get(key, ()))
 
     def expired(self, now: float) -> list[ItemKey]:
         """Open items whose lifespan has passed, in order of expiry; they stay open."""

@@ -31,7 +31,7 @@ from pamdi_ros.worker.egress import Egress
 from pamdi_ros.worker.ends import Ends
 from pamdi_ros.worker.estimates import Estimates
 from pamdi_ros.worker.handover import Handover
-from pamdi_ros.worker.handshake import declined, Handshake
+from pamdi_ros.worker.handshake import declined, Handshake, TOO_MANY_REQUESTS
 from pamdi_ros.worker.inversions import Inversions
 from pamdi_ros.worker.ledger import Ledger
 from pamdi_ros.worker.links import Links
@@ -42,7 +42,7 @@ from pamdi_ros.worker.policies import make_policy
 from pamdi_ros.worker.reception import model_changed, Reception
 from pamdi_ros.worker.service import ServiceTimes
 from pamdi_ros.worker.store import UnitStore
-from pamdi_ros.worker.task import Status, Task
+from pamdi_ros.worker.task import reason_word, Status, Task
 from pamdi_ros.worker.watchdog import Watchdog
 from pamdi_ros.worker.workplace import Workplace
 
@@ -108,7 +108,13 @@ class Worker:
             service=self._service,
         )
         self._place = Workplace(
-            name, fleet, self._estimates, self._backlog, self._handover, self.parameters
+            name,
+            fleet,
+            self._estimates,
+            self._backlog,
+            self._handover,
+            self.parameters,
+            self.ledger,
         )
         self._handshake = Handshake(
             self._place,
@@ -148,6 +154,11 @@ class Worker:
     def drops(self) -> Counter[str]:
         """Give what was refused or dropped here, by reason."""
         return self._ends.drops
+
+    @property
+    def refused(self) -> Counter[str]:
+        """Give how many messages were refused here, by who is said to have sent them."""
+        return self._ends.refused
 
     @property
     def queue_lengths(self) -> tuple[int, ...]:
@@ -391,9 +402,12 @@ class Worker:
         """
         return self._reception.task_received(task, sender, transfer, now)
 
-    def rejected(self, reason: str) -> list[Command]:
-        """Count a message that nobody can be told about."""
-        return self._ends.rejected(reason)
+    def rejected(self, reason: str, sender: str = '') -> list[Command]:
+        """Count a message that nobody can be told about.
+
+        :param sender: who is said to have sent it; empty: it is this worker's own.
+        """
+        return self._ends.rejected(reason, sender)
 
     def not_sent(self, frame: Frame, reason: str, now: float) -> list[Command]:
         """Note that the driver cannot send a frame; its task goes elsewhere, or ends.
@@ -455,10 +469,12 @@ class Worker:
                 if returned is not None:
                     commands += self._reception.refused(returned, now)
             elif isinstance(item, Release):
-                if self.fleet.sources[item.key.source].worker != self.name:
-                    self._ends.forget(item.key)
+                self._ends.released(item.key, sender)
             elif isinstance(item, Request):
-                clearances.append(self._handshake.clearance(sender, item, now))
+                clearance = self._handshake.clearance(sender, item, now)
+                if reason_word(clearance.reason) == TOO_MANY_REQUESTS:
+                    self._ends.rejected(clearance.reason, sender)
+                clearances.append(clearance)
             elif item.reason == DECLINED:
                 self._backlog.decline((sender, item.number))
             else:

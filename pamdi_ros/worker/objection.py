@@ -49,11 +49,16 @@ def objection(task: Task, fleet: Fleet, plan: Plan) -> str:
         return f'unknown_class: fleet {fleet.name} has no priority class {task.priority_class!r}'
     if task.epoch > LARGEST_EPOCH:
         return f'bad_epoch: no assignment has number {task.epoch}'
+    for hop in task.hops:
+        if hop.worker not in fleet.workers:
+            return f'unknown_worker: fleet {fleet.name} has no worker {hop.worker[:64]!r}'
     if task.status is not Status.RESULT:
         return ''  # the word that there is no answer
     source = plan.sources.get(task.key.source)
     if source is not None and source.unit_count and task.next_unit > source.unit_count:
         return f'unknown_unit: {model} has {source.unit_count} units, not unit {task.next_unit}'
+    if source is not None and source.unit_count and task.exit_unit > source.unit_count:
+        return f'unknown_unit: {model} has {source.unit_count} units, not unit {task.exit_unit}'
     most = fleet.models[model].max_new_tokens
     if not 1 <= task.passes_left <= most:
         return f'bad_pass: {task.passes_left} passes left, {model} makes {most} at most'

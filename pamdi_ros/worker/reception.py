@@ -12,7 +12,7 @@ from pamdi_ros.worker.control import Ack, Beacon, Credit, Release
 from pamdi_ros.worker.dispatch import Dispatch
 from pamdi_ros.worker.ends import Ends
 from pamdi_ros.worker.handover import Handover, Returned
-from pamdi_ros.worker.ingress import Ingress
+from pamdi_ros.worker.ingress import Ingress, MOST_INCOMPLETE
 from pamdi_ros.worker.objection import misaddressed, objection, with_lifespan
 from pamdi_ros.worker.task import Hop, reason_word, Status, Task
 from pamdi_ros.worker.workplace import Workplace
@@ -20,6 +20,11 @@ from pamdi_ros.worker.workplace import Workplace
 #: Reasons that a worker other than the home gives, for which the home begins the item again; with
 #: one of SICK that worker is avoided.
 RECOVERABLE = ('worker_lost', 'worker_stopped', 'no_contact')
+#: Refusals of what is nobody's task. They are not remembered: that transfer of whom it names as
+#: its sender may still come.
+NOBODYS = ('foreign_answer', 'unknown_source', 'wrong_home', 'bad_item')
+#: Letters of a name that others made up, where it is told.
+LONGEST_NAME = 64
 
 
 @dataclass(slots=True)
@@ -47,6 +52,9 @@ class Reception:
         said = self.ingress.said((sender, transfer))
         if said is not None:  # the word was lost
             return False, [Tell(sender, (Credit(transfer, index), said))]
+        if not self.ingress.room((sender, transfer)):
+            reason = f'no_room: {MOST_INCOMPLETE} transfers of {sender} are incomplete here'
+            return False, self.ends.rejected(reason, sender)
         complete = self.ingress.piece((sender, transfer), index, count, now)
         return complete, [Tell(sender, (Credit(transfer, index),))]
 
@@ -58,12 +66,13 @@ class Reception:
         """
         came = (sender, transfer)
         said = self.ingress.said(came)
-        if said is not None:
+        if said is not None and said.key == task.key:
             return [Tell(sender, (said,))]
         refusal, commands = self._received(task, sender, now)
         key, unit, passes = task.key, task.next_unit, task.passes_left
         ack = Ack(transfer, key, unit, passes, not refusal, refusal)
-        self.ingress.finish(came, ack)
+        if reason_word(refusal) not in NOBODYS:
+            self.ingress.finish(came, ack)
         return [Tell(sender, (ack,)), *commands]
 
     def _received(self, task: Task, sender: str, now: float) -> tuple[str, list[Command]]:
@@ -72,25 +81,27 @@ class Reception:
         :returns: why custody of it is refused, empty where it is taken; and commands.
         """
         key = task.key
-        self.place.backlog.unreserve(key)
         if reason := misaddressed(task, self.place.fleet):
-            return reason, self.ends.rejected(reason)
+            return reason, self.ends.rejected(reason, sender)
         task = with_lifespan(task, self.place.fleet)
         mine = task.home == self.place.worker
         if (mine and key not in self.ends.ledger) or self.handover.custody.ended(key):
             ours = mine and key.incarnation == self.ends.ledger.incarnation
             self.ends.drops['late_answer' if ours or not mine else 'not_my_item'] += 1
-            return '', [Tell(sender, (Release(key),))]
+            return '', [Tell(sender, (Release(key),))] if mine else []
+        if mine and (reason := self._foreign(task, sender)):
+            return reason, self.ends.rejected(reason, sender)
+        self.place.backlog.unreserve(key)
         if task.status is Status.RESULT and task.epoch < self.changed.get(task.model, 0):
             return '', self.ends.drop(task, Status.FAILED, model_changed(task.model), now)
         if reason := objection(task, self.place.fleet, self.place.plan):
-            self.ends.complaints.append(reason)
+            self.ends.complain(reason, sender)
             return '', self.ends.drop(task, Status.FAILED, reason, now)
         source = self.place.plan.sources.get(key.source)
         if task.status is not Status.RESULT or (source and task.next_unit >= source.unit_count):
             if not mine:
                 reason = f'wrong_home: {self.place.worker} is not {task.home}'
-                return reason, self.ends.rejected(reason)
+                return reason, self.ends.rejected(reason, sender)
             return '', self._came_home(task, sender, now)
         if not self.place.serving:
             return self.ends.stopped(), []
@@ -113,6 +124,20 @@ class Reception:
             if last > task.next_unit:  # whoever sent it has decided
                 return '', self.ends.apply(self.place.enqueue(task, last, now), now)
         return '', self.decide(task, now)
+
+    def _foreign(self, task: Task, sender: str) -> str:
+        """Say why a task cannot be of an open item of this home: nobody was handed it.
+
+        :returns: 'word: explanation'; empty where its stays begin with a hand-over from here.
+        """
+        away = (hop.worker for hop in task.hops if hop.worker != self.place.worker)
+        first = next(away, sender)
+        if first in self.ends.ledger.takers(task.key):
+            return ''
+        return (
+            f'foreign_answer: {sender} sends {task.key.source} item {task.key.seq} by way of '
+            f'{first[:LONGEST_NAME]!r}, to whom {self.place.worker} has not handed it'
+        )
 
     def _had_before(self, task: Task, sender: str) -> bool:
         """Tell whether a task is a copy of one that is here, or went on from here."""

@@ -13,6 +13,7 @@ from pamdi_ros.worker.backlog import Backlog
 from pamdi_ros.worker.commands import Tell
 from pamdi_ros.worker.estimates import Estimates, Subject
 from pamdi_ros.worker.handover import Handover
+from pamdi_ros.worker.ledger import Ledger
 from pamdi_ros.worker.plan import Plan
 from pamdi_ros.worker.policies import Option
 from pamdi_ros.worker.stay import Key, Stay
@@ -54,6 +55,7 @@ class Workplace:
     backlog: Backlog
     handover: Handover
     parameters: PolicyParameters
+    ledger: Ledger
     plan: Plan = field(default_factory=Plan)
     stays: dict[ItemKey, Stay] = field(default_factory=dict)
     parked: dict[ItemKey, Task] = field(default_factory=dict)
@@ -189,6 +191,7 @@ class Workplace:
         sent = replace(passed_on(task, self.worker, now), epoch=self.plan.epoch, rank=rank)
         weight = self.estimates.weights[rank]
         level = self._level(rank)
+        self.ledger.handed(task.key, worker)
         self.handover.send(sent, worker, order, level, work_s, weight, now, answer)
 
     def leave(self, stay: Stay, now: float) -> Task:
@@ -360,8 +363,12 @@ def moved(stay: Stay, worker: str, now: float) -> Task:
 
 
 def passed_on(task: Task, worker: str, now: float) -> Task:
-    """Give a task whose last hop tells of this worker, if it came from a peer and had no stay."""
-    if not task.received_bytes:
+    """Give a task whose last hop tells of this worker, if it came from a peer and had no stay.
+
+    Whoever passes it on is named: by the first of them its home knows what it has handed over.
+    """
+    last = task.hops[-1].worker if task.hops else task.home
+    if not task.received_bytes and last == worker:
         return task
     unit = task.next_unit
     waited_s = max(0.0, now - task.received_s)

@@ -90,6 +90,18 @@ def set_leg(index: int, **fields: object) -> Change:
         (set_exit(0, accuracy=1.5), 'accuracy or threshold of 1.5'),
         (set_exit(0, threshold=float('nan')), 'accuracy or threshold of nan'),
         (lambda m: setattr(m.sources[0], 'accuracy', -0.1), 'accuracy or threshold of -0.1'),
+        (lambda m: setattr(m, 'epoch', 2**63), 'epoch = 9223372036854775808 is not within'),
+        (lambda m: setattr(m.sources[0], 'solo_s', 2e6), 'solo_s of camera = 2000000.0'),
+        (lambda m: setattr(m.sources[0], 'loaded_s', float('nan')), 'loaded_s of camera = nan'),
+        (lambda m: setattr(m.sources[0], 'weight', float('inf')), 'weight of camera = inf'),
+        (lambda m: setattr(m.models[0], 'flops', [1, 2, 3, 2**63]), 'flops of net = 922'),
+        (
+            lambda m: setattr(m.models[0], 'boundary_bytes', [5, 6, 7, 8, 2**41]),
+            'boundary_bytes of net = 2199023255552',
+        ),
+        (lambda m: m.models.append(m.models[0]), '2 models, more than 1'),
+        (lambda m: m.sources.extend(m.sources), '4 sources, more than 3'),
+        (lambda m: m.placements.extend(m.placements * 40000), 'placements, more than 65536'),
     ],
 )
 def test_an_assignment_that_makes_no_sense_is_refused(change: Change, text: str) -> None:

@@ -206,3 +206,77 @@ def test_pieces_that_make_another_transfers_task_are_refused() -> None:
         assembler.add(ChunkMessage(**{**values, 'transfer': 2}), 50.0)
     with pytest.raises(BadMessage, match="bad_chunk: a transfer 2 turned out to be 'a' transfer"):
         assembler.take('a', 9, 2)
+
+
+def from_sender(sender: str, transfer: int, elements: int = 2000) -> ChunkMessage:
+    """Give the first of two pieces of a task of 8 KB that a sender leaves half-sent."""
+    first = pieces(task(elements), 2, transfer=transfer)[0]
+    values = {name: getattr(first, name) for name in ChunkMessage.__slots__}
+    return ChunkMessage(**{**values, 'sender': sender})
+
+
+def test_a_sender_has_its_share_of_the_memory_and_the_others_have_theirs() -> None:
+    assembler = Assembler(decode_task, most_bytes=40_000, share_bytes=20_000)
+    for transfer in (1, 2):
+        assembler.add(from_sender('b', transfer), 50.0)
+    with pytest.raises(BadMessage, match='no_room: 2 tasks of b are incomplete here') as refused:
+        assembler.add(from_sender('b', 3), 50.0)
+    assert refused.value.sender == 'b'
+    for transfer in (1, 2):
+        assembler.add(from_sender('c', transfer), 50.0)
+    assert assembler.bytes <= 40_000
+
+
+def test_whoever_holds_the_most_gives_way_to_one_that_holds_less() -> None:
+    assembler, sent = Assembler(decode_task, most_bytes=40_000, share_bytes=20_000), task(1000)
+    for sender in 'bc':
+        for transfer in (1, 2):
+            assembler.add(from_sender(sender, transfer), 50.0)
+    assert len(assembler) == 4
+    for piece in pieces(sent, 2):
+        assembler.add(piece, 50.0)
+        assert assembler.bytes <= 40_000
+    assembled(assembler, sent)
+    for number in range(10):  # nor do they take its room again
+        for sender in 'bc':
+            with pytest.raises(BadMessage, match='no_room'):
+                for transfer in range(3):
+                    assembler.add(from_sender(sender, 10 * number + transfer), 50.0)
+    assert assembler.bytes <= 40_000
+
+
+def test_the_largest_task_fits_into_one_senders_share() -> None:
+    assert chunks.LARGEST_TASK <= chunks.SENDERS_BYTES < chunks.ASSEMBLED_BYTES
+
+
+def test_a_sender_has_so_many_incomplete_tasks_however_small() -> None:
+    assembler = Assembler(decode_task)
+    for transfer in range(chunks.MOST_INCOMPLETE):
+        assembler.add(from_sender('b', transfer, 10), 50.0)
+    with pytest.raises(BadMessage, match='no_room'):
+        assembler.add(from_sender('b', 9999, 10), 50.0)
+    assembler.add(from_sender('c', 1, 10), 50.0)
+    assembler.add(from_sender('b', 9999, 10), 50.0 + chunks.PATIENCE_S + 1)
+    assert len(assembler) == 1
+
+
+def test_no_sender_has_the_others_finished_transfers_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(chunks, 'REMEMBERED', 3)
+    assembler, sent = Assembler(decode_task), task(10)
+    for transfer in range(5):
+        for piece in pieces(sent, 2, transfer=transfer):
+            assembler.add(piece, 50.0)
+        assembler.take('a', 9, transfer)
+    other = Outgoing('b', 9, encode_task, encode_chunk)
+    for index in (0, 1):
+        frame = Frame('c', 1, sent, index, 2, 0)
+        assembler.add(decode_chunk(other.message(frame, 101.0)), 50.0)
+    assembler.take('b', 9, 1)
+    for transfer, known in ((0, False), (1, False), (2, True), (4, True)):
+        before = len(assembler)
+        assembler.add(pieces(sent, 2, transfer=transfer)[0], 50.0)
+        assert (len(assembler) == before) is known
+    assembler.add(decode_chunk(other.message(Frame('c', 1, sent, 0, 2, 0), 101.0)), 50.0)
+    assert all(name[0] == 'a' for name in assembler._building)

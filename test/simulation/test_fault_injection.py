@@ -23,6 +23,12 @@ DEAR = (1, 4, 28, 37)
 SHARED = tuple(seed for seed in range(42) if seed not in DEAR)
 REPEATED = (0, 3, 11, 21)
 
+#: Words for what no worker of a sound fleet sends.
+FOREIGN = (
+    'not_home', 'foreign_answer', 'wrong_home', 'bad_item', 'unknown_source', 'unknown_worker',
+    'unknown_unit', 'no_room',
+)  # fmt: skip
+
 
 @lru_cache(maxsize=len(SHARED))
 def run_of(seed: int) -> Run:
@@ -41,6 +47,9 @@ def check(seed: int, run: Run) -> None:
     assert {source: ended[source] for source in accepted} == accepted, case
     assert len({end.key for end in run.ends}) == len(run.ends), case
     assert all(bool(end.reason) == bool(end.status) for end in run.ends), case
+    for worker, drops in run.drops.items():  # nothing that belongs here is taken for foreign
+        foreign = {word: drops[word] for word in FOREIGN if drops[word]}
+        assert not foreign, f'{case}: {worker}'
     for end in run.ends:
         if not end.status:
             source = run.setup.fleet.sources[end.source]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pamdi_ros.worker import Stay
-from pamdi_ros.worker.backlog import Backlog, Reservation
+from pamdi_ros.worker.backlog import Backlog, MOST_REQUESTS, Reservation
 import pytest
 from worker.cases import foreign, stay_of
 
@@ -72,6 +72,21 @@ def test_a_reservation_that_is_not_used_expires() -> None:
         if expire:
             backlog.expire(0.5)
         assert backlog.wait_s((2,), 0.5, True) == 0.0
+
+
+def test_each_peer_has_room_for_so_many_reservations() -> None:
+    backlog = Backlog(2)
+    for number in range(MOST_REQUESTS):
+        assert backlog.has_room('b', 0.0)
+        backlog.reserve(foreign(seq=number).key, Reservation((1,), 0, 0.1, 0.5, ('b', number)))
+    assert not backlog.has_room('b', 0.0)
+    assert backlog.has_room('c', 0.0)
+    backlog.reserve(foreign(seq=0).key, Reservation((1,), 0, 0.1, 0.5, ('c', 0)))  # c's now
+    assert backlog.has_room('b', 0.0)
+    backlog.reserve(foreign(seq=0).key, Reservation((1,), 0, 0.1, 0.5, ('b', 0)))
+    assert not backlog.has_room('b', 0.0)
+    assert backlog.has_room('b', 0.5)  # they are over
+    assert backlog.wait_s(None, 0.0, True) == 0.0
 
 
 def test_an_item_is_reserved_for_once() -> None:

@@ -119,7 +119,7 @@ def test_an_answer_that_its_home_refuses_is_counted_and_not_sent_again() -> None
     assert worker.waiting == 0
 
 
-def test_an_end_is_passed_on_to_whoever_the_item_went_on_to() -> None:
+def test_an_end_lets_go_of_what_went_on_and_only_the_home_tells_of_it() -> None:
     worker = started('b', FLEET, CHAIN)
     worker.beacon_heard(beacon('c', held=PARTS['c']), 0.0)
     worker.task_received(foreign(next_unit=0), 'a', 5, 0.0)
@@ -127,11 +127,24 @@ def test_an_end_is_passed_on_to_whoever_the_item_went_on_to() -> None:
     (onward,) = frames(worker, 0.0)
     worker.control_received('c', [ack(onward)], 0.0)
     worker.control_received('a', [Release(onward.task.key)], 0.1)
-    assert [(peer, told.key) for peer, told in releases(worker.tick(0.2))] == [
-        ('c', onward.task.key)
-    ]
-    worker.control_received('a', [Release(onward.task.key)], 0.3)
-    assert releases(worker.tick(0.4)) == []
+    assert worker.retained_bytes == 0
+    assert releases(worker.tick(0.2)) == []
+
+
+def test_the_home_tells_everybody_whom_it_handed_the_item() -> None:
+    home = started('a', FLEET, free_plan())
+    for peer in 'bc':
+        home.beacon_heard(beacon(peer), 0.0)
+    home.holding((), 0.0)
+    home.item_arrived(item(home, 'camera', 0.0), 0.0)
+    (frame,) = frames(home, 0.0)
+    home.control_received('b', [ack(frame)], 0.0)
+    home.peer_lost('b', 0.01)  # it lives, and computes
+    (again,) = frames(home, 0.01)
+    assert (frame.worker, again.worker) == ('b', 'c')
+    home.task_received(replace(again.task, next_unit=4), 'c', 9, 0.02)
+    told = [peer for peer, _ in releases(home.tick(0.03))]
+    assert told == ['b', 'c']
 
 
 def test_a_task_outlives_its_sources_lifespan_nowhere() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from pamdi_ros.worker import Ack
-from pamdi_ros.worker.ingress import Ingress, PATIENCE_S, REMEMBERED
+from pamdi_ros.worker.ingress import Ingress, MOST_INCOMPLETE, PATIENCE_S, REMEMBERED
 from worker.cases import foreign
 
 WORD = Ack(5, foreign().key, 1, 1, True)
@@ -45,6 +45,29 @@ def test_the_memory_of_finished_transfers_is_bounded() -> None:
         ingress.finish(('a', number), WORD)
     assert ingress.said(('a', 0)) is None
     assert ingress.said(('a', REMEMBERED)) is WORD
+
+
+def test_no_sender_has_the_others_finished_transfers_forgotten() -> None:
+    ingress = Ingress()
+    ingress.finish(('b', 5), WORD)
+    for number in range(2 * REMEMBERED):
+        ingress.finish(('a', number), WORD)
+    assert ingress.said(('b', 5)) is WORD
+
+
+def test_there_is_room_for_so_many_incomplete_transfers_of_a_sender() -> None:
+    ingress = Ingress()
+    for number in range(MOST_INCOMPLETE):
+        assert ingress.room(('a', number))
+        ingress.piece(('a', number), 0, 3, 0.0)
+    assert not ingress.room(('a', MOST_INCOMPLETE))
+    assert ingress.room(('a', 0))
+    assert ingress.room(('b', 0))
+    ingress.piece(('a', 0), 0, 2, 0.0)  # of another count: begun anew, not one more
+    ingress.piece(('a', 0), 1, 2, 0.0)
+    assert ingress.room(('a', MOST_INCOMPLETE))
+    ingress.given_up(PATIENCE_S + 1)
+    assert all(ingress.room(('a', number)) for number in range(MOST_INCOMPLETE))
 
 
 def test_pieces_that_come_no_more_are_given_up_once() -> None:

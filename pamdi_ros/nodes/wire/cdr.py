@@ -21,11 +21,13 @@ class BadMessage(ValueError):  # noqa: N818 - it names what came in, not what br
 
     :param word: short reason under which it is counted, such as ``bad_message``.
     :param text: what was wrong, for a person.
+    :ivar sender: who is said to have sent it; empty: it could not be read so far.
     """
 
-    def __init__(self, word: str, text: str) -> None:
+    def __init__(self, word: str, text: str, sender: str = '') -> None:
         super().__init__(f'{word}: {text}')
         self.word = word
+        self.sender = sender
 
 
 class CdrWriter:

@@ -4,16 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-import math
 import zlib
 
 import numpy as np
+from pamdi_ros.nodes.wire import limits
 from pamdi_ros.nodes.wire.cdr import BadMessage, CdrReader, CdrWriter
-
-#: Most bytes of an encoded task that comes in pieces [byte].
-LARGEST_TASK = 2**28
-#: Most pieces of one task; 4 KB each at least, but for the last of them.
-MOST_PIECES = 2**16
+from pamdi_ros.nodes.wire.limits import LARGEST_TASK, MOST_PIECES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -92,8 +88,19 @@ def verify_chunk(chunk: ChunkMessage, sent: int) -> None:
 
     :param chunk: as it came.
     :param sent: checksum that came with it.
-    :raises BadMessage: numbers that disagree or are beyond what is taken, or damaged data.
+    :raises BadMessage: numbers that disagree or are beyond what is taken, or damaged data; it
+        names the sender.
     """
+    try:
+        _verify(chunk, sent)
+    except BadMessage as error:
+        error.sender = chunk.sender
+        raise
+
+
+def _verify(chunk: ChunkMessage, sent: int) -> None:
+    limits.whole('incarnation', chunk.incarnation, limits.LARGEST_NUMBER, 1, 'bad_chunk')
+    limits.whole('transfer', chunk.transfer, limits.LARGEST_NUMBER, 0, 'bad_chunk')
     if chunk.total_bytes > LARGEST_TASK:
         raise BadMessage(
             'too_large', f'a task of {chunk.total_bytes} bytes; {LARGEST_TASK} are taken at most'
@@ -104,8 +111,7 @@ def verify_chunk(chunk: ChunkMessage, sent: int) -> None:
         )
     if chunk.index >= chunk.count:
         raise BadMessage('bad_chunk', f'piece {chunk.index} of {chunk.count}, counted from 0')
-    if not 0 <= chunk.age_s < math.inf:
-        raise BadMessage('bad_time', f'age_s = {chunk.age_s} is no duration')
+    limits.duration('age_s', chunk.age_s)
     start, stop = bounds(chunk.total_bytes, chunk.count, chunk.index)
     if chunk.data.size != stop - start:
         raise BadMessage(

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-import math
 import zlib
 
+from pamdi_ros.nodes.wire import limits
 from pamdi_ros.nodes.wire.cdr import BadMessage, CdrReader, CdrWriter
+from pamdi_ros.nodes.wire.limits import MOST_HOPS, MOST_TENSORS, MOST_TOKENS
 from pamdi_ros.nodes.wire.tensors import check, WireTensor
 from pamdi_ros.worker import Hop, Status
-
-MAX_TENSORS = 1024
-MAX_HOPS = 4096
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,9 +118,9 @@ def decode_task(data: bytes | memoryview) -> TaskMessage:
         status=read.integer('B', 1),
         reason=read.string(),
         tokens=read.numbers('q', 8),
-        hops=tuple(_get_hop(read) for _ in range(_bounded(read, 28, MAX_HOPS, 'hops'))),
+        hops=tuple(_get_hop(read) for _ in range(_bounded(read, 28, MOST_HOPS, 'hops'))),
         tensors=tuple(
-            _get_tensor(read) for _ in range(_bounded(read, 24, MAX_TENSORS, 'tensors'))
+            _get_tensor(read) for _ in range(_bounded(read, 24, MOST_TENSORS, 'tensors'))
         ),
     )
     verify(task, read.integer('I', 4))
@@ -137,8 +135,17 @@ def verify(task: TaskMessage, sent: int) -> None:
     :raises BadMessage: a status or duration that cannot be, a tensor whose numbers disagree, or
         data that arrived damaged.
     """
+    try:
+        _verify(task, sent)
+    except BadMessage as error:
+        error.sender = task.sender
+        raise
+
+
+def _verify(task: TaskMessage, sent: int) -> None:
     if task.status > max(Status):
         raise BadMessage('bad_status', f'status = {task.status} is none of 0 to {max(Status)}')
+    _check_numbers(task)
     _check_durations(task)
     for tensor in task.tensors:
         check(tensor)
@@ -154,14 +161,29 @@ def _check_durations(task: TaskMessage) -> None:
         for name in ('queue_s', 'compute_s', 'transfer_s'):
             named.append((f'hops[{place}].{name}', getattr(hop, name)))
     for name, seconds in named:
-        if not 0 <= seconds < math.inf:  # NaN is neither: it would never expire, and sort nowhere
-            raise BadMessage('bad_time', f'{name} = {seconds} is no duration')
+        limits.duration(name, seconds)
+
+
+def _check_numbers(task: TaskMessage) -> None:
+    for name, numbers, most in (
+        ('hops', task.hops, MOST_HOPS),
+        ('tensors', task.tensors, MOST_TENSORS),
+        ('tokens', task.tokens, MOST_TOKENS),
+    ):
+        limits.few(name, len(numbers), most)
+    limits.item(task.source, task.incarnation, task.seq)
+    limits.whole('transfer', task.transfer, limits.LARGEST_NUMBER)
+    limits.whole('generation', task.generation, limits.LARGEST_COUNT)
+    for place, hop in enumerate(task.hops):
+        if hop.first_unit > hop.last_unit:
+            raise BadMessage(
+                'bad_hop', f'hops[{place}] has units [{hop.first_unit}, {hop.last_unit})'
+            )
 
 
 def _bounded(read: CdrReader, least: int, most: int, what: str) -> int:
     count = read.length(least)
-    if count > most:
-        raise BadMessage('bad_message', f'{count} {what}, more than {most}')
+    limits.few(what, count, most)
     return count
 
 

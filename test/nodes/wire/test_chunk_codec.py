@@ -7,8 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 from pamdi_ros.msg import Chunk
-from pamdi_ros.nodes.wire import BadMessage, bounds, ChunkMessage, decode_chunk, encode_chunk
-from pamdi_ros.nodes.wire.chunk_codec import LARGEST_TASK
+from pamdi_ros.nodes.wire import (
+    BadMessage,
+    bounds,
+    ChunkMessage,
+    decode_chunk,
+    encode_chunk,
+    limits,
+)
+from pamdi_ros.nodes.wire.limits import LARGEST_TASK
 from pamdi_ros.nodes.wire.typed_chunk import (
     chunk_message,
     decode_chunk_typed,
@@ -19,7 +26,7 @@ import pytest
 from rclpy.serialization import deserialize_message
 from sweep import cases
 
-U64 = st.integers(0, 2**64 - 1)
+NUMBERS = st.integers(1, limits.LARGEST_NUMBER)
 
 
 @st.composite
@@ -32,8 +39,8 @@ def chunks(draw: st.DrawFn) -> ChunkMessage:
     data = draw(st.binary(min_size=stop - start, max_size=stop - start))
     return ChunkMessage(
         sender=draw(st.text(st.characters(codec='utf-8', exclude_characters='\x00'), max_size=9)),
-        incarnation=draw(U64),
-        transfer=draw(U64),
+        incarnation=draw(NUMBERS),
+        transfer=draw(NUMBERS),
         index=index,
         count=count,
         total_bytes=total_bytes,
@@ -106,13 +113,18 @@ def example(**changes: object) -> ChunkMessage:
         ({'age_s': float('nan')}, 'bad_time: age_s = nan'),
         ({'age_s': -1.0}, 'bad_time: age_s = -1.0'),
         ({'age_s': float('inf')}, 'bad_time: age_s = inf'),
+        ({'age_s': 2e6}, 'bad_time: age_s = 2000000.0'),
+        ({'incarnation': 0}, 'bad_chunk: incarnation = 0'),
+        ({'incarnation': 2**63}, 'bad_chunk: incarnation = 9223372036854775808'),
+        ({'transfer': 2**63}, 'bad_chunk: transfer = 9223372036854775808'),
     ],
 )
 def test_numbers_that_disagree_are_refused(change: dict[str, object], message: str) -> None:
     data = encode_chunk(example(**change))
     for decode in (decode_chunk, decode_chunk_typed):
-        with pytest.raises(BadMessage, match=message):
+        with pytest.raises(BadMessage, match=message) as refused:
             decode(data)
+        assert refused.value.sender == 'one'
 
 
 def test_a_flipped_bit_is_seen() -> None:

@@ -11,6 +11,7 @@ from pamdi_ros.nodes.wire import (
     BadMessage,
     decode_task,
     encode_task,
+    limits,
     TaskMessage,
     WireTensor,
 )
@@ -28,7 +29,7 @@ from sweep import cases
 import torch
 
 U16 = st.integers(0, 2**16 - 1)
-U64 = st.integers(0, 2**64 - 1)
+NUMBERS = st.integers(1, limits.LARGEST_NUMBER)
 TEXT = st.text(st.characters(codec='utf-8', exclude_characters='\x00'), max_size=20)
 F32 = st.floats(width=32, min_value=0, max_value=1e6)
 SECONDS = st.floats(min_value=0, max_value=1e6)
@@ -44,24 +45,29 @@ def wire_tensors(draw: st.DrawFn) -> WireTensor:
     return WireTensor(*DTYPES[dtype], shape, np.frombuffer(data, np.uint8), draw(TEXT))
 
 
-HOPS = st.builds(Hop, TEXT, U16, U16, F32, F32, F32, st.integers(0, 2**32 - 1))
+HOPS = st.tuples(U16, U16).flatmap(
+    lambda units: st.builds(
+        Hop, TEXT, st.just(min(units)), st.just(max(units)), F32, F32, F32,
+        st.integers(0, 2**32 - 1),
+    )
+)  # fmt: skip
 TASKS = st.builds(
     TaskMessage,
     stamp_sec=st.integers(-(2**31), 2**31 - 1),
     stamp_nanosec=st.integers(0, 2**32 - 1),
     frame_id=TEXT,
     source=TEXT,
-    incarnation=U64,
-    seq=U64,
+    incarnation=NUMBERS,
+    seq=NUMBERS,
     home=TEXT,
     sender=TEXT,
     model=TEXT,
     priority_class=TEXT,
-    epoch=U64,
-    transfer=U64,
+    epoch=NUMBERS,
+    transfer=NUMBERS,
     next_unit=U16,
     passes_left=U16,
-    generation=st.integers(0, 2**32 - 1),
+    generation=st.integers(0, limits.LARGEST_COUNT),
     age_s=SECONDS,
     lifespan_s=SECONDS,
     deadline_s=SECONDS,
@@ -142,6 +148,35 @@ def test_a_tensor_whose_numbers_disagree_is_refused(
     bad = WireTensor(**{**values, **change})  # type: ignore[arg-type]
     with pytest.raises(BadMessage, match=message):
         decode_task(encode_task(example(tensors=(bad,))))
+
+
+@pytest.mark.parametrize(
+    ('change', 'text'),
+    [
+        ({'incarnation': 0}, 'bad_item: camera item 1 of run 0'),
+        ({'incarnation': 2**63}, 'bad_item: camera item 1 of run 9223372036854775808'),
+        ({'seq': 2**63}, 'bad_item: camera item 9223372036854775808 of run 1'),
+        ({'transfer': 2**63}, 'bad_number: transfer = 9223372036854775808'),
+        ({'generation': 10**6 + 1}, 'bad_number: generation = 1000001'),
+        ({'age_s': 2e6}, 'bad_time: age_s = 2000000.0 is no duration of 0 to'),
+        ({'lifespan_s': -1.0}, 'bad_time: lifespan_s = -1.0'),
+        ({'deadline_s': float('nan')}, 'bad_time: deadline_s = nan'),
+        ({'status': 4}, 'bad_status: status = 4'),
+        ({'hops': (Hop('b', 0, 1, queue_s=2e6),)}, r'bad_time: hops\[0\].queue_s = 2000000.0'),
+        ({'hops': (Hop('b', 2, 1),)}, r'bad_hop: hops\[0\] has units \[2, 1\)'),
+        ({'hops': (Hop('b', 0, 1),) * 4097}, 'bad_message: 4097 hops, more than 4096'),
+        ({'tokens': (0,) * (2**20 + 1)}, 'bad_message: 1048577 tokens, more than 1048576'),
+    ],
+)
+def test_numbers_beyond_their_bounds_are_refused_with_their_sender(
+    change: dict[str, object], text: str
+) -> None:
+    data = encode_task(example(**change))
+    for decode in (decode_task, decode_task_typed):
+        with pytest.raises(BadMessage, match=text) as refused:
+            decode(data)
+        if 'hops, more' not in text:  # told before all is read
+            assert refused.value.sender == 'robot1'
 
 
 @pytest.mark.parametrize('dtype', DTYPES)
