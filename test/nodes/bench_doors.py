@@ -53,7 +53,9 @@ def main() -> None:
             print(f'{source}: {dict(ends)}, each once: {each_ended_once(results)}')
         for worker in 'ab':
             status = client.status[worker]
-            refused = dict(zip(status.refused_senders, map(int, status.refused_counts), strict=True))
+            refused = dict(
+                zip(status.refused_senders, map(int, status.refused_counts), strict=True)
+            )
             print(f'{worker}: refused {refused}; {client.drops()[worker]}')
     for name, latencies in found.items():
         p50_ms, p95_ms = 1e3 * median(latencies), 1e3 * p95_s(latencies)
