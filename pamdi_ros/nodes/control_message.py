@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pamdi_ros.fleet import Fleet
@@ -65,10 +65,11 @@ def from_message(message: Control, fleet: Fleet) -> tuple[list[ControlItem], lis
     except BadMessage as error:
         error.sender = message.sender
         return [], [error]
+    ranks = {priority.name: priority.rank for priority in fleet.priority_classes}
     items: list[ControlItem] = []
     refused: list[BadMessage] = []
     kinds: Sequence[tuple[Iterable[Any], Callable[[Any], ControlItem]]] = (
-        (message.requests, lambda request: _request(request, fleet)),
+        (message.requests, lambda request: _request(request, fleet, ranks)),
         (message.clearances, _clearance),
         (message.acks, lambda ack: _ack(ack, fleet)),
         (message.releases, lambda release: Release(_key(release, fleet))),
@@ -86,8 +87,11 @@ def from_message(message: Control, fleet: Fleet) -> tuple[list[ControlItem], lis
 
 def _check_whole(message: Control) -> None:
     limits.whole('incarnation', message.incarnation, limits.LARGEST_NUMBER, 1)
-    kinds = (message.requests, message.clearances, message.acks, message.releases, message.credits)
-    limits.few('items of control traffic', sum(map(len, kinds)), limits.MOST_CONTROL_ITEMS)
+    if len(message.requests) > limits.MOST_CONTROL_REQUESTS:
+        raise BadMessage(
+            'too_many_requests',
+            f'{len(message.requests)} in one message, more than {limits.MOST_CONTROL_REQUESTS}',
+        )
 
 
 def _request_message(item: Request, fleet: Fleet) -> RequestToCompute:
@@ -127,14 +131,13 @@ def _ack_message(item: Ack) -> TaskAck:
     )
 
 
-def _request(message: RequestToCompute, fleet: Fleet) -> Request:
+def _request(message: RequestToCompute, fleet: Fleet, ranks: Mapping[str, int]) -> Request:
     key = _key(message, fleet)
     model = fleet.sources[key.source].model
     if message.model != model:
         raise BadMessage(
             'unknown_model', f'source {key.source} uses {model!r}, not {message.model!r}'
         )
-    ranks = {priority.name: priority.rank for priority in fleet.priority_classes}
     if message.priority_class not in ranks:
         raise BadMessage(
             'unknown_class', f'fleet {fleet.name} has no class {message.priority_class!r}'

@@ -14,7 +14,8 @@ from pamdi_ros.nodes.chunks import Assembler
 from pamdi_ros.nodes.peers import Peers
 from pamdi_ros.nodes.qos_events import quiet_subscription
 from pamdi_ros.nodes.runtime import Runtime
-from pamdi_ros.nodes.wire import BadMessage, TaskMessage
+from pamdi_ros.nodes.wire import BadMessage, limits, TaskMessage
+from pamdi_ros.nodes.wire.cdr import CdrReader
 from pamdi_ros.nodes.wire.tensors import total_bytes
 from pamdi_ros.nodes.wire.typed import Decoder
 from pamdi_ros.nodes.wire.typed_chunk import ChunkDecoder
@@ -131,7 +132,7 @@ class Inbox:
         try:
             message = read_control(data)
             self._check_sender(message.sender)
-        except BadMessage as error:
+        except (BadMessage, struct.error) as error:
             self._refuse(error)
             return
         items, refused = control_message.from_message(message, self._fleet)
@@ -171,8 +172,14 @@ class Inbox:
 def read_control(data: bytes) -> Control:
     """Read a Control message.
 
-    :raises BadMessage: the bytes are none.
+    :raises BadMessage: the bytes are none, or too many.
     """
+    if len(data) > limits.LARGEST_CONTROL:
+        raise BadMessage(
+            'too_large',
+            f'{len(data)} bytes of control traffic; {limits.LARGEST_CONTROL} are taken at most',
+            CdrReader(data).string(),
+        )
     try:
         return deserialize_message(data, Control)
     except Exception as error:  # the middleware's own exception types

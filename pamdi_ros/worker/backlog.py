@@ -12,6 +12,9 @@ from pamdi_ros.worker.task import ItemKey
 
 #: Reservations that each peer may hold at once; they last some ten milliseconds.
 MOST_REQUESTS = 64
+#: A peer that leaves as many in a row unused, neither declined nor followed by a task, is given
+#: none for so long: all decisions here would reckon with work that never comes [s].
+PAUSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,14 @@ class Backlog:
         self._reserved: dict[ItemKey, Reservation] = {}
         self._keys: dict[tuple[str, int], ItemKey] = {}
         self._held: Counter[str] = Counter()
+        self._unused: Counter[str] = Counter()
+        self._paused_s: dict[str, float] = {}
 
     def has_room(self, peer: str, now: float) -> bool:
         """Tell whether a peer may have one more reservation."""
         if self._held[peer] >= MOST_REQUESTS:
             self.expire(now)
-        return self._held[peer] < MOST_REQUESTS
+        return self._held[peer] < MOST_REQUESTS and now >= self._paused_s.get(peer, now)
 
     def reserve(self, key: ItemKey, reservation: Reservation) -> None:
         """Count work that is announced."""
@@ -60,8 +65,13 @@ class Backlog:
         self._keys[reservation.request] = key
         self._held[reservation.request[0]] += 1
 
+    def came(self, key: ItemKey, peer: str) -> None:
+        """Note that a peer has sent the task of an item: it uses what it asks for."""
+        self.unreserve(key)
+        self._unused.pop(peer, None)
+
     def unreserve(self, key: ItemKey) -> None:
-        """Cease to count it: it has come."""
+        """Cease to count work that is announced."""
         reserved = self._reserved.pop(key, None)
         if reserved is not None:
             del self._keys[reserved.request]
@@ -77,7 +87,12 @@ class Backlog:
         """Drop the reservations that were not used."""
         late = [key for key, reserved in self._reserved.items() if reserved.until_s <= now]
         for key in late:
+            peer = self._reserved[key].request[0]
             self.unreserve(key)
+            self._unused[peer] += 1
+            if self._unused[peer] >= MOST_REQUESTS:
+                del self._unused[peer]
+                self._paused_s[peer] = now + PAUSE_S
 
     def wait_s(
         self, order: Key | None, now: float, preemptive: bool, own: Stay | None = None

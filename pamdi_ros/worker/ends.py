@@ -18,6 +18,8 @@ from pamdi_ros.worker.workplace import Answered, Dropped, moved, Step, Workplace
 
 #: Ends that one event makes at most, as far as a driver whose event failed can have them back.
 MOST_MADE = 64
+#: Releases that one message tells of: peers take messages of some KB.
+MOST_TOLD = 64
 #: Under this name all senders are counted that are no workers of the fleet.
 UNKNOWN_SENDER = 'unknown'
 #: Complaints are cut to so many letters: they quote what others have sent.
@@ -150,9 +152,9 @@ class Ends:
     def flush_releases(self) -> list[Command]:
         """Tell those who took part that items have ended."""
         tells: list[Command] = [
-            Tell(worker, tuple(releases))
+            Tell(worker, tuple(releases[first : first + MOST_TOLD]))
             for worker, releases in sorted(self._releases.items())
-            if releases
+            for first in range(0, len(releases), MOST_TOLD)
         ]
         self._releases.clear()
         return tells

@@ -46,7 +46,10 @@ class Handshake:
         number, rank = request.number, request.rank
         backlog = self.place.backlog
         if not backlog.has_room(sender, now):
-            reason = f'{TOO_MANY_REQUESTS}: {sender} has {MOST_REQUESTS} reservations here'
+            reason = (
+                f'{TOO_MANY_REQUESTS}: {sender} has {MOST_REQUESTS} reservations here, or has '
+                'left as many unused'
+            )
             return Clearance(number, False, reason)
         if not self.place.serving:
             return Clearance(number, False, f'worker_stopped: {self.place.worker}')

@@ -91,7 +91,7 @@ class Reception:
             return '', [Tell(sender, (Release(key),))] if mine else []
         if mine and (reason := self._foreign(task, sender)):
             return reason, self.ends.rejected(reason, sender)
-        self.place.backlog.unreserve(key)
+        self.place.backlog.came(key, sender)
         if task.status is Status.RESULT and task.epoch < self.changed.get(task.model, 0):
             return '', self.ends.drop(task, Status.FAILED, model_changed(task.model), now)
         if reason := objection(task, self.place.fleet, self.place.plan):

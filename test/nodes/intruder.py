@@ -158,7 +158,7 @@ class Intruder:
         """Say of the items of a source that are open that they have failed."""
         self.answer(source, status=int(Status.FAILED), reason='compute_error: forged')
 
-    def ask(self, worker: str, count: int = 200, **changes: Any) -> None:
+    def ask(self, worker: str, count: int = 64, **changes: Any) -> None:
         """Ask a worker for so many reservations of urgent work."""
         values = {
             'source': 'alert', 'incarnation': self.run('a'), 'model': 'resnet50',
@@ -198,7 +198,8 @@ class Intruder:
             self.release(other, source)
             self.answer(source)
             self.fail(source)
-            self.ask(home)
+            for _ in range(3):
+                self.ask(home)
             self.chunk(home)
             self.nonsense(home)
 

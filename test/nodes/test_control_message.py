@@ -9,9 +9,11 @@ from nodes.wire_cases import FLEET
 from pamdi_ros.msg import ClearToCompute, Control, ItemRelease, RequestToCompute, TaskAck
 from pamdi_ros.msg import Credit as CreditMsg
 from pamdi_ros.nodes.control_message import from_message, to_message
-from pamdi_ros.nodes.wire import limits
+from pamdi_ros.nodes.inbox import read_control
+from pamdi_ros.nodes.wire import BadMessage, limits
 from pamdi_ros.worker import ItemKey
 from pamdi_ros.worker.control import Ack, Clearance, ControlItem, Credit, Release, Request
+from pamdi_ros.worker.ends import MOST_TOLD
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 from sweep import cases
@@ -141,11 +143,8 @@ def test_a_credit_for_what_cannot_be_is_refused(credit: CreditMsg, text: str) ->
         (Control(sender='a', incarnation=0), 'bad_number: incarnation = 0'),
         (Control(sender='a', incarnation=2**63), 'bad_number: incarnation = 92'),
         (
-            Control(
-                sender='a', incarnation=1,
-                credits=[CreditMsg()] * (limits.MOST_CONTROL_ITEMS + 1),
-            ),
-            'bad_message: 4097 items of control traffic, more than 4096',
+            Control(sender='a', incarnation=1, requests=[RequestToCompute()] * 65),
+            'too_many_requests: 65 in one message, more than 64',
         ),
     ],
 )  # fmt: skip
@@ -154,6 +153,16 @@ def test_a_message_that_cannot_be_is_refused_as_a_whole(message: Control, text: 
     assert items == []
     assert str(error).startswith(text)
     assert error.sender == 'a'
+
+
+def test_a_message_too_long_to_be_read_is_refused_with_its_sender() -> None:
+    releases = [ItemRelease(source='eye', incarnation=1, seq=1)] * 1000
+    data = bytes(serialize_message(Control(sender='b', incarnation=1, releases=releases)))
+    with pytest.raises(BadMessage, match=r'too_large: .* 16384 are taken at most') as refused:
+        read_control(data)
+    assert refused.value.sender == 'b'
+    few = Control(sender='b', incarnation=1, releases=releases[:MOST_TOLD])
+    assert read_control(bytes(serialize_message(few))) == few
 
 
 def test_what_is_estimated_beyond_all_bounds_is_told_as_the_bound() -> None:

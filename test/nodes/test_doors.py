@@ -78,6 +78,8 @@ def besieged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
         (lambda one: one.answer('bulk', next_unit=1), 'b', 'foreign_answer'),
         (lambda one: one.fail('alert'), 'a', 'foreign_answer'),
         (lambda one: one.ask('b'), 'b', 'too_many_requests'),
+        (lambda one: one.ask('a', 100), 'a', 'too_many_requests'),
+        (lambda one: one.ask('a', 400), 'a', 'too_large'),
         (lambda one: one.chunk('a'), 'a', 'no_room'),
         (lambda one: one.ask('a', 1, age_s=NAN), 'a', 'bad_time'),
         (lambda one: one.ask('a', 1, boundary_bytes=2**63), 'a', 'bad_number'),

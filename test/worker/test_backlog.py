@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pamdi_ros.worker import Stay
-from pamdi_ros.worker.backlog import Backlog, MOST_REQUESTS, Reservation
+from pamdi_ros.worker.backlog import Backlog, MOST_REQUESTS, PAUSE_S, Reservation
 import pytest
 from worker.cases import foreign, stay_of
 
@@ -85,8 +85,27 @@ def test_each_peer_has_room_for_so_many_reservations() -> None:
     assert backlog.has_room('b', 0.0)
     backlog.reserve(foreign(seq=0).key, Reservation((1,), 0, 0.1, 0.5, ('b', 0)))
     assert not backlog.has_room('b', 0.0)
-    assert backlog.has_room('b', 0.5)  # they are over
+    assert not backlog.has_room('b', 0.5)  # they are over, and none was used
+    assert backlog.has_room('b', 0.5 + PAUSE_S)
     assert backlog.wait_s(None, 0.0, True) == 0.0
+
+
+@pytest.mark.parametrize('kind', ['unused', 'used', 'declined'])
+def test_who_leaves_all_reservations_unused_is_given_none_for_a_while(kind: str) -> None:
+    backlog = Backlog(2)
+    for number in range(MOST_REQUESTS):
+        now = 0.1 * number
+        backlog.reserve(
+            foreign(seq=number).key, Reservation((1,), 0, 0.1, now + 0.05, ('b', number))
+        )
+        if kind == 'used' and number == MOST_REQUESTS // 2:
+            backlog.came(foreign(seq=number).key, 'b')
+        if kind == 'declined' and number == MOST_REQUESTS // 2:
+            backlog.decline(('b', number))
+        backlog.expire(now + 0.09)
+    assert backlog.has_room('b', 10.0) is (kind != 'unused')
+    assert backlog.has_room('c', 10.0)
+    assert backlog.has_room('b', 10.0 + PAUSE_S)
 
 
 def test_an_item_is_reserved_for_once() -> None:

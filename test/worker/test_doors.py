@@ -17,7 +17,7 @@ from pamdi_ros.worker import (
     Task,
     Worker,
 )
-from pamdi_ros.worker.backlog import MOST_REQUESTS
+from pamdi_ros.worker.backlog import MOST_REQUESTS, PAUSE_S
 from pamdi_ros.worker.ingress import MOST_INCOMPLETE
 import pytest
 from worker.cases import (
@@ -259,7 +259,9 @@ def test_reservations_make_room_when_they_are_declined_used_or_over() -> None:
     worker.task_received(foreign(key=ItemKey('camera', 7, 2), next_unit=0), 'a', 5, 0.0)
     assert granted(1004, 0.0)
     assert not granted(1005, 0.0)
-    assert granted(1006, 1.0)
+    worker.tick(1.0)  # all others were left unused
+    assert not granted(1006, 1.0)
+    assert granted(1007, 1.0 + PAUSE_S)
 
 
 def test_a_size_made_up_makes_no_reservation_last_longer() -> None:

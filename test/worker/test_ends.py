@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.worker import Hop, Release, Status, Worker
+from pamdi_ros.worker.ends import MOST_TOLD
 import pytest
 from worker.cases import (
     ack,
@@ -56,6 +57,17 @@ def test_releases_are_batched_by_worker(make_worker: Make) -> None:
         home.task_received(replace(frame.task, next_unit=4), 'b', frame.task.key.seq, 0.1)
     tells = [command for command in home.tick(0.1) if releases([command])]
     assert [(tell.worker, len(tell.items)) for tell in tells] == [('b', 2)]
+
+
+def test_no_message_of_releases_is_too_long_for_its_receiver(fleet: Fleet) -> None:
+    away = make_plan(1, (('b', 0, 4),), (('b', 0, 4),), 'static_chain')
+    home = started('a', fleet, away)
+    for _ in range(MOST_TOLD + 1):
+        home.item_arrived(item(home, 'camera', 0.0), 0.0)
+        for frame in frames(home, 0.0):
+            home.control_received('b', [ack(frame)], 0.0)
+    told = [command for command in home.closed(0.1) if releases([command])]
+    assert [(tell.worker, len(tell.items)) for tell in told] == [('b', MOST_TOLD), ('b', 1)]
 
 
 def test_an_item_that_ended_without_an_answer_is_released_too(make_worker: Make) -> None:

@@ -33,8 +33,10 @@ MOST_TOKENS = 2**20
 LARGEST_TASK = 2**28
 #: Pieces of one task; 4 KB each at least, but for the last of them.
 MOST_PIECES = 2**16
-#: Requests, clearances, acks, releases and credits of one Control message together.
-MOST_CONTROL_ITEMS = 4096
+#: Bytes of one Control message: to read so many takes rclpy some 10 ms (measured) [byte].
+LARGEST_CONTROL = 2**14
+#: Requests of one Control message; a worker asks one at a time.
+MOST_CONTROL_REQUESTS = 64
 #: Partitions that a beacon or an assignment tells of.
 MOST_PLACEMENTS = 2**16
 
