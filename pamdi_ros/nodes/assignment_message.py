@@ -19,6 +19,7 @@ def to_message(plan: Plan, fleet: Fleet) -> Assignment:
     message = Assignment(
         fleet=fleet.name,
         epoch=plan.epoch,
+        allocator=plan.allocator,
         policy=plan.policy,
         step=plan.step,
         steps=plan.steps,
@@ -112,6 +113,7 @@ def from_message(message: Assignment, fleet: Fleet) -> Plan:
         )
     return Plan(
         epoch=message.epoch,
+        allocator=message.allocator,
         policy=message.policy,
         placement={worker: tuple(parts) for worker, parts in placed.items()},
         sources=sources,

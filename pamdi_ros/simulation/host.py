@@ -38,6 +38,8 @@ BEACON_BYTES = 300
 CONTROL_BYTES, CONTROL_ITEM_BYTES = 100, 60
 #: A machine that wants to be woken in the past is woken after this time [s].
 LEAST_NAP_S = 1e-4
+#: What every clock shows when a run begins [s]: one that is set back still shows a time.
+CLOCK_S = 1e9
 #: Frames in a row without a way to their peer, after which the machine is taken for stuck.
 MOST_UNSENT = 1000
 
@@ -95,6 +97,10 @@ class Host:
         self._work_until_s = 0.0
         self._wake_s = math.inf
         self._lost: tuple[Task, ...] = ()
+        self._clock_error_s = 0.0
+        self._said_loading = False
+        self._stalled_until_s = 0.0
+        self._numbers: set[int] = set()
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -104,13 +110,14 @@ class Host:
         machine = Worker(
             self.name,
             setup.fleet,
-            incarnation=1 + int(self._clock.now * 1e9),
+            incarnation=self._number(),
             parameters=self._parameters,
             policy=setup.policy,
             seed=setup.seed,
             lost=self._lost,
         )
         self.machine = machine
+        self._said_loading, self._stalled_until_s = False, 0.0
         self._lost = ()
         self._wake_s = math.inf
         if self._recorder.traced:
@@ -118,6 +125,21 @@ class Host:
         self._settle(machine, machine.opened(self._now()))
         period_s = self._parameters.lease_s / 3
         self._clock.at(self._clock.now + self._chance.random() * period_s, self._beat, machine)
+
+    def clock_jump(self, seconds: float) -> None:
+        """Have the next process's number be that of a clock which is so far ahead, or behind [s].
+
+        As on a machine whose clock has no battery, and whose journal went with its container.
+        """
+        self._clock_error_s = seconds
+
+    def _number(self) -> int:
+        """Return the number of a process that is started now; none is given twice."""
+        number = max(1, round((CLOCK_S + self._clock.now + self._clock_error_s) * 1e9))
+        while number in self._numbers:
+            number += 1
+        self._numbers.add(number)
+        return number
 
     def crash(self) -> None:
         """Die without a word. The journal of open items survives on the disk."""
@@ -172,7 +194,7 @@ class Host:
         self._settle(machine, commands + machine.holding(parts, self._now()))
 
     def _assigned(self, machine: Worker, plan: Plan) -> list[Command]:
-        if plan.epoch > machine.plan.epoch:
+        if machine.takes(plan):
             # Sets differ in order from process to process; runs must not.
             self._peers = sorted(plan.peers(self.name, self._home_of))
         if self._recorder.traced:
@@ -231,7 +253,7 @@ class Host:
         planned = plan.sources[source.name]
         priority = self._world.setup.fleet.priority_class(planned.priority_class)
         profile = plan.models.get(source.model)
-        key = machine.ledger.accept(source.name)
+        key = machine.ledger.number(source.name)
         self._recorder.accepted(key, self._clock.now)
         if self._recorder.traced:
             self._line(f'item {named(key)}')
@@ -299,11 +321,26 @@ class Host:
         """Send a beacon, and the next one later, as long as this run lives."""
         if machine is not self.machine:
             return
+        if self._clock.now < self._stalled_until_s:
+            self._clock.at(self._stalled_until_s, self._beat, machine)
+            return
+        self._say(machine)
+        self._clock.at(self._clock.now + self._parameters.lease_s / 3, self._beat, machine)
+
+    def _say(self, machine: Worker) -> None:
+        """Send a beacon."""
         beacon = machine.beacon(self._now())
+        self._said_loading = beacon.loading
         hosts = self._world.hosts
         for peer in self._peers:
             self._send(peer, BEACON_BYTES, hosts[peer].beacon, beacon)
-        self._clock.at(self._clock.now + self._parameters.lease_s / 3, self._beat, machine)
+
+    def _before_load(self, machine: Worker) -> None:
+        """Tell the peers that it loads, before that keeps it from telling them anything."""
+        if self._clock.now >= self._stalled_until_s:
+            if not self._said_loading:
+                self._say(machine)
+            self._stalled_until_s = self._clock.now + self._world.setup.faults.load_stall_s
 
     def _computed(self, machine: Worker, work: Work, took_s: float) -> None:
         """Hand over the outcome of a work, unless the worker died meanwhile."""
@@ -385,6 +422,8 @@ class Host:
                 if self._watch is not None:  # nothing to throw away: pieces have no tensors
                     self._watch.forgotten(self.name, command)
             else:
+                if isinstance(command, LoadUnit):
+                    self._before_load(self.living())
                 self.storage.do(command)
 
     def _send_frames(self, machine: Worker, now: float) -> bool:

@@ -57,9 +57,27 @@ class Ingress:
         if len(self._finished) > REMEMBERED:
             self._finished.popitem(last=False)
 
+    def forget(self, sender: str, kept: range) -> list[Transfer]:
+        """Forget a restarted sender's transfers: their numbers may come again.
+
+        :param kept: numbers that its new run may have given.
+        :returns: those that were coming; the driver must forget them too.
+        """
+        for transfer in [one for one in self._finished if _is_over(one, sender, kept)]:
+            del self._finished[transfer]
+        coming = [one for one in self._coming if _is_over(one, sender, kept)]
+        for transfer in coming:
+            del self._coming[transfer]
+        return coming
+
     def given_up(self, now: float) -> list[Transfer]:
         """Forget the transfers that are not completed any more; the driver must do so too."""
         late = [key for key, pieces in self._coming.items() if now - pieces.last_s > PATIENCE_S]
         for key in late:
             del self._coming[key]
         return late
+
+
+def _is_over(transfer: Transfer, sender: str, kept: range) -> bool:
+    """Tell whether a transfer is of an earlier run of a sender."""
+    return transfer[0] == sender and transfer[1] not in kept

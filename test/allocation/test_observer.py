@@ -8,6 +8,7 @@ from pamdi_ros.allocation.conditions import changes, Conditions
 from pamdi_ros.allocation.estimate import Estimate
 from pamdi_ros.allocation.observer import Observer, START_PATIENCE_S
 from pamdi_ros.allocation.rates import Counts
+from pamdi_ros.worker.leases import LOADING_PATIENCE
 import pytest
 
 FLEET = fleet_of(
@@ -109,3 +110,14 @@ def test_rates_come_from_counters(observer: Observer) -> None:
     for second in range(10):
         observer.counted('eye', 20 * second, 1, 100.0 + second)
     assert observer.conditions({}, 110.0).rates['eye'].per_s == 20.0
+
+
+def test_a_worker_that_loads_may_be_silent_for_longer(observer: Observer) -> None:
+    start_s = 100.0 + START_PATIENCE_S
+    for name in ('a', 'b'):
+        observer.heard(name, {}, {}, start_s, loading=name == 'a')
+    assert observer.conditions({}, start_s + 5.1).absent == {'b'}
+    assert observer.conditions({}, start_s + 5.0 * LOADING_PATIENCE).absent == {'b'}
+    assert observer.conditions({}, start_s + 5.1 * LOADING_PATIENCE).absent == {'a', 'b'}
+    observer.heard('a', {}, {}, start_s + 20.0)
+    assert observer.conditions({}, start_s + 25.1).absent == {'a', 'b'}

@@ -186,7 +186,7 @@ def test_a_source_that_loses_everything_is_told_with_the_reason_that_was_given(
     assert runtime is not None
     stage.home.stats()
     for _ in range(3):
-        key = runtime.ask(lambda machine: machine.ledger.accept('eye'))
+        key = runtime.ask(lambda machine: machine.ledger.number('eye'))
         ended = replace(end(key.seq), status=Status.FAILED, reason='worker_lost: b is gone')
         runtime.ask(lambda machine, task=ended.task: machine.ledger.remember(task))
         runtime.ask(
