@@ -31,7 +31,8 @@ from pamdi_ros.worker.plan import Edition, Plan
 from std_srvs.srv import Trigger
 
 POLL_PERIOD_S = 0.1
-#: Without a remembered epoch, workers that run already are given this time to tell theirs [s].
+#: Without a remembered epoch, workers that run already are given this time to tell theirs, and an
+#: allocator whose assignment they follow to be heard [s].
 LISTEN_S = 2.0
 #: Workers that follow a later assignment are overtaken after this time, where somebody else offers
 #: the topic and may have published it: what it published will be heard by then [s].
@@ -338,8 +339,12 @@ class AllocatorNode(FleetNode):
 
     def _listens(self, now: float) -> bool:
         """Tell whether workers that run already are still to be heard before the first plan."""
-        early = self._plan is None and self._recorded is None
-        return early and bool(self._unheard) and now < self._listen_until_s
+        if self._plan is not None or now >= self._listen_until_s:
+            return False
+        if self._recorded is None:
+            return bool(self._unheard) or self._newest() > (0, 0)
+        # They follow what this one did not make: whoever did may be there, and is heard soon.
+        return self._newest() > self._recorded.edition
 
     def _decide(self, decision: Decision) -> None:
         """Publish a plan that is adopted; a first one gone on with keeps its number if it can."""
