@@ -21,6 +21,7 @@ from pamdi_ros.fleet import Fleet
 from pamdi_ros.models.units import UnitTable
 from pamdi_ros.worker.control import Beacon
 from pamdi_ros.worker.plan import (
+    Edition,
     Leg,
     Partition,
     partitions_of,
@@ -47,18 +48,18 @@ class Holder:
     """A worker that is there, by its last beacon.
 
     :param units: that serve.
-    :param epoch: assignment in force there.
+    :param edition: assignment in force there, as :attr:`Plan.edition`.
     :param loading: something that it is to hold is not loaded yet.
     """
 
     units: frozenset[Unit]
-    epoch: int
+    edition: Edition
     loading: bool
 
 
 def holder_of(beacon: Beacon) -> Holder:
     """Return a worker as its beacon tells it."""
-    return Holder(units=units_of(beacon.held), epoch=beacon.epoch, loading=beacon.loading)
+    return Holder(units=units_of(beacon.held), edition=beacon.edition, loading=beacon.loading)
 
 
 class LoadTimes:
@@ -339,7 +340,7 @@ class Mover:
         done = True
         for move in self._sequence.steps[self._at]:
             holder = holders.get(move.worker)
-            if holder is None or holder.epoch < self._running.epoch or holder.loading:
+            if holder is None or holder.edition < self._running.edition or holder.loading:
                 done = False
             elif move.worker not in self._confirmed:
                 self._confirmed.add(move.worker)
@@ -355,7 +356,7 @@ class Mover:
             holder = holders.get(move.worker)
             if holder is None:
                 return f'{move.worker} is gone'
-            settled = holder.epoch >= self._running.epoch and not holder.loading
+            settled = holder.edition >= self._running.edition and not holder.loading
             if settled and (lacks := partitions_of(self._state[move.worker] - holder.units)):
                 part = lacks[0]
                 return f'{move.worker} did not load {part.model}[{part.first}:{part.last})'
@@ -425,7 +426,7 @@ class Mover:
         """
         return {
             name: holder
-            if holder.epoch >= self._running.epoch
+            if holder.edition >= self._running.edition
             else replace(holder, units=holder.units & units_of(self._running.partitions(name)))
             for name, holder in holders.items()
         }

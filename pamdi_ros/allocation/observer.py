@@ -12,6 +12,7 @@ from pamdi_ros.allocation.rates import ArrivalCounter, ItemCounter
 from pamdi_ros.allocation.speeds import Pair
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.fleet.frozen import FrozenDict
+from pamdi_ros.worker.leases import LOADING_PATIENCE
 
 #: A worker that was never heard may still be starting: so long it counts as there [s].
 START_PATIENCE_S = 30.0
@@ -25,7 +26,8 @@ class Observer:
 
     :param fleet: as declared.
     :param flops: of one pass over each model, by model [FLOP].
-    :param absent_s: a worker silent for longer is absent [s].
+    :param absent_s: a worker silent for longer is absent [s]; one that is loading has longer, see
+        :data:`LOADING_PATIENCE`.
     :param since_s: when it began to listen [s]; for a while everybody counts as there.
     """
 
@@ -34,6 +36,7 @@ class Observer:
     absent_s: float
     since_s: float
     _heard_s: dict[str, float] = field(default_factory=dict)
+    _loading: set[str] = field(default_factory=set)
     _speeds: dict[Pair, Estimator] = field(default_factory=dict)
     _slowdowns: dict[tuple[str, str], Estimator] = field(default_factory=dict)
     _arrivals: dict[str, ArrivalCounter] = field(default_factory=dict)
@@ -49,6 +52,7 @@ class Observer:
         slowdown: Mapping[str, float],
         now: float,
         withdrawn: Collection[str] = (),
+        loading: bool = False,
     ) -> None:
         """Take a worker's beacon. Names that the fleet does not have are passed over.
 
@@ -56,11 +60,13 @@ class Observer:
         :param slowdown: measured time on the wire as a multiple of the declared one, by peer;
             absent: no news.
         :param withdrawn: models that it is to hold and cannot run just now.
+        :param loading: it says that it is loading.
         """
         if worker not in self.fleet.workers:
             return
         self._heard_s[worker] = now
         self._withdraws(worker, {(worker, model) for model in withdrawn}, now)
+        (self._loading.add if loading else self._loading.discard)(worker)
         declared = self.fleet.workers[worker].expected_seconds_per_flop
         for model, pass_s in model_s.items():
             if self.flops.get(model, 0) > 0:
@@ -97,9 +103,7 @@ class Observer:
         """
         rates = {name: counter.rate() for name, counter in self._arrivals.items()}
         return Conditions(
-            absent=frozenset(
-                name for name in self.fleet.workers if self._silence_s(name, now) > self.absent_s
-            ),
+            absent=frozenset(name for name in self.fleet.workers if self._is_absent(name, now)),
             unfit=self._known_unfit(now),
             speeds=FrozenDict(self._known_speeds(now)),
             slowdown=FrozenDict(self._known_slowdowns(now)),
@@ -139,6 +143,10 @@ class Observer:
             if known and (key not in found or known.value > found[key].value):
                 found[key] = known
         return found
+
+    def _is_absent(self, worker: str, now: float) -> bool:
+        patience_s = self.absent_s * (LOADING_PATIENCE if worker in self._loading else 1.0)
+        return self._silence_s(worker, now) > patience_s
 
     def _silence_s(self, worker: str, now: float) -> float:
         heard_s = self._heard_s.get(worker)

@@ -54,12 +54,32 @@ class Counts:
     results: int | None = None
 
 
+class _Runs:
+    """The runs of one home, by their incarnations; a later one may have the lower number."""
+
+    def __init__(self) -> None:
+        self._run = 0
+        self._over: set[int] = set()
+
+    def is_over(self, run: int) -> bool:
+        """Tell whether another run counts since: that message came late."""
+        return run in self._over
+
+    def begins(self, run: int) -> bool:
+        """Tell whether a run begins with this message."""
+        if run == self._run:
+            return False
+        self._over.add(self._run)
+        self._run = run
+        return True
+
+
 class ArrivalCounter:
     """Turns the growing count of one source's items into a rate over the last while."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
-        self._run = 0
+        self._runs = _Runs()
 
     def count(self, accepted: int, incarnation: int, now: float) -> None:
         """Take the source's counter.
@@ -71,8 +91,9 @@ class ArrivalCounter:
         :param incarnation: which run of the home counts; with a new one it begins again.
         :param now: when it was heard [s].
         """
-        if incarnation != self._run:
-            self._run = incarnation
+        if self._runs.is_over(incarnation):
+            return
+        if self._runs.begins(incarnation):
             self._seen.clear()
         if self._seen and (accepted < self._seen[-1][1] or now <= self._seen[-1][0]):
             return
@@ -111,13 +132,15 @@ class ItemCounter:
 
     def __init__(self) -> None:
         self.counts = Counts()
-        self._run = 0
+        self._runs = _Runs()
         self._before = Counts()
 
     def count(self, accepted: int, results: int | None, incarnation: int) -> None:
         """Take the source's counters, as in :meth:`ArrivalCounter.count`."""
-        if incarnation != self._run:
-            self._run, self._before = incarnation, self.counts
+        if self._runs.is_over(incarnation):
+            return
+        if self._runs.begins(incarnation):
+            self._before = self.counts
         before, known = self._before, self.counts
         if accepted + before.accepted < known.accepted:
             return

@@ -66,6 +66,7 @@ def read_record(path: Path) -> Record | None:
 def _plan(plain: dict[str, Any]) -> Plan:
     return Plan(
         epoch=int(plain['epoch']),
+        allocator=operator.index(plain.get('allocator', 0)),  # versions before had none
         policy=plain['policy'],
         placement={
             worker: tuple(Partition(**part) for part in parts)

@@ -8,7 +8,7 @@ thread.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 import math
 
@@ -95,7 +95,10 @@ class Replanning:
         known = self._holders.pop(beacon.worker, None)
         if not beacon.serving:
             return  # it was deactivated: planned without it is in time, moved without it at once
-        self.observer.heard(beacon.worker, beacon.model_s, beacon.slowdown, now, beacon.withdrawn)
+        self.observer.heard(
+            beacon.worker, beacon.model_s, beacon.slowdown, now,
+            withdrawn=beacon.withdrawn, loading=beacon.loading,
+        )  # fmt: skip
         holder = holder_of(beacon)
         if known is None or known[0].units != holder.units:
             self._grew_s = now
@@ -135,6 +138,12 @@ class Replanning:
         change = Change('request', 'asked for', at_once=True)
         return self._occasion((change,), conditions, now, forced=True)
 
+    def usable(self, models: Sequence[str], priorities: Mapping[str, str], now: float) -> Occasion:
+        """Return the occasion to plan anew because models can be used that could not."""
+        conditions = self.observer.conditions(priorities, now)
+        text = f'{", ".join(models)} can be used now'
+        return self._occasion((Change('models', text, at_once=True),), conditions, now)
+
     # --- the first plan -------------------------------------------------------------------------
 
     def lacks_figures(self, plan: Plan, now: float) -> bool:
@@ -162,7 +171,7 @@ class Replanning:
         """
         holders = self.holders(now)
         loaded = all(
-            holder.epoch >= plan.epoch and not holder.loading for holder in holders.values()
+            holder.edition >= plan.edition and not holder.loading for holder in holders.values()
         )
         late = now - self._since_s > FIGURES_PATIENCE_S
         if now - self._grew_s > LOADING_PATIENCE_S:

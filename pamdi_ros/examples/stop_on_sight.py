@@ -19,6 +19,7 @@ from pamdi_ros.examples.speed_decision import decide, Decision, NEVER_S, Rule, s
 from pamdi_ros.msg import InferenceResult
 from rcl_interfaces.msg import ParameterDescriptor
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from std_msgs.msg import Bool
@@ -46,7 +47,7 @@ class StopOnSight(Node):
         self._limit = _speed_limit_type()
         self._speed = self.create_publisher(self._limit, 'speed_limit', 1) if self._limit else None
         self.create_subscription(InferenceResult, 'result', self._heard, 10)
-        self.create_timer(PERIOD_S, self._tell)
+        self.create_timer(PERIOD_S, self._tell, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _parameter(self, name: str, default: Any, description: str) -> Any:
         descriptor = ParameterDescriptor(description=description, read_only=True)

@@ -80,7 +80,8 @@ class Collector:
         if self._assignment is not None:
             known = self._assignment.message
             later = stamp_s(message.header) > stamp_s(known.header)
-            if message.epoch <= known.epoch and not later:
+            edition = message.epoch, message.allocator
+            if edition <= (known.epoch, known.allocator) and not later:
                 return
         self._assignment = _Heard(message, now_s)
 

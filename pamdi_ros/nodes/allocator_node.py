@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 import os
 from pathlib import Path
+import secrets
 import time
 from typing import NoReturn
 
@@ -13,6 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from pamdi_ros.allocation import digest, read_record, Record, with_priorities, write_record
 from pamdi_ros.allocation.conditions import Conditions
 from pamdi_ros.allocation.replan import ReplanParameters
+from pamdi_ros.allocation.succession import allocator_id, CHANCE_BITS, Succession
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.msg import Assignment, SourceStats, WorkerStatus
 from pamdi_ros.nodes import beacon_message, qos
@@ -21,16 +23,20 @@ from pamdi_ros.nodes.assignment_message import from_message, to_message
 from pamdi_ros.nodes.fleet_node import FleetNode, run
 from pamdi_ros.nodes.planning import Decision, Planning
 from pamdi_ros.nodes.priorities import PREFIX, PriorityParameters
-from pamdi_ros.nodes.sparing_log import ChangeLog, REPEAT_PERIOD_S
+from pamdi_ros.nodes.sparing_log import ChangeLog, Complaints, REPEAT_PERIOD_S
+from pamdi_ros.nodes.steady import STEADY
 from pamdi_ros.nodes.wire import BadMessage
-from pamdi_ros.worker.plan import Plan
+from pamdi_ros.worker.epochs import disbelief, is_believable, newest_epoch
+from pamdi_ros.worker.plan import Edition, Plan
 from std_srvs.srv import Trigger
 
 POLL_PERIOD_S = 0.1
-#: Without a remembered epoch, workers that run already are given this time to tell theirs [s].
+#: Without a remembered epoch, workers that run already are given this time to tell theirs, and an
+#: allocator whose assignment they follow to be heard [s].
 LISTEN_S = 2.0
-#: Epochs are 64 bits on the wire; a true one is nowhere near.
-LARGEST_EPOCH = 2**62
+#: Workers that follow a later assignment are overtaken after this time, where somebody else offers
+#: the topic and may have published it: what it published will be heard by then [s].
+OVERTAKE_PATIENCE_S = 2.0
 REPORT_PERIOD_S = 1.0
 #: Bounds of the parameters of re-planning.
 REPLAN_BOUNDS = {
@@ -53,7 +59,8 @@ class AllocatorNode(FleetNode):
     Workers that join or go, priorities, rates, unit times and links are changes; a new plan is
     published only where it is worth its move. A priority or a foreign epoch renews the number at
     once. The assignment is kept in a file. An allocator that starts again over the same fleet file
-    goes on with it, the priorities set meanwhile included, and the workers notice nothing.
+    goes on with it, the priorities set meanwhile included, and the workers notice nothing. Where
+    another allocator of the fleet is active, one of the two stands by until the other is gone.
     """
 
     def __init__(self) -> None:
@@ -76,7 +83,13 @@ class AllocatorNode(FleetNode):
         self._services_made: list[object] = []
         self._unheard: set[str] = set()
         self._said = ChangeLog()
-        self._newest_epoch = 0
+        self._complaints = Complaints()
+        self._succession = Succession()
+        self._standing_by = ''
+        self._foreign: Plan | None = None  # the largest that another allocator has published
+        self._editions: dict[str, Edition] = {}  # what others tell, by their names
+        self._known_epoch = 0
+        self._behind_since_s: float | None = None
         self._listen_until_s = 0.0
         self._epoch_file = Path()
         self._fleet_digest = ''
@@ -84,7 +97,6 @@ class AllocatorNode(FleetNode):
     def set_up(self, fleet: Fleet) -> None:
         """Recall the last assignment, offer the topic and listen to the beacons."""
         self._epoch_file = epoch_file(self.prefix)
-        self._newest_epoch = read_epoch(self._epoch_file)
         self._recall(fleet)
         known = self._recorded.sources if self._recorded is not None else {}
         self._priorities = PriorityParameters(
@@ -93,8 +105,11 @@ class AllocatorNode(FleetNode):
             {name: source.priority_class for name, source in known.items()},
             self._follow_priorities,
         )
-        self._publisher = self.create_publisher(
-            Assignment, self.topic('assignment'), qos.ASSIGNMENT
+        self._offer()
+        self._subscriptions_made.append(
+            self.create_subscription(
+                Assignment, self.topic('assignment'), self._overheard, qos.ASSIGNMENT
+            )
         )
         self._diagnostics_out = self.create_publisher(
             DiagnosticArray, '/diagnostics', qos.STATISTICS
@@ -116,33 +131,58 @@ class AllocatorNode(FleetNode):
 
     def start(self) -> None:
         """Begin to plan."""
-        assert self.fleet is not None
-        assert self._priorities is not None
         self._timers = [
-            self.create_timer(POLL_PERIOD_S, self._poll),
-            self.create_timer(REPORT_PERIOD_S, self._report),
+            self.every(POLL_PERIOD_S, self._poll),
+            self.every(REPORT_PERIOD_S, self._report),
         ]
-        self._planning = Planning(self.fleet, self._replan_parameters(), time.monotonic())
-        # It may have been deactivated meanwhile; the fleet ran on under its plan.
-        known = self._plan or self._recorded
-        self._planning.begin(known)
+        self._succession.begin(allocator_id(time.time_ns(), secrets.randbits(CHANCE_BITS)))
         self._listen_until_s = time.monotonic() + LISTEN_S
+        if self._succession.stands_by:
+            self._stand_by()
+            return
+        self._offer()
+        # It may have been deactivated meanwhile; the fleet ran on under its plan.
+        self._begin(self._plan or self._recorded)
         self._follow_priorities()
+
+    def _begin(self, known: Plan | None) -> None:
+        """Begin to plan.
+
+        :param known: gone on with, where its models cost what they did then.
+        """
+        assert self.fleet is not None
+        self._planning = Planning(self.fleet, self._replan_parameters(), time.monotonic())
+        self._planning.begin(known)
 
     def stop(self) -> None:
         """Cease to plan; the fleet runs on under the last assignment."""
         for timer in self._timers:
             self.destroy_timer(timer)
         self._timers = []
+        self._standing_by = ''
+        if self._priorities is not None:
+            self._priorities.refusal = ''
+        self._cease()
+
+    def _cease(self) -> None:
         if self._planning is not None:
             self._planning.close()
             self._planning = None
 
-    def tear_down(self) -> None:
-        """Withdraw the topics and the fleet's parameters."""
+    def _offer(self) -> None:
+        if self._publisher is None:
+            self._publisher = self.create_publisher(
+                Assignment, self.topic('assignment'), qos.ASSIGNMENT
+            )
+
+    def _withdraw(self) -> None:
         if self._publisher is not None:
             self.destroy_publisher(self._publisher)
             self._publisher = None
+
+    def tear_down(self) -> None:
+        """Withdraw the topics and the fleet's parameters."""
+        self._withdraw()
         if self._diagnostics_out is not None:
             self.destroy_publisher(self._diagnostics_out)
             self._diagnostics_out = None
@@ -155,22 +195,102 @@ class AllocatorNode(FleetNode):
         if self._priorities is not None:
             self._priorities.close()
             self._priorities = None
-        self._plan = self._recorded = self._decision = self._adopted = None
+        self._plan = self._recorded = self._decision = self._adopted = self._foreign = None
+        self._succession = Succession()
+        self._editions.clear()
 
     # --- events ----------------------------------------------------------------------------------
 
     def _heard(self, status: WorkerStatus) -> None:
         self._unheard.discard(status.worker)
-        if status.epoch <= LARGEST_EPOCH:  # a beacon that lies must not use up all numbers
-            self._newest_epoch = max(self._newest_epoch, status.epoch)
+        if status.worker in self.fleet.workers:
+            self._tells(
+                status.worker, (status.epoch, status.allocator), f'{status.worker} beacons with',
+                f'start the executor of {status.worker} again',
+            )  # fmt: skip
         if self._planning is None:
             return
         try:
             beacon = beacon_message.from_message(status, self.fleet)
         except BadMessage as error:
-            self.get_logger().warning(f'beacon: {error}', throttle_duration_sec=10.0)
+            self.get_logger().warning(
+                f'beacon: {error}',
+                throttle_duration_sec=10.0,
+                throttle_time_source_type=STEADY,
+            )
         else:
             self._planning.heard(beacon, time.monotonic())
+
+    def _tells(self, name: str, edition: Edition, who: str, remedy: str) -> bool:
+        """Note what somebody says to be in force.
+
+        :returns: whether that can be; one that lies must not use up all numbers.
+        """
+        known = self._newest_epoch()
+        self._editions[name] = edition
+        if is_believable(edition[0], known):
+            return True
+        reason = disbelief(edition[0], known, who, remedy)
+        for line in self._complaints.take([reason], time.monotonic()):
+            self.get_logger().error(line)
+        return False
+
+    def _newest(self) -> Edition:
+        """Return the largest assignment that can have been published."""
+        told = self._editions.values()
+        newest = newest_epoch(self._known_epoch, (epoch for epoch, _ in told))
+        return max((one for one in told if one[0] <= newest), default=(0, 0))
+
+    def _newest_epoch(self) -> int:
+        return max(self._known_epoch, self._newest()[0])
+
+    # --- other allocators ------------------------------------------------------------------------
+
+    def _overheard(self, message: Assignment) -> None:
+        """Take an assignment, this one's or another allocator's."""
+        try:
+            plan = from_message(message, self.fleet)
+        except (ValueError, KeyError) as error:  # no worker of this fleet follows that
+            for line in self._complaints.take([f'bad_assignment: {error}'], time.monotonic()):
+                self.get_logger().error(line)
+            return
+        who, remedy = 'another allocator publishes an assignment with', 'stop it'
+        if not self._tells(f'allocator {plan.allocator}', plan.edition, who, remedy):
+            return
+        if not self._succession.heard(plan.edition):
+            return
+        if plan.edition == self._succession.largest:
+            self._foreign = plan
+        if self._timers and self._succession.stands_by:
+            self._stand_by()
+
+    def _stand_by(self) -> None:
+        """Leave the fleet to another allocator, and say so."""
+        epoch, other = self._succession.largest
+        text = (
+            f'two allocators run for fleet {self.fleet.name}: allocator {other:x} goes on with '
+            f'assignment {epoch}, allocator {self._succession.allocator:x}, which is this one, '
+            'stands by until the other is gone; stop one of the two'
+        )
+        if not self._standing_by:
+            self.get_logger().error(text)
+        self._standing_by = text
+        self._priorities.refusal = f'{text}, or set it at the other'
+        self._cease()
+        self._withdraw()
+
+    def _take_over(self) -> None:
+        """Go on with what the other allocator, which is gone, had in force."""
+        self._standing_by = self._priorities.refusal = ''
+        self._offer()
+        plan = self._foreign or self._plan or self._recorded
+        self._plan = plan
+        self._begin(plan)
+        if plan is not None:
+            self._priorities.adopt({n: one.priority_class for n, one in plan.sources.items()})
+            self._publish_anew(plan, 'the other allocator is gone, going on with what it had')
+
+    # --- planning --------------------------------------------------------------------------------
 
     def _counted(self, stats: SourceStats) -> None:
         if self._planning is not None:
@@ -181,6 +301,10 @@ class AllocatorNode(FleetNode):
 
     def _poll(self) -> None:
         now = time.monotonic()
+        if self._standing_by:
+            if self._succession.takes_over(self.count_publishers(self.topic('assignment')), now):
+                self._take_over()
+            return
         if self._planning is not None and not self._listens(now):
             self._publish_foretold()
             try:
@@ -190,6 +314,7 @@ class AllocatorNode(FleetNode):
                 self.get_logger().error(
                     f'cannot plan: {type(error).__name__}: {error}',
                     throttle_duration_sec=REPEAT_PERIOD_S,
+                    throttle_time_source_type=STEADY,
                 )
                 return
             if decision is not None:
@@ -198,21 +323,28 @@ class AllocatorNode(FleetNode):
             if step is not None:
                 self._move_on(step)
                 return
-        if self._plan is not None and self._newest_epoch > self._plan.epoch:
-            if self.count_publishers(self.topic('assignment')) > 1:
-                self.get_logger().error(
-                    f'another allocator of fleet {self.fleet.name} is active, the workers follow '
-                    f'its epoch {self._newest_epoch}; stop one of the two',
-                    throttle_duration_sec=10.0,
-                )
-            else:
-                why = f'the workers were at epoch {self._newest_epoch} already'
-                self._publish_anew(self._plan, why)
+        self._overtake(now)
+
+    def _overtake(self, now: float) -> None:
+        """Publish above what workers follow; not at once where another allocator may have."""
+        epoch, _ = newest = self._newest()
+        if self._plan is None or newest <= self._plan.edition:
+            self._behind_since_s = None
+            return
+        if self._behind_since_s is None:
+            self._behind_since_s = now
+        alone = self.count_publishers(self.topic('assignment')) <= 1
+        if alone or now - self._behind_since_s > OVERTAKE_PATIENCE_S:
+            self._publish_anew(self._plan, f'the workers were at epoch {epoch} already')
 
     def _listens(self, now: float) -> bool:
         """Tell whether workers that run already are still to be heard before the first plan."""
-        early = self._plan is None and self._recorded is None
-        return early and bool(self._unheard) and now < self._listen_until_s
+        if self._plan is not None or now >= self._listen_until_s:
+            return False
+        if self._recorded is None:
+            return bool(self._unheard) or self._newest() > (0, 0)
+        # They follow what this one did not make: whoever did may be there, and is heard soon.
+        return self._newest() > self._recorded.edition
 
     def _decide(self, decision: Decision) -> None:
         """Publish a plan that is adopted; a first one gone on with keeps its number if it can."""
@@ -230,7 +362,11 @@ class AllocatorNode(FleetNode):
                 self._tell_plan(decision.proposal.plan)
         elif self._plan is not None:  # it was deactivated meanwhile, and has followed priorities
             return
-        elif prioritised != plan or self._newest_epoch > plan.epoch:
+        elif (
+            prioritised != plan
+            or self._newest_epoch() > plan.epoch
+            or plan.allocator > self._succession.allocator  # this machine's clock was set back
+        ):
             self._publish_anew(prioritised, f'going on with what epoch {plan.epoch} was')
         else:
             self._publish(plan, 'going on with it')
@@ -255,7 +391,7 @@ class AllocatorNode(FleetNode):
         response.message = (
             'a plan is being made; it is moved to, unless that interrupts the most urgent class'
             if response.success
-            else 'there is no first plan yet; call again when there is'
+            else self._standing_by or 'there is no first plan yet; call again when there is'
         )
         return response
 
@@ -266,7 +402,8 @@ class AllocatorNode(FleetNode):
         self._diagnostics_out.publish(
             allocator_diagnostics(
                 self.get_clock().now().to_msg(), self.prefix, self._plan, self._adopted,
-                self._decision, absent, self._tell_waiting(),
+                self._decision, absent, self._tell_waiting(), self._trouble(),
+                self._standing_by,
             )
         )  # fmt: skip
 
@@ -291,6 +428,9 @@ class AllocatorNode(FleetNode):
             log.info(f'not heard yet: {unheard}; are their executors running?')
         return waiting
 
+    def _trouble(self) -> str:
+        return '' if self._planning is None else self._planning.trouble(time.monotonic())
+
     def _replan_parameters(self) -> ReplanParameters | None:
         if not self.get_parameter('replan').value:
             return None
@@ -303,7 +443,7 @@ class AllocatorNode(FleetNode):
 
     def _follow_priorities(self) -> None:
         """Publish the classes in force, where the plan has others."""
-        if not self._timers or self._plan is None:
+        if not self._timers or self._standing_by or self._plan is None:
             return  # it will be done when there is a plan, or when active again
         plan = with_priorities(self._plan, self._priorities.in_force())
         changes = [
@@ -319,7 +459,7 @@ class AllocatorNode(FleetNode):
     # --- publishing ------------------------------------------------------------------------------
 
     def _publish_anew(self, plan: Plan, why: str) -> None:
-        self._publish(replace(plan, epoch=self._newest_epoch + 1), why)
+        self._publish(replace(plan, epoch=self._newest_epoch() + 1), why)
 
     def _publish_foretold(self) -> None:
         """Publish the plan in force once more, now that its latencies under load are predicted.
@@ -332,14 +472,19 @@ class AllocatorNode(FleetNode):
         except Exception as error:  # the fleet does as well without
             self.get_logger().warning(f'cannot predict: {type(error).__name__}: {error}')
             return
-        if foretold is not None and self._plan is not None and foretold.epoch == self._plan.epoch:
+        if (
+            foretold is not None
+            and self._plan is not None
+            and foretold.edition == self._plan.edition
+        ):
             self._plan = foretold
             self._remember(foretold)
             self._send(foretold)
 
     def _publish(self, plan: Plan, why: str) -> None:
-        self._plan = plan
-        self._newest_epoch = max(self._newest_epoch, plan.epoch)
+        self._plan = plan = replace(plan, allocator=self._succession.allocator)
+        self._known_epoch = max(self._known_epoch, plan.epoch)
+        self._succession.published(plan.epoch)
         self._remember(plan)  # before anybody sees it: a number must not be given twice
         self._send(plan)
         if self._planning is not None:
@@ -373,9 +518,16 @@ class AllocatorNode(FleetNode):
         """Find the assignment of an earlier run, if it was made for this very fleet file."""
         self._fleet_digest = digest(self.get_parameter('fleet_file').value)
         record = read_record(record_file(self._epoch_file))
-        if record is None or not 0 < record.plan.epoch <= LARGEST_EPOCH:
+        files = {self._epoch_file: read_epoch(self._epoch_file)}
+        if record is not None:
+            files[record_file(self._epoch_file)] = record.plan.epoch
+        self._known_epoch = newest_epoch(0, (epoch for epoch in files.values() if epoch > 0))
+        for path, epoch in files.items():
+            if epoch > self._known_epoch:
+                reason = disbelief(epoch, self._known_epoch, f'{path} has', 'it is passed over')
+                self.get_logger().warning(reason)
+        if record is None or not 0 < record.plan.epoch <= self._known_epoch:
             return
-        self._newest_epoch = max(self._newest_epoch, record.plan.epoch)
         if record.fleet_digest != self._fleet_digest or record.plan.policy != fleet.policy:
             return
         try:
@@ -391,7 +543,7 @@ class AllocatorNode(FleetNode):
                 record_file(self._epoch_file),
                 Record(fleet_digest=self._fleet_digest, plan=plan),
             )
-            self._epoch_file.write_text(f'{self._newest_epoch}\n', encoding='ascii')
+            self._epoch_file.write_text(f'{self._known_epoch}\n', encoding='ascii')
         except OSError as error:  # the workers' beacons still tell a restarted allocator
             self.get_logger().warning(f'cannot remember epoch {plan.epoch}: {error}')
 

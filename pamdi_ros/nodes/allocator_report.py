@@ -20,6 +20,8 @@ def allocator_diagnostics(
     last: Decision | None,
     absent: Set[str],
     waiting: str = '',
+    trouble: str = '',
+    standing_by: str = '',
 ) -> DiagnosticArray:
     """Give the allocator's status.
 
@@ -29,14 +31,19 @@ def allocator_diagnostics(
     :param last: what came of planning last.
     :param absent: workers that are planned without.
     :param waiting: what it waits for; empty: for nothing.
+    :param trouble: what is tried again, and when; empty: nothing is.
+    :param standing_by: why another allocator goes on; empty: this one does.
     """
     level, message = _judged(plan, adopted, absent)
-    if waiting and plan is None:
-        message = waiting
+    if plan is None:
+        message = trouble or waiting or message
+    if standing_by:
+        level, message = DiagnosticStatus.ERROR, standing_by
     values: dict[str, object] = {
         'epoch': 'none yet' if plan is None else plan.epoch,
         'policy': 'none yet' if plan is None else plan.policy,
         'workers absent': ', '.join(sorted(absent)) or 'none',
+        'tried again': trouble or 'nothing',
     }
     if adopted is not None:
         value = adopted.proposal.value

@@ -11,7 +11,7 @@ from pamdi_ros.msg import Assignment, Placement, RouteLeg, SourceAssignment
 from pamdi_ros.msg import ModelProfile as ModelProfileMessage
 from pamdi_ros.msg import PlannedExit as PlannedExitMessage
 from pamdi_ros.nodes.wire import limits
-from pamdi_ros.worker.objection import LARGEST_EPOCH
+from pamdi_ros.worker.epochs import LARGEST_EPOCH
 from pamdi_ros.worker.plan import Leg, ModelProfile, Partition, Plan, PlannedExit, SourcePlan
 
 
@@ -20,6 +20,7 @@ def to_message(plan: Plan, fleet: Fleet) -> Assignment:
     message = Assignment(
         fleet=fleet.name,
         epoch=plan.epoch,
+        allocator=plan.allocator,
         policy=plan.policy,
         step=plan.step,
         steps=plan.steps,
@@ -120,6 +121,7 @@ def from_message(message: Assignment, fleet: Fleet) -> Plan:
         )
     return Plan(
         epoch=message.epoch,
+        allocator=message.allocator,
         policy=message.policy,
         placement={worker: tuple(parts) for worker, parts in placed.items()},
         sources=sources,

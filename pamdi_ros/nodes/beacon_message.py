@@ -9,9 +9,7 @@ from pamdi_ros.nodes.assignment_message import placement
 from pamdi_ros.nodes.wire import BadMessage, limits
 from pamdi_ros.worker import Partition
 from pamdi_ros.worker.control import Beacon
-
-#: Epochs are 64 bits on the wire; a true one is nowhere near.
-LARGEST_EPOCH = 2**62
+from pamdi_ros.worker.epochs import LARGEST_EPOCH
 
 
 def fill(message: WorkerStatus, beacon: Beacon, fleet: Fleet) -> None:
@@ -19,6 +17,7 @@ def fill(message: WorkerStatus, beacon: Beacon, fleet: Fleet) -> None:
     message.worker = beacon.worker
     message.incarnation = beacon.incarnation
     message.epoch = beacon.epoch
+    message.allocator = beacon.allocator
     message.placements = [placement(beacon.worker, part) for part in beacon.held]
     message.loading = beacon.loading
     message.withdrawn = list(beacon.withdrawn)
@@ -60,6 +59,7 @@ def _beacon(message: WorkerStatus, fleet: Fleet) -> Beacon:
         worker=message.worker,
         incarnation=message.incarnation,
         epoch=message.epoch,
+        allocator=message.allocator,
         serving=message.state != WorkerStatus.STATE_UNCONFIGURED,
         loading=message.loading,
         held=_held(message, fleet),

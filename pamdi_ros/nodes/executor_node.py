@@ -32,6 +32,7 @@ from pamdi_ros.nodes.peers import TWO_WORKERS
 from pamdi_ros.nodes.runtime import Runtime
 from pamdi_ros.nodes.sizes import SizesEngine
 from pamdi_ros.nodes.sparing_log import ChangeLog, Complaints
+from pamdi_ros.nodes.steady import STEADY
 from pamdi_ros.nodes.wire.typed import fastest_codec
 from pamdi_ros.nodes.wire.typed_chunk import fastest_chunk_codec
 from pamdi_ros.worker import Command, Frame, FreeUnits, LoadUnit, Plan, Restart, Worker
@@ -76,6 +77,7 @@ class ExecutorNode(FleetNode):
         self.worker = ''
         self._active = False
         self._health = INACTIVE
+        self._said_loading = False
         self._learned, self._learning_problem = False, ''
         self._plan = Plan()
         self._runtime: Runtime | None = None
@@ -214,8 +216,8 @@ class ExecutorNode(FleetNode):
             ),
             self.destroy_subscription,
         )
-        self._own(self.create_timer(lease_s / BEACONS_PER_LEASE, self._look), self.destroy_timer)
-        self._own(self.create_timer(REPORT_PERIOD_S, self._report), self.destroy_timer)
+        self._own(self.every(lease_s / BEACONS_PER_LEASE, self._look), self.destroy_timer)
+        self._own(self.every(REPORT_PERIOD_S, self._report), self.destroy_timer)
 
     def _own(self, entity: Entity, destroy: Callable[[Entity], object]) -> Entity:
         self._to_close.append(partial(destroy, entity))
@@ -230,7 +232,7 @@ class ExecutorNode(FleetNode):
             reason = f'bad_assignment: {error}'
             self._runtime.tell(lambda machine, now: machine.rejected(reason, UNKNOWN_SENDER))
             return
-        if plan.epoch > self._plan.epoch:
+        if self._runtime.ask(lambda machine: machine.takes(plan)):
             self.get_logger().info(f'assignment {plan.epoch} is in force, policy {plan.policy}')
             self._plan = self._home.plan = plan
             self._peers.follow(plan)
@@ -329,6 +331,8 @@ class ExecutorNode(FleetNode):
     def execute(self, command: Command) -> None:
         """Carry out a command of the state machine."""
         if isinstance(command, FreeUnits | LoadUnit):
+            if isinstance(command, LoadUnit) and not self._said_loading:
+                self._beat()  # loading may keep the next ones back: peers wait longer if they know
             self._loader.do(command)
         elif isinstance(command, Restart):
             self.end(f'worker {self.worker}: {command.reason}')
@@ -341,13 +345,19 @@ class ExecutorNode(FleetNode):
 
     def _not_delivered(self, error: Exception) -> None:
         if self.context.ok():
-            self.get_logger().error(f'cannot send: {error}', throttle_duration_sec=1.0)
+            self.get_logger().error(
+                f'cannot send: {error}',
+                throttle_duration_sec=1.0,
+                throttle_time_source_type=STEADY,
+            )
 
     # --- what is told ---------------------------------------------------------------------------
 
     def _beat(self) -> None:
         if self.context.ok():
-            self._status_out.publish(self._status())
+            status = self._status()
+            self._said_loading = status.loading
+            self._status_out.publish(status)
 
     def _status(self) -> WorkerStatus:
         message = WorkerStatus()
@@ -429,7 +439,11 @@ class ExecutorNode(FleetNode):
         self._match_s = now + MATCH_PERIOD_S
         self._mismatches = self._peers.mismatches()
         for topic, text in self._mismatches.items():
-            self.get_logger().error(f'{topic}: {text}', throttle_duration_sec=10.0)
+            self.get_logger().error(
+                f'{topic}: {text}',
+                throttle_duration_sec=10.0,
+                throttle_time_source_type=STEADY,
+            )
 
     def _tell(self, problems: Mapping[str, str], error: str) -> None:
         """Log what has changed: what it waits for, what is wrong, what was refused.

@@ -17,6 +17,7 @@ from pamdi_ros.monitor.view import FleetView
 from pamdi_ros.msg import Assignment, InferenceResult, SourceStats, WorkerStatus
 from pamdi_ros.nodes import qos
 from pamdi_ros.nodes.priority_client import PriorityClient
+from pamdi_ros.nodes.steady import STEADY
 import rclpy
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -181,7 +182,9 @@ class FleetFeed:
                 if not self._context.ok():
                     raise
                 self._node.get_logger().error(
-                    f'a message is passed over: {error}', throttle_duration_sec=10.0
+                    f'a message is passed over: {error}',
+                    throttle_duration_sec=10.0,
+                    throttle_time_source_type=STEADY,
                 )
                 break
             if self._taken == before:

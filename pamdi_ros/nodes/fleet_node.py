@@ -15,11 +15,13 @@ from typing import NoReturn
 from pamdi_ros.fleet import Fleet, fleet_prefix, FleetError, load_fleet
 from pamdi_ros.lifeline import ask_for_signal_at_parents_death
 from pamdi_ros.nodes.sparing_log import RecordThrottle
+from pamdi_ros.nodes.steady import STEADY
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.timer import Timer
 
 #: Set by `pamdi up` to its own process id: the node ends when that process does.
 PARENT_VARIABLE = 'PAMDI_PARENT'
@@ -93,6 +95,14 @@ class FleetNode(LifecycleNode):
             low, high = bounds
             descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
         self.declare_parameter(name, default, descriptor)
+
+    def every(self, period_s: float, action: Callable[[], None]) -> Timer:
+        """Do something periodically, whether simulated time goes on or not.
+
+        :param period_s: between two calls [s].
+        :returns: for :meth:`destroy_timer`.
+        """
+        return self.create_timer(period_s, action, clock=STEADY)
 
     def topic(self, name: str) -> str:
         """Absolute name of a fleet topic."""
@@ -263,7 +273,9 @@ def _spin(executor: SingleThreadedExecutor, node: FleetNode) -> None:
         except Exception:
             if node.context.ok():
                 node.get_logger().error(
-                    f'a callback failed: {traceback.format_exc()}', throttle_duration_sec=1.0
+                    f'a callback failed: {traceback.format_exc()}',
+                    throttle_duration_sec=1.0,
+                    throttle_time_source_type=STEADY,
                 )
 
 

@@ -23,6 +23,7 @@ from pamdi_ros.nodes.runtime import Runtime
 from pamdi_ros.nodes.sensors import BadInput, check_size
 from pamdi_ros.nodes.sizes import sizes_only, SizesEngine
 from pamdi_ros.nodes.sparing_log import ChangeLog, REPEAT_PERIOD_S
+from pamdi_ros.nodes.steady import STEADY
 from pamdi_ros.nodes.task_message import SensorHeader
 from pamdi_ros.worker import Command, End, Plan, Status, Task, Worker
 from pamdi_ros.worker.task import reason_word
@@ -143,9 +144,13 @@ class Home:
         except BadInput as error:  # not even to be kept until its turn comes
             problem, data = f'{error.reason}: {error}', b''
 
+        now = self._runtime.now()
+        task = self._runtime.ask(lambda machine: self._task(machine, source, header, data, now))
+        # A disk may take its time: nobody else waits for it, and the machine, which could end the
+        # item, hears of it when it is written down.
+        self._journal.accept(task, now)
+
         def arrived(machine: Worker, now: float) -> list[Command]:
-            task = self._task(machine, source, header, data, now)
-            self._journal.accept(task, now)
             if problem:
                 return machine.item_unusable(task, problem, now)
             return machine.item_arrived(task, now)
@@ -155,6 +160,7 @@ class Home:
     def _task(
         self, machine: Worker, source: Source, header: SensorHeader, data: bytes, now: float
     ) -> Task:
+        """Make the task of a new item, and number it; by rclpy's thread alone."""
         planned = machine.plan.sources.get(source.name)
         name = planned.priority_class if planned else source.priority
         payload: object = data
@@ -164,7 +170,7 @@ class Home:
             size = profile.boundary_bytes[0] if profile is not None else 0
             payload = sizes_only(size)
         return Task(
-            key=machine.ledger.accept(source.name),
+            key=machine.ledger.number(source.name),
             home=self._worker,
             model=source.model,
             priority_class=name,
@@ -215,6 +221,7 @@ class Home:
             self._node.get_logger().error(
                 f'{end.task.key}: {traceback.format_exc()}',
                 throttle_duration_sec=REPEAT_PERIOD_S,
+                throttle_time_source_type=STEADY,
             )
             bare = replace(end.task, payload=None, status=Status.FAILED, reason=reason)
             end = replace(end, task=bare, status=Status.FAILED, reason=reason)
@@ -233,6 +240,7 @@ class Home:
                 self._node.get_logger().warning(
                     f'{message.source} item {message.seq} failed: {message.reason}',
                     throttle_duration_sec=1.0,
+                    throttle_time_source_type=STEADY,
                 )
         self._journal.ended(end.task.key)
         self._results[message.source].publish(message)

@@ -80,7 +80,7 @@ class MonitorNode(FleetNode):
         self._subscription = self.create_subscription(
             DiagnosticArray, '/diagnostics', self._reported, newest, raw=True
         )
-        self._timer = self.create_timer(period_s, self._look)
+        self._timer = self.every(period_s, self._look)
 
     def stop(self) -> None:
         """Cease to watch."""

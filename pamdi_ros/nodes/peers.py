@@ -16,12 +16,15 @@ from pamdi_ros.nodes.reach import way_through
 from pamdi_ros.nodes.wire import BadMessage
 from pamdi_ros.worker import Leg, Partition
 from pamdi_ros.worker.control import Beacon
+from pamdi_ros.worker.leases import Leases
 from rclpy.node import Node
 
 #: Silence after which a peer is taken for lost where nobody says otherwise [s].
 LEASE_S = 0.3
 #: Word of what is wrong with beacons of a worker that runs twice.
 TWO_WORKERS = 'two_workers'
+#: Looks at silent peers in each lease.
+LOOKS_PER_LEASE = 3
 #: Time for which two runs that were heard at once are taken to go on [s].
 DOUBLE_MEMORY_S = 5.0
 
@@ -72,7 +75,7 @@ class Peers:
         self._wanted: set[str] = set()
         self.status: dict[str, WorkerStatus] = {}
         self._beacons: dict[str, Beacon] = {}
-        self._heard_s: dict[str, float] = {}
+        self._leases = Leases(lease_s, lease_s / LOOKS_PER_LEASE)
         self._double_s: dict[str, float] = {}
 
     # --- contacts -------------------------------------------------------------------------------
@@ -84,11 +87,12 @@ class Peers:
         """
         wanted = set(workers)
         for worker in sorted(wanted - set(self._contacts)):
-            gone = partial(self._gone, worker)
+            gone = partial(self._not_alive, worker)
             self._contacts[worker] = Contact(self._terms, worker, self._beacon, gone)
         for worker in set(self._contacts) - wanted - self._wanted:
             self._contacts.pop(worker).close()
-            for known in (self.status, self._beacons, self._heard_s, self._double_s):
+            self._leases.forget(worker)
+            for known in (self.status, self._beacons, self._double_s):
                 known.pop(worker, None)
         self._wanted = wanted
 
@@ -137,8 +141,9 @@ class Peers:
         The middleware's liveliness events say it sooner, but not every middleware has them.
         """
         now = time.monotonic()
+        self._leases.look(now)
         for worker in list(self._beacons):
-            if now - self._heard_s[worker] > self._terms.lease_s:
+            if not self._leases.runs(worker, now):
                 self._gone(worker)
 
     def out_of_reach(self) -> list[str]:
@@ -174,8 +179,8 @@ class Peers:
             status = self.status.get(leg.worker)
             if status is None:
                 return f'waiting for {leg.worker}: not heard yet; is its executor running?'
-            silence_s = time.monotonic() - self._heard_s[leg.worker]
-            if silence_s > timeout_s:
+            silence_s = self._leases.silence_s(leg.worker, time.monotonic())
+            if silence_s > timeout_s and leg.worker not in self._beacons:
                 return (
                     f'{leg.worker} has not been heard for {silence_s:.0f} s; is its executor '
                     'running, does the network reach it?'
@@ -220,9 +225,10 @@ class Peers:
             return
         if beacon.worker not in self._contacts:
             return  # on its way when the contact was given up
-        before = self._beacons.get(beacon.worker)
-        if before is not None and before.incarnation > beacon.incarnation:
-            self._double_s[beacon.worker] = time.monotonic()
+        before, now = self._beacons.get(beacon.worker), time.monotonic()
+        earlier = before is not None and before.incarnation > beacon.incarnation
+        if earlier and self._leases.runs(beacon.worker, now):
+            self._double_s[beacon.worker] = now
             self._refused(
                 BadMessage(
                     TWO_WORKERS,
@@ -236,8 +242,15 @@ class Peers:
             self._gone(beacon.worker)
         self.status[beacon.worker] = status
         self._beacons[beacon.worker] = beacon
-        self._heard_s[beacon.worker] = time.monotonic()
+        self._leases.heard(beacon.worker, beacon.loading, now)
         self._heard(beacon)
+
+    def _not_alive(self, worker: str) -> None:
+        """Take the middleware's word that a peer is silent, unless it may be for longer now."""
+        now = time.monotonic()
+        self._leases.look(now)
+        if not self._leases.is_extended(worker, now):
+            self._gone(worker)
 
     def _gone(self, worker: str) -> None:
         if self._beacons.pop(worker, None) is not None:

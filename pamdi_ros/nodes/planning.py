@@ -27,8 +27,11 @@ from pamdi_ros.worker.plan import Plan
 
 #: Between two looks at what has changed [s].
 LOOK_PERIOD_S = 0.25
-#: After planning has failed it is tried again [s].
-AGAIN_S = 5.0
+#: After planning has failed it is tried again, each time after twice the pause [s].
+AGAIN_S, LONGEST_AGAIN_S = 5.0, 60.0
+#: Models that cannot be used are tried again so: a builder may have been killed, a disk be full,
+#: the network be away [s].
+MODELS_AGAIN_S, LONGEST_MODELS_AGAIN_S = 30.0, 300.0
 #: Of the threads that plan: that takes seconds of a core which an executor may share.
 NICENESS = 19
 
@@ -96,6 +99,7 @@ class Planning:
         self._fleet = fleet
         self._parameters = parameters
         self._thread = ThreadPoolExecutor(1, 'plan', give_way)
+        self._fetching = ThreadPoolExecutor(1, 'fetch', give_way)  # takes minutes where it builds
         self._foretelling = ThreadPoolExecutor(1, 'foretell', give_way)
         self._foretold: Future[Plan] | None = None
         self._fetched: Future[Tables] | None = None
@@ -105,6 +109,12 @@ class Planning:
         self._recorded: Plan | None = None
         self._looked_s = now
         self._again_s = now
+        self._pause_s = AGAIN_S
+        self._failure = ''
+        self._refetched: Future[Tables] | None = None
+        self._refetch_s = now
+        self._refetch_pause_s = MODELS_AGAIN_S
+        self._usable: tuple[str, ...] = ()  # models that became so since the last look
         self._known: Tables | None = None
         self._beacons: dict[str, tuple[Beacon, float]] = {}
         self._replanning: Replanning | None = None
@@ -125,7 +135,7 @@ class Planning:
         :param recorded: gone on with where its models cost what they did then.
         """
         self._recorded = recorded
-        self._fetched = self._thread.submit(fetch_tables, self._fleet, self.models)
+        self._fetched = self._fetching.submit(fetch_tables, self._fleet, self.models)
 
     def heard(self, beacon: Beacon, now: float) -> None:
         """Take a worker's beacon."""
@@ -158,16 +168,18 @@ class Planning:
         """
         if self._fetched is not None and self._fetched.done():
             fetched, self._fetched = self._fetched, None
-            if fetched.exception() is not None:
-                self._again_s = now + AGAIN_S
+            self._try_again_after(fetched.exception(), now)
             self._known = fetched.result()
+            self._refetch_s = now + self._refetch_pause_s
             self._listen(now)
         if self._known is None and not self.busy and now >= self._again_s:
             self.begin(self._recorded)
         if self._replanning is None or self._known is None:
             return None
+        self._try_models(self._known, now)
         if self._planned is not None and self._planned.done():
             planned, self._planned = self._planned, None
+            self._try_again_after(planned.exception(), now)
             if planned.exception() is not None:
                 self._failed(self._replanning, now)
             return self._decided(self._replanning, planned.result(), running, now)
@@ -190,6 +202,19 @@ class Planning:
         """Take the classes in force."""
         if self._replanning is not None:
             self._replanning.mover.prioritised(priorities)
+
+    def trouble(self, now: float) -> str:
+        """Say what could not be done and is tried again, and when; empty: there is nothing."""
+        told = []
+        if self._failure:
+            wait_s = max(0.0, self._again_s - now)
+            told.append(f'cannot plan: {self._failure}; it is tried again in {wait_s:.0f} s')
+        unusable = {} if self._known is None else self._known.unusable
+        if unusable:
+            wait_s = max(0.0, self._refetch_s - now)
+            when = 'now' if self._refetched is not None else f'in {wait_s:.0f} s'
+            told.append(f'{"; ".join(unusable.values())}; tried again {when}')
+        return '; '.join(told)
 
     def absent(self, now: float) -> frozenset[str]:
         """Workers that are planned without."""
@@ -218,6 +243,7 @@ class Planning:
         """Cease to plan."""
         self._foretelling.shutdown(wait=False, cancel_futures=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._fetching.shutdown(wait=False, cancel_futures=True)
 
     def _listen(self, now: float) -> None:
         """Begin to observe the fleet, with what was heard while the models were fetched."""
@@ -243,6 +269,9 @@ class Planning:
             return
         elif running.provisional:
             occasion = replanning.figures(running, priorities, now)
+        elif self._usable:
+            occasion = replanning.usable(self._usable, priorities, now)
+            self._usable = ()
         elif self._asked:
             self._asked = False
             occasion = replanning.asked(priorities, now)
@@ -254,9 +283,40 @@ class Planning:
             before = running or self._recorded
             self._planned = self._thread.submit(replanning.propose, occasion, before)
 
+    def _try_again_after(self, failure: BaseException | None, now: float) -> None:
+        """Note what came of an attempt: after a failure the next one is made later, and later."""
+        if failure is None:
+            self._pause_s, self._failure = AGAIN_S, ''
+            return
+        self._failure = f'{type(failure).__name__}: {failure}'
+        self._again_s = now + self._pause_s
+        self._pause_s = min(2 * self._pause_s, LONGEST_AGAIN_S)
+
+    def _try_models(self, known: Tables, now: float) -> None:
+        """Try from time to time whether models can be used that could not."""
+        if self._refetched is None:
+            if known.unusable and now >= self._refetch_s:
+                self._refetched = self._fetching.submit(
+                    fetch_tables, self._fleet, ModelProgress(), known
+                )
+            return
+        # What measures and moves is made anew for the models that there are: not amid a move.
+        moving = self._replanning is not None and self._replanning.mover.moving
+        if not self._refetched.done() or self._planned is not None or moving:
+            return
+        fetched, self._refetched = self._refetched, None
+        self._refetch_pause_s = min(2 * self._refetch_pause_s, LONGEST_MODELS_AGAIN_S)
+        self._refetch_s = now + self._refetch_pause_s
+        if fetched.exception() is not None or fetched.result() == known:
+            return
+        self._known = fetched.result()
+        usable = tuple(name for name in known.unusable if name not in self._known.unusable)
+        if usable:
+            self._usable += usable
+            self._listen(now)
+
     def _failed(self, replanning: Replanning, now: float) -> None:
-        """Have what could not be planned for come again, after a pause."""
-        self._again_s = now + AGAIN_S
+        """Have what could not be planned for come again."""
         if self._occasion is not None and not self._occasion.first:
             replanning.replanner.planned(self._occasion.before, now)
         else:
@@ -282,10 +342,14 @@ class Planning:
         )  # fmt: skip
 
 
-def fetch_tables(fleet: Fleet, progress: ModelProgress) -> Tables:
-    """Get the unit table of every model that a source uses."""
-    tables, unusable = {}, {}
+def fetch_tables(fleet: Fleet, progress: ModelProgress, known: Tables | None = None) -> Tables:
+    """Get the unit table of every model that a source uses.
+
+    :param known: what was found before; only what was unusable is tried; None: nothing was.
+    """
+    tables, unusable = ({} if known is None else dict(known.tables)), {}
     names = tuple(dict.fromkeys(source.model for source in fleet.sources.values()))
+    names = tuple(name for name in names if name not in tables)
     for number, name in enumerate(names, 1):
         progress.begin(name, time.monotonic(), number, len(names))
         try:

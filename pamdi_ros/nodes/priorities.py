@@ -21,6 +21,7 @@ class PriorityParameters:
     :param initial: class by source where it is not the fleet file's; a parameter override of the
         node goes before both.
     :param changed: called soon after any of them was set.
+    :ivar refusal: why none can be set now; empty: they can.
     :raises rclpy.exceptions.InvalidParameterValueException: an override names no class.
     """
 
@@ -35,6 +36,7 @@ class PriorityParameters:
         self._sources = tuple(fleet.sources)
         self._classes = [priority.name for priority in fleet.priority_classes]
         self._changed = changed
+        self.refusal = ''
         node.add_on_set_parameters_callback(self._judge)
         for name, source in fleet.sources.items():
             descriptor = ParameterDescriptor(
@@ -49,6 +51,13 @@ class PriorityParameters:
         """Give the class of each source as it is set now."""
         return {name: self._node.get_parameter(f'{PREFIX}{name}').value for name in self._sources}
 
+    def adopt(self, classes: Mapping[str, str]) -> None:
+        """Set the classes, by source, that another allocator had in force."""
+        known = {name: classes[name] for name in self._sources if name in classes}
+        self._node.set_parameters(
+            [Parameter(f'{PREFIX}{name}', value=value) for name, value in known.items()]
+        )
+
     def close(self) -> None:
         """Take the parameters away."""
         self._node.remove_on_set_parameters_callback(self._judge)
@@ -59,6 +68,8 @@ class PriorityParameters:
     def _judge(self, parameters: Sequence[Parameter]) -> SetParametersResult:
         """Refuse what is no class; what is set is followed once all who are asked agreed."""
         ours = [parameter for parameter in parameters if parameter.name.startswith(PREFIX)]
+        if ours and self.refusal:
+            return SetParametersResult(successful=False, reason=self.refusal)
         for parameter in ours:
             if parameter.value not in self._classes:
                 return SetParametersResult(

@@ -202,7 +202,7 @@ class Allocator:
             if peer.plan is not None and self._world.network.reaches(name, host.name)
         ]
         if plans:
-            self._give(host, machine, max(plans, key=lambda plan: plan.epoch))
+            self._give(host, machine, max(plans, key=lambda plan: plan.edition))
             return
         clock = self._world.clock
         clock.at(clock.now + ASK_PEERS_S, self._ask_peers, host, machine)

@@ -84,6 +84,8 @@ class Faults:
     :param splits: times during which the network is in two halves; they must not overlap.
     :param speed_noise: workers that are slower and faster by turns; None: they are steady.
     :param failing_loads: chance that loading a unit fails [1].
+    :param load_stall_s: for so long after a load begins a worker sends no beacon [s], as where
+        what loads holds the lock that all threads need.
     """
 
     loss: float = 0.0
@@ -96,6 +98,7 @@ class Faults:
     splits: tuple[Split, ...] = ()
     speed_noise: SpeedNoise | None = None
     failing_loads: float = 0.0
+    load_stall_s: float = 0.0
 
 
 def random_faults(workers: Sequence[str], seconds: float, chance: random.Random) -> Faults:

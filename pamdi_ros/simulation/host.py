@@ -41,8 +41,8 @@ CONTROL_BYTES, CONTROL_ITEM_BYTES = 100, 60
 LEAST_NAP_S = 1e-4
 #: A process that ends itself is there again after this time, as with respawn [s].
 RESPAWN_S = 2.0
-#: What workers' clocks say when a run begins: one that is set back still says something [ns].
-CLOCK_NS = 10**18
+#: What every clock shows when a run begins [s]: one that is set back still shows a time.
+CLOCK_S = 1e9
 #: Why a unit of a worker that is sick fails.
 UNIT_FAILS = 'compute_error: the simulated device is broken'
 #: Frames in a row without a way to their peer, after which the machine is taken for stuck.
@@ -105,10 +105,13 @@ class Host:
         self._peers: list[str] = []
         self._work: Work | None = None
         self._work_since_s = self._work_until_s = 0.0
-        self._jump_s = 0.0
         self._hung: tuple[Worker, Work] | None = None
         self._wake_s = math.inf
         self._lost: tuple[Task, ...] = ()
+        self._clock_error_s = 0.0
+        self._said_loading = False
+        self._stalled_until_s = 0.0
+        self._numbers: set[int] = set()
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -118,13 +121,14 @@ class Host:
         machine = Worker(
             self.name,
             setup.fleet,
-            incarnation=CLOCK_NS + int((self._clock.now + self._jump_s) * 1e9),
+            incarnation=self._number(),
             parameters=self._parameters,
             policy=setup.policy,
             seed=setup.seed,
             lost=self._lost,
         )
         self.machine = machine
+        self._said_loading, self._stalled_until_s = False, 0.0
         self._lost = ()
         self._wake_s = math.inf
         if self._recorder.traced:
@@ -132,6 +136,21 @@ class Host:
         self._settle(machine, machine.opened(self._now()))
         period_s = self._parameters.lease_s / 3
         self._clock.at(self._clock.now + self._chance.random() * period_s, self._beat, machine)
+
+    def clock_jump(self, seconds: float) -> None:
+        """Have the next process's number be that of a clock which is so far ahead, or behind [s].
+
+        As on a machine whose clock has no battery, and whose journal went with its container.
+        """
+        self._clock_error_s = seconds
+
+    def _number(self) -> int:
+        """Return the number of a process that is started now; none is given twice."""
+        number = max(1, round((CLOCK_S + self._clock.now + self._clock_error_s) * 1e9))
+        while number in self._numbers:
+            number += 1
+        self._numbers.add(number)
+        return number
 
     def crash(self) -> None:
         """Die without a word. The journal of open items survives on the disk."""
@@ -164,10 +183,6 @@ class Host:
             self.serving, self._paused = True, False
             self._settle(self.machine, self.machine.opened(self._now()))
 
-    def clock_jump(self, seconds: float) -> None:
-        """Have its clock be off by so much after its next restart, which it counts its runs by."""
-        self._jump_s = seconds
-
     def heal(self) -> None:
         """Let units and loads do their work again; a unit that hangs ends now."""
         self.fails = self.hangs = self.storage.broken = False
@@ -197,7 +212,7 @@ class Host:
         self._settle(machine, commands + machine.holding(parts, self._now()))
 
     def _assigned(self, machine: Worker, plan: Plan) -> list[Command]:
-        if plan.epoch > machine.plan.epoch:
+        if machine.takes(plan):
             # Sets differ in order from process to process; runs must not.
             self._peers = sorted(plan.peers(self.name, self._home_of))
         if self._recorder.traced:
@@ -256,7 +271,7 @@ class Host:
         planned = plan.sources[source.name]
         priority = self._world.setup.fleet.priority_class(planned.priority_class)
         profile = plan.models.get(source.model)
-        key = machine.ledger.accept(source.name)
+        key = machine.ledger.number(source.name)
         self._recorder.accepted(key, self._clock.now)
         if self._recorder.traced:
             self._line(f'item {named(key)}')
@@ -324,11 +339,26 @@ class Host:
         """Send a beacon, and the next one later, as long as this run lives."""
         if machine is not self.machine:
             return
+        if self._clock.now < self._stalled_until_s:
+            self._clock.at(self._stalled_until_s, self._beat, machine)
+            return
+        self._say(machine)
+        self._clock.at(self._clock.now + self._parameters.lease_s / 3, self._beat, machine)
+
+    def _say(self, machine: Worker) -> None:
+        """Send a beacon."""
         beacon = machine.beacon(self._now())
+        self._said_loading = beacon.loading
         hosts = self._world.hosts
         for peer in self._peers:
             self._send(peer, BEACON_BYTES, hosts[peer].beacon, beacon)
-        self._clock.at(self._clock.now + self._parameters.lease_s / 3, self._beat, machine)
+
+    def _before_load(self, machine: Worker) -> None:
+        """Tell the peers that it loads, before that keeps it from telling them anything."""
+        if self._clock.now >= self._stalled_until_s:
+            if not self._said_loading:
+                self._say(machine)
+            self._stalled_until_s = self._clock.now + self._world.setup.faults.load_stall_s
 
     def _computed(self, machine: Worker, work: Work, took_s: float) -> None:
         """Hand over the outcome of a work, unless the worker died meanwhile."""
@@ -420,6 +450,8 @@ class Host:
                 if self._watch is not None:  # nothing to throw away: pieces have no tensors
                     self._watch.forgotten(self.name, command)
             else:
+                if isinstance(command, LoadUnit):
+                    self._before_load(self.living())
                 self.storage.do(command)
 
     def _send_frames(self, machine: Worker, now: float) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pamdi_ros.worker.plan import Partition
+from pamdi_ros.worker.plan import Edition, Partition
 from pamdi_ros.worker.task import ItemKey
 
 
@@ -111,6 +111,7 @@ class Beacon:
     :param worker: its name.
     :param incarnation: which run of it.
     :param epoch: assignment in force there.
+    :param allocator: that made it.
     :param serving: it takes tasks.
     :param loading: something that it is to hold is not loaded yet.
     :param held: partitions that serve there, sorted.
@@ -126,6 +127,7 @@ class Beacon:
     worker: str
     incarnation: int
     epoch: int = 0
+    allocator: int = 0
     serving: bool = True
     loading: bool = False
     held: tuple[Partition, ...] = ()
@@ -134,3 +136,8 @@ class Beacon:
     queue_lengths: tuple[int, ...] = ()
     model_s: Mapping[str, float] = field(default_factory=dict)
     slowdown: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def edition(self) -> Edition:
+        """Return the assignment in force there, as :attr:`Plan.edition`."""
+        return self.epoch, self.allocator

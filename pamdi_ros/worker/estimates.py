@@ -161,7 +161,7 @@ class Estimates:
         beacon = self.peers.beacon(worker)
         if beacon is None:
             return planned
-        if beacon.epoch >= self.plan.epoch:
+        if beacon.edition >= self.plan.edition:
             return beacon.held
         return tuple(
             Partition(held.model, max(held.first, part.first), min(held.last, part.last))

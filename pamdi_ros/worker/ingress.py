@@ -77,6 +77,20 @@ class Ingress:
         if len(finished) > REMEMBERED:
             finished.popitem(last=False)
 
+    def forget(self, sender: str, kept: range) -> list[Transfer]:
+        """Forget a restarted sender's transfers: their numbers may come again.
+
+        :param kept: numbers that its new run may have given.
+        :returns: those that were coming; the driver must forget them too.
+        """
+        finished = self._finished.get(sender, OrderedDict[int, Ack]())
+        for number in [number for number in finished if number not in kept]:
+            del finished[number]
+        coming = [one for one in self._coming if one[0] == sender and one[1] not in kept]
+        for transfer in coming:
+            self._drop(transfer)
+        return coming
+
     def given_up(self, now: float) -> list[Transfer]:
         """Forget the transfers that are not completed any more; the driver must do so too."""
         late = [key for key, pieces in self._coming.items() if now - pieces.last_s > PATIENCE_S]

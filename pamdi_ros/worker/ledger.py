@@ -41,20 +41,21 @@ class Ledger:
     def __init__(self, incarnation: int) -> None:
         self.incarnation = incarnation
         self.counts: dict[str, SourceCounts] = {}
+        self._numbers: Counter[str] = Counter()
         self._open: dict[ItemKey, Task] = {}
         self._again: Counter[ItemKey] = Counter()
         self._generations: Counter[ItemKey] = Counter()
         self._takers: dict[ItemKey, set[str]] = {}
         self._expiries: list[tuple[float, ItemKey]] = []
 
-    def accept(self, source: str) -> ItemKey:
-        """Count a new item and number it."""
-        counts = self.counts.setdefault(source, SourceCounts())
-        counts.accepted += 1
-        return ItemKey(source, self.incarnation, counts.accepted)
+    def number(self, source: str) -> ItemKey:
+        """Number a new item; it counts once it is remembered."""
+        self._numbers[source] += 1
+        return ItemKey(source, self.incarnation, self._numbers[source])
 
     def remember(self, task: Task) -> None:
-        """Remember an accepted item, its input included, until it ends."""
+        """Count a numbered item as accepted, and remember it, input included, until it ends."""
+        self.counts.setdefault(task.key.source, SourceCounts()).accepted += 1
         self._open[task.key] = task
         if task.lifespan_s is not None:
             heapq.heappush(self._expiries, (task.arrived_s + task.lifespan_s, task.key))

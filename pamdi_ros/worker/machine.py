@@ -29,6 +29,7 @@ from pamdi_ros.worker.dispatch import Dispatch
 from pamdi_ros.worker.doing import Doing
 from pamdi_ros.worker.egress import Egress
 from pamdi_ros.worker.ends import Ends
+from pamdi_ros.worker.epochs import disbelief, is_believable
 from pamdi_ros.worker.estimates import Estimates
 from pamdi_ros.worker.handover import Handover
 from pamdi_ros.worker.handshake import declined, Handshake, TOO_MANY_REQUESTS
@@ -55,8 +56,9 @@ class Worker:
 
     :param name: its name in the fleet.
     :param fleet: the fleet.
-    :param incarnation: which run of the worker this is; larger than any number that an earlier
-        run gave.
+    :param incarnation: which run of the worker this is; another than any earlier run's, and larger
+        where that can be had: a run with a lower one is heard only once the lease of the one
+        before has run out.
     :param parameters: constants of the policy; None: those of the fleet.
     :param policy: used until an assignment names one; None: the fleet's.
     :param seed: for the choice of the peers that are asked.
@@ -87,7 +89,7 @@ class Worker:
         self.store = UnitStore()
         self._policy_name = policy or fleet.policy
         self._backlog = Backlog(len(self.classes))
-        self._peers = Peers(self.parameters.lease_s)
+        self._peers = Peers(self.parameters.lease_s, TICK_S)
         self._service = ServiceTimes(fleet, name, self.parameters.ewma_weight)
         self._asks = Asks(incarnation)
         links = Links(fleet, name, self.parameters)
@@ -182,6 +184,7 @@ class Worker:
             worker=self.name,
             incarnation=self.incarnation,
             epoch=self.plan.epoch,
+            allocator=self.plan.allocator,
             serving=self.serving,
             loading=not self.store.settled,
             held=self.held,
@@ -229,14 +232,22 @@ class Worker:
 
     # --- assignment and life --------------------------------------------------------------------
 
+    def takes(self, plan: Plan) -> bool:
+        """Tell whether an assignment would come into force: it is newer, and can be true."""
+        return plan.edition > self.plan.edition and is_believable(plan.epoch, self.plan.epoch)
+
     def assigned(self, plan: Plan, now: float) -> list[Command]:
         """Take a new assignment; what waits is ordered and routed anew under it.
 
-        :returns: commands; none where the plan's epoch is not newer.
+        :returns: commands; none where it is not taken (:meth:`takes`).
         """
-        if plan.epoch <= self.plan.epoch:
-            if plan.epoch < self.plan.epoch:
+        if not self.takes(plan):
+            if plan.edition < self.plan.edition:
                 self._ends.drops['stale_assignment'] += 1
+            elif plan.edition > self.plan.edition:
+                remedy = f'stop what published it; if it is true, start {self.name} again'
+                known, who = self.plan.epoch, 'an assignment came with'
+                return self._ends.rejected(disbelief(plan.epoch, known, who, remedy))
             return []
         if plan.policy and plan.policy != self._policy_name:
             self._policy_name = plan.policy
@@ -373,7 +384,7 @@ class Worker:
     # --- items and tasks ------------------------------------------------------------------------
 
     def item_arrived(self, task: Task, now: float) -> list[Command]:
-        """Take a new item of this home (:meth:`Ledger.accept` gave its key)."""
+        """Take a new item of this home (:meth:`Ledger.number` gave its key)."""
         self.ledger.remember(task)
         if not self.serving:
             return self._ends.end(task, Status.FAILED, self._ends.stopped(), now)
@@ -437,11 +448,11 @@ class Worker:
         if beacon.worker == self.name or (heard := self._peers.heard(beacon, now)) is None:
             return []
         restarted, returned = heard
-        if before is not None and (before.epoch, before.held) != (beacon.epoch, beacon.held):
+        if before is not None and _placed(before) != _placed(beacon):
             self._estimates.changed()  # the ways found may lead over what it has let go
         commands: list[Command] = []
-        if restarted:
-            commands += self._reception.restarted_peer(beacon, now)
+        if restarted and before is not None:
+            commands += self._reception.restarted_peer(beacon, before.incarnation, now)
         if not beacon.serving:
             return commands + self.peer_lost(beacon.worker, now)
         if not returned:
@@ -517,3 +528,8 @@ class Worker:
         if asking is None:
             return []
         return self._ends.apply(self._handshake.conclude(asking, now), now)
+
+
+def _placed(beacon: Beacon) -> object:
+    """Give what the ways over a peer follow from."""
+    return beacon.edition, beacon.held

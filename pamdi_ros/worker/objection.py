@@ -6,11 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pamdi_ros.fleet import Fleet
+from pamdi_ros.worker.epochs import disbelief, is_believable
 from pamdi_ros.worker.plan import Plan
 from pamdi_ros.worker.task import Status, Task
 
-#: Epochs are 64 bits on the wire; a true one is nowhere near.
-LARGEST_EPOCH = 2**62
 #: Tokenizers count in 32 bits.
 LARGEST_TOKEN = 2**31 - 1
 
@@ -36,8 +35,8 @@ def misaddressed(task: Task, fleet: Fleet) -> str:
 def objection(task: Task, fleet: Fleet, plan: Plan) -> str:
     """Say why a task of this fleet cannot be run; its home should be told.
 
-    The epoch under which it was sent does not matter: a task carries its next unit, which is
-    checked, and so survives a new assignment.
+    The epoch under which it was sent does not matter, if there can be such a one: a task carries
+    its next unit, which is checked, and so survives a new assignment.
 
     :param plan: assignment in force here.
     :returns: 'word: explanation', empty where there is no objection.
@@ -47,8 +46,9 @@ def objection(task: Task, fleet: Fleet, plan: Plan) -> str:
         return f'unknown_model: source {task.key.source} uses {model!r}, not {task.model!r}'
     if task.priority_class not in {priority.name for priority in fleet.priority_classes}:
         return f'unknown_class: fleet {fleet.name} has no priority class {task.priority_class!r}'
-    if task.epoch > LARGEST_EPOCH:
-        return f'bad_epoch: no assignment has number {task.epoch}'
+    if not is_believable(task.epoch, plan.epoch):
+        who = f'a task of {task.key.source} was sent under'
+        return disbelief(task.epoch, plan.epoch, who, 'start again whoever sent it')
     for hop in task.hops:
         if hop.worker not in fleet.workers:
             return f'unknown_worker: fleet {fleet.name} has no worker {hop.worker[:64]!r}'

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pamdi_ros.worker.control import Beacon
+from pamdi_ros.worker.leases import Leases
 
 
 @dataclass(slots=True)
@@ -24,12 +25,10 @@ class Peer:
     """One peer.
 
     :param beacon: its last.
-    :param heard_s: when that came [s].
     :param alive: not silent for longer than the lease.
     """
 
     beacon: Beacon
-    heard_s: float
     alive: bool = True
     sent: dict[int, _Sent] = field(default_factory=dict)
 
@@ -37,15 +36,19 @@ class Peer:
 class Peers:
     """The peers of one worker.
 
-    :param lease_s: a peer silent for longer is taken for lost [s].
+    :param lease_s: a peer silent for longer is taken for lost, see :class:`Leases` [s].
+    :param period_s: between two calls of :meth:`silent`, usually [s].
     """
 
-    def __init__(self, lease_s: float) -> None:
-        self._lease_s = lease_s
+    def __init__(self, lease_s: float, period_s: float = 0.0) -> None:
+        self._leases = Leases(lease_s, period_s)
         self._peers: dict[str, Peer] = {}
 
     def heard(self, beacon: Beacon, now: float) -> tuple[bool, bool] | None:
         """Take a beacon.
+
+        Another run's is of a restart, unless its number is lower than that of a run that is heard
+        still: that was overtaken. A machine whose clock was set back begins with a lower number.
 
         :returns: (the peer was restarted since its last one, it was lost or unknown until now);
             None where it is of an earlier run than the last one, and was overtaken.
@@ -54,13 +57,16 @@ class Peers:
             beacon = replace(beacon, held=tuple(sorted(beacon.held)))
         peer = self._peers.get(beacon.worker)
         if peer is None:
-            self._peers[beacon.worker] = Peer(beacon, now)
+            self._peers[beacon.worker] = Peer(beacon)
+            self._leases.heard(beacon.worker, beacon.loading, now)
             return False, True
-        if beacon.incarnation < peer.beacon.incarnation:
+        earlier = beacon.incarnation < peer.beacon.incarnation
+        if earlier and self._leases.runs(beacon.worker, now):
             return None
+        self._leases.heard(beacon.worker, beacon.loading, now)
         restarted = beacon.incarnation != peer.beacon.incarnation
         returned = not peer.alive
-        peer.beacon, peer.heard_s, peer.alive = beacon, now, True
+        peer.beacon, peer.alive = beacon, True
         if restarted:
             peer.sent.clear()
         elif peer.sent:
@@ -88,8 +94,7 @@ class Peers:
 
     def silence_s(self, worker: str, now: float) -> float:
         """Time since a peer's last beacon [s]; 0 where none came."""
-        peer = self._peers.get(worker)
-        return now - peer.heard_s if peer is not None else 0.0
+        return self._leases.silence_s(worker, now)
 
     def absence(self, worker: str, now: float) -> tuple[str, str]:
         """Return why a peer is not there: the word of a reason, and what is the matter with it.
@@ -101,17 +106,18 @@ class Peers:
             return '', 'has not been heard yet'
         if peer.alive:
             return '', ''
-        silence_s = now - peer.heard_s
-        if silence_s <= self._lease_s:
+        if self._leases.runs(worker, now):
             stopped = 'worker_stopped', 'does not serve'
             return ('worker_lost', 'is out of reach') if peer.beacon.serving else stopped
+        silence_s = self._leases.silence_s(worker, now)
         return 'worker_lost', f'has not been heard for {silence_s:.1f} s'
 
     def silent(self, now: float) -> list[str]:
         """Give the peers whose lease has run out since the last call."""
+        self._leases.look(now)
         lost = []
         for name, peer in self._peers.items():
-            if peer.alive and now - peer.heard_s > self._lease_s:
+            if peer.alive and not self._leases.runs(name, now):
                 peer.alive = False
                 lost.append(name)
         return lost

@@ -22,6 +22,8 @@ class Partition:
 
 #: One unit of a model: (model, number).
 Unit = tuple[str, int]
+#: What orders assignments: (epoch, allocator); two allocators may give one epoch.
+Edition = tuple[int, int]
 
 
 def each_unit(partitions: Iterable[Partition]) -> Iterator[Unit]:
@@ -130,6 +132,8 @@ class Plan:
     """One epoch's assignment.
 
     :param epoch: its number; 0: nothing assigned yet.
+    :param allocator: which run of which allocator made it; of two with one epoch the larger
+        counts.
     :param policy: name of the policy that made it.
     :param placement: partitions that each worker is to hold.
     :param sources: what was decided for each source.
@@ -141,6 +145,7 @@ class Plan:
     """
 
     epoch: int = 0
+    allocator: int = 0
     policy: str = ''
     placement: Mapping[str, tuple[Partition, ...]] = field(default_factory=dict)
     sources: Mapping[str, SourcePlan] = field(default_factory=dict)
@@ -148,6 +153,11 @@ class Plan:
     step: int = 0
     steps: int = 0
     provisional: bool = False
+
+    @property
+    def edition(self) -> Edition:
+        """Return by what assignments are ordered."""
+        return self.epoch, self.allocator
 
     def partitions(self, worker: str) -> tuple[Partition, ...]:
         """Partitions that a worker is to hold, sorted."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pamdi_ros.worker.breakers import SICK
-from pamdi_ros.worker.commands import Command, Tell
+from pamdi_ros.worker.commands import Command, Forget, Tell
 from pamdi_ros.worker.control import Ack, Beacon, Credit, Release
 from pamdi_ros.worker.dispatch import Dispatch
 from pamdi_ros.worker.ends import Ends
@@ -25,6 +25,9 @@ RECOVERABLE = ('worker_lost', 'worker_stopped', 'no_contact')
 NOBODYS = ('foreign_answer', 'unknown_source', 'wrong_home', 'bad_item')
 #: Letters of a name that others made up, where it is told.
 LONGEST_NAME = 64
+
+#: Numbers of transfers are 64 bits on the wire.
+LARGEST_TRANSFER = 2**64
 
 
 @dataclass(slots=True)
@@ -268,17 +271,23 @@ class Reception:
             commands += self.decide_again(returned, now)
         return commands
 
-    def restarted_peer(self, beacon: Beacon, now: float) -> list[Command]:
-        """Note that what a peer had is gone; its own items of before its restart have ended."""
-        peer = beacon.worker
+    def restarted_peer(self, beacon: Beacon, before: int, now: float) -> list[Command]:
+        """Note that what a peer had is gone; its own items of before its restart have ended.
+
+        :param before: its run until now; that may have the larger number.
+        """
+        peer, run = beacon.worker, beacon.incarnation
+        # A run numbers its transfers from its own number on.
+        kept = range(run, before if before > run else LARGEST_TRANSFER)
+        commands: list[Command] = [Forget(*one) for one in self.ingress.forget(peer, kept)]
         keys = [*self.place.stays, *self.place.parked]
         keys += [kept.task.key for kept in self.handover.custody.at(peer)]
         for key in keys:
             home = self.place.fleet.sources[key.source].worker
-            if home == peer and key.incarnation < beacon.incarnation:
+            if home == peer and key.incarnation != run:
                 self.ends.drops['home_lost'] += 1
                 self.ends.forget(key)
-        return self.lost_peer(peer, now)
+        return commands + self.lost_peer(peer, now)
 
 
 def model_changed(model: str) -> str:

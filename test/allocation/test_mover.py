@@ -68,7 +68,7 @@ class Workers:
 
     def holders(self) -> dict[str, Holder]:
         return {
-            name: Holder(units=units, epoch=self.epoch[name], loading=self.loading[name])
+            name: Holder(units=units, edition=(self.epoch[name], 0), loading=self.loading[name])
             for name, units in self.held.items()
             if name not in self.gone
         }
@@ -154,8 +154,8 @@ def test_what_was_lost_meanwhile_is_not_let_go_elsewhere() -> None:
     first = replace(mover.begin(after, before, workers.holders(), 0.0), epoch=2)
     mover.published(first, 0.0)
     workers.obey(first)
-    assert mover.poll({**workers.holders(), 'c': Holder(units=frozenset(), epoch=2, loading=True)},
-                      0.1) is None  # fmt: skip
+    loading = Holder(units=frozenset(), edition=(2, 0), loading=True)
+    assert mover.poll({**workers.holders(), 'c': loading}, 0.1) is None
     # It has it, and has lost it again (restarted) when the other one is to let go.
     step = mover.poll(workers.holders(), 0.2)
     assert step is not None
@@ -164,7 +164,9 @@ def test_what_was_lost_meanwhile_is_not_let_go_elsewhere() -> None:
 
 def test_where_nobody_holds_anything_all_is_loaded_at_once() -> None:
     mover, plan = Mover(FLEET, {'net': TABLE}, PARAMETERS), plan_of('a', 'b')
-    empty = {name: Holder(units=frozenset(), epoch=0, loading=False) for name in FLEET.workers}
+    empty = {
+        name: Holder(units=frozenset(), edition=(0, 0), loading=False) for name in FLEET.workers
+    }
     first = mover.begin(plan, None, empty, 0.0)
     assert first.placement == plan.placement
     assert Mover(FLEET, {'net': TABLE}, PARAMETERS).begin(plan, None, {}, 0.0) == plan
@@ -222,10 +224,12 @@ def test_an_allocator_that_hears_nobody_changes_nothing() -> None:
 
 def test_a_beacon_of_before_the_assignment_in_force_tells_nothing_of_what_goes() -> None:
     running = replace(plan_of('c', 'b'), epoch=2)  # a has been told to let go of its half
-    stale = Holder(units=frozenset({('net', 0)}), epoch=1, loading=False)
-    there = {'a': stale,
-             'b': Holder(units=frozenset({('net', 1)}), epoch=2, loading=False),
-             'c': Holder(units=frozenset({('net', 0)}), epoch=2, loading=False)}  # fmt: skip
+    stale = Holder(units=frozenset({('net', 0)}), edition=(1, 0), loading=False)
+    there = {
+        'a': stale,
+        'b': Holder(units=frozenset({('net', 1)}), edition=(2, 0), loading=False),
+        'c': Holder(units=frozenset({('net', 0)}), edition=(2, 0), loading=False),
+    }
     mover = Mover(FLEET, {'net': TABLE}, PARAMETERS)
     first = mover.begin(plan_of('a', 'b'), running, there, 0.0)
     assert first.partitions('c') == running.partitions('c')  # a has to load it first

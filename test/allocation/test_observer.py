@@ -8,6 +8,7 @@ from pamdi_ros.allocation.conditions import changes, Conditions
 from pamdi_ros.allocation.estimate import Estimate
 from pamdi_ros.allocation.observer import Observer, START_PATIENCE_S
 from pamdi_ros.allocation.rates import Counts
+from pamdi_ros.worker.leases import LOADING_PATIENCE
 import pytest
 
 FLEET = fleet_of(
@@ -134,3 +135,14 @@ def test_what_cannot_be_run_any_more_is_a_change_for_sure() -> None:
     (back,) = changes(FLEET, sick, Conditions())
     assert (gone.text, back.text) == ('a cannot run net', 'a runs net again')
     assert gone.at_once and back.at_once
+
+
+def test_a_worker_that_loads_may_be_silent_for_longer(observer: Observer) -> None:
+    start_s = 100.0 + START_PATIENCE_S
+    for name in ('a', 'b'):
+        observer.heard(name, {}, {}, start_s, loading=name == 'a')
+    assert observer.conditions({}, start_s + 5.1).absent == {'b'}
+    assert observer.conditions({}, start_s + 5.0 * LOADING_PATIENCE).absent == {'b'}
+    assert observer.conditions({}, start_s + 5.1 * LOADING_PATIENCE).absent == {'a', 'b'}
+    observer.heard('a', {}, {}, start_s + 20.0)
+    assert observer.conditions({}, start_s + 25.1).absent == {'a', 'b'}

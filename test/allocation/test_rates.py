@@ -3,7 +3,15 @@
 
 from __future__ import annotations
 
-from pamdi_ros.allocation.rates import ArrivalCounter, LEAST_S, Rate, STEADY_S, WINDOW_S
+from pamdi_ros.allocation.rates import (
+    ArrivalCounter,
+    Counts,
+    ItemCounter,
+    LEAST_S,
+    Rate,
+    STEADY_S,
+    WINDOW_S,
+)
 
 
 def test_a_rate_needs_some_time() -> None:
@@ -65,3 +73,19 @@ def test_chance_is_told_from_change() -> None:
     assert not Rate(12.0, 10.0).differs(10.0, 3.0)
     assert Rate(20.0, 10.0).differs(10.0, 3.0)
     assert not Rate(0.0, 1.0).differs(0.0, 3.0)
+
+
+def test_a_run_with_a_lower_number_begins_anew_and_one_that_is_over_counts_no_more() -> None:
+    arrivals, items = ArrivalCounter(), ItemCounter()
+    arrivals.count(1000, 9, 0.0)
+    items.count(1000, 900, 9)
+    arrivals.count(5, 2, 10.0)  # its machine's clock was set back
+    items.count(5, 4, 2)
+    arrivals.count(1001, 9, 10.5)  # overtaken
+    items.count(1001, 901, 9)
+    arrivals.count(45, 2, 14.0)
+    items.count(45, 40, 2)
+    rate = arrivals.rate()
+    assert rate is not None
+    assert (rate.per_s, rate.seconds) == (10.0, 4.0)
+    assert items.counts == Counts(1045, 940)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import json
 from pathlib import Path
 
@@ -54,6 +55,17 @@ def test_a_file_that_holds_something_else_is_no_record(tmp_path: Path) -> None:
         record = read_record(path)
         # a policy may be read as anything; whoever uses the plan checks what it names
         assert record is None or record.plan.policy != plan().policy, text
+
+
+def test_a_record_of_a_version_without_allocators_is_read(tmp_path: Path) -> None:
+    path = tmp_path / 'one.json'
+    write_record(path, Record(fleet_digest='abc', plan=replace(plan(), allocator=2**63 - 1)))
+    record = read_record(path)
+    assert record is not None and record.plan.allocator == 2**63 - 1
+    plain = json.loads(path.read_text())
+    del plain['plan']['allocator']
+    path.write_text(json.dumps(plain))
+    assert read_record(path) == Record(fleet_digest='abc', plan=plan())
 
 
 def test_what_cannot_be_written_leaves_the_old_record(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import json
 import os
 from pathlib import Path
 import signal
@@ -67,6 +68,10 @@ class Office:
         os.kill(process.pid, signal.SIGKILL)
         process.wait(PATIENCE_S)
         self.client.assignments.clear()
+
+    def log(self) -> str:
+        """What it has logged so far."""
+        return ''.join(path.read_text() for path in self.logs.iterdir())
 
     def close(self) -> None:
         """End it."""
@@ -250,3 +255,30 @@ def test_workers_that_are_further_are_overtaken(office: Office) -> None:
         publisher.publish(beacon)
         office.client.spin(0.1)
     assert office.client.assignments[-1].epoch == before + 11
+
+
+def test_a_beacon_that_lies_does_not_use_up_all_numbers(office: Office) -> None:
+    before = office.client.assignments[-1].epoch
+    publisher = office.client.publisher('workers/two/status', WorkerStatus)
+    office.client.until(publisher.get_subscription_count, 'nobody hears the beacon')
+
+    def is_told() -> bool:
+        publisher.publish(WorkerStatus(worker='two', epoch=2**62 - 1))
+        return 'bad_epoch: two beacons with number' in office.log()
+
+    office.client.until(is_told, office.log)
+    assert office.set('priority.door', 'background').successful
+    assert office.assigned(before + 1).epoch == before + 1
+
+
+def test_numbers_on_disk_that_cannot_be_are_passed_over(office: Office) -> None:
+    office.kill()
+    for path in (office.file.parent / 'ros' / 'pamdi_ros').iterdir():
+        if path.suffix == '.epoch':
+            path.write_text(f'{2**62}\n')
+        else:
+            plain = json.loads(path.read_text())
+            path.write_text(json.dumps({**plain, 'plan': {**plain['plan'], 'epoch': 2**62}}))
+    office.start()
+    assert office.assigned(1).epoch == 1
+    assert f'has number {2**62}' in office.log()

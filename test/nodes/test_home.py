@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+import threading
 import time
 from typing import Any
 
@@ -18,6 +19,7 @@ from pamdi_ros.nodes.home import Home
 from pamdi_ros.nodes.journal import Journal
 from pamdi_ros.nodes.runtime import Runtime
 from pamdi_ros.nodes.sizes import SizesEngine
+from pamdi_ros.nodes.task_message import SensorHeader
 from pamdi_ros.worker import Command, End, Frame, ItemKey, Status, Task, Worker
 import pytest
 import rclpy
@@ -177,6 +179,72 @@ def test_raw_outputs_are_on_the_sources_own_topic_only(
     assert (everyones[0].seq, everyones[0].reason) == (own[0].seq, own[0].reason)
 
 
+class Stuck(Journal):
+    """A journal on a disk that takes its time, when told to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, print)
+        self.reached, self.free = threading.Event(), threading.Event()
+        self.steps: list[tuple[str, int]] = []
+
+    def accept(self, task: Task, now: float) -> None:
+        self.reached.set()
+        assert self.free.wait(PATIENCE_S)
+        super().accept(task, now)
+        self.steps.append(('accepted', task.key.seq))
+
+    def ended(self, key: ItemKey) -> None:
+        self.steps.append(('ended', key.seq))
+        super().ended(key)
+
+
+def test_a_disk_that_blocks_holds_up_nobody_else(stage: Stage, tmp_path: Path) -> None:
+    home, runtime = stage.home, stage.home._runtime
+    assert runtime is not None
+    journal = Stuck(tmp_path / 'stuck')
+    home._journal, home._settled = journal, True
+    (source,) = home.sources
+    runtime._carrier = Publishing(home)
+    taking = threading.Thread(target=home._item, args=(source, SensorHeader(1, 2, ''), b'x' * 99))
+    taking.start()
+    try:
+        assert journal.reached.wait(PATIENCE_S)
+        beats = threading.Event()
+        runtime.open(beats.set, 0.01)
+        assert beats.wait(PATIENCE_S)  # while the disk is blocked
+        other: list[float] = []
+        teller = threading.Thread(
+            target=runtime.tell, args=(lambda machine, now: other.append(now) or [],)
+        )
+        teller.start()
+        teller.join(PATIENCE_S)
+        assert other and not teller.is_alive()
+        (counted,) = home.stats()
+        assert (counted.accepted, counted.in_flight) == (0, 0)  # it is not there yet
+        runtime.tell(lambda machine, now: machine.closed(now))  # nothing of it can end now
+        assert journal.steps == []
+    finally:
+        journal.free.set()
+        taking.join(PATIENCE_S)
+    runtime.close()
+    assert journal.steps == [('accepted', 1), ('ended', 1)]
+    assert journal.read(home._fleet, 'a', 0.0) == ()
+    (counted,) = home.stats()
+    assert counted.accepted == counted.results + counted.dropped + counted.in_flight == 1
+    journal.close()
+
+
+class Publishing(Silent):
+    """A carrier that publishes the ends."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def execute(self, command: Command) -> None:
+        assert isinstance(command, End)
+        self._home.ended(command)
+
+
 def test_a_source_that_loses_everything_is_told_with_the_reason_that_was_given(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +254,7 @@ def test_a_source_that_loses_everything_is_told_with_the_reason_that_was_given(
     assert runtime is not None
     stage.home.stats()
     for _ in range(3):
-        key = runtime.ask(lambda machine: machine.ledger.accept('eye'))
+        key = runtime.ask(lambda machine: machine.ledger.number('eye'))
         ended = replace(end(key.seq), status=Status.FAILED, reason='worker_lost: b is gone')
         runtime.ask(lambda machine, task=ended.task: machine.ledger.remember(task))
         runtime.ask(

@@ -175,7 +175,7 @@ class Host:
         """Accept an item, a tensor at once."""
         priority = FLEET.priority_class(FLEET.sources[source].priority)
         task = Task(
-            key=self.machine.ledger.accept(source), home=self.name, model='net',
+            key=self.machine.ledger.number(source), home=self.name, model='net',
             priority_class=priority.name, rank=priority.rank, arrived_s=self.now,
             received_s=self.now, lifespan_s=9.0, payload_bytes=4 * ELEMENTS[0],
         )  # fmt: skip

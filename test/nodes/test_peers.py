@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 import time
 from typing import Any
 
@@ -31,6 +32,7 @@ from pamdi_ros.nodes.wire import (
 from pamdi_ros.worker import Leg, Partition
 from pamdi_ros.worker.commands import Frame
 from pamdi_ros.worker.control import Beacon, Credit
+from pamdi_ros.worker.leases import LOADING_PATIENCE
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -365,3 +367,32 @@ def test_unknown_senders_are_refused(stage: Stage) -> None:
 )
 def test_way_through(parts: list[tuple[int, int]], unit: int) -> None:
     assert way_through([Partition('net', *part) for part in parts], 10) == unit
+
+
+def test_a_lower_run_alone_is_a_restart_once_the_lease_has_run_out(stage: Stage) -> None:
+    order: list[object] = []
+    log, voice = Log(), Voice(stage, run=5)
+    log.lost, log.heard = order, order  # type: ignore[assignment]
+    peers = peers_of_a(stage, log)
+    stage.actions = [voice.speak, peers.watch]
+    stage.until(lambda: order, 'not heard')
+    voice.leave()
+    again = Voice(stage, run=2)  # its machine's clock was set back
+    stage.actions = [again.speak, peers.watch]
+    stage.until(lambda: order[-1] == again.beacon, 'the new run was not heard')
+    assert order.count('b') == 1
+    assert order.index('b') < order.index(again.beacon)
+    peers.close()
+
+
+def test_a_peer_that_loads_is_silent_for_longer_before_it_is_lost(stage: Stage) -> None:
+    log, voice = Log(), Voice(stage)
+    peers = peers_of_a(stage, log)
+    voice.beacon = replace(voice.beacon, loading=True)
+    stage.actions = [voice.speak, peers.watch]
+    stage.until(lambda: log.heard, 'not heard')
+    last_s = time.monotonic()
+    stage.actions = [peers.watch]
+    stage.until(lambda: log.lost, 'its silence was not noticed')
+    assert time.monotonic() - last_s > (LOADING_PATIENCE - 0.5) * LEASE_S
+    peers.close()

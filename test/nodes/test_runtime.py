@@ -141,7 +141,7 @@ class Bench:
     def item(self) -> None:
         def arrived(machine: Worker, now: float) -> list[Command]:
             task = Task(
-                key=machine.ledger.accept('eye'), home='a', model='net', priority_class='normal',
+                key=machine.ledger.number('eye'), home='a', model='net', priority_class='normal',
                 rank=0, arrived_s=now, received_s=now, lifespan_s=60.0, raw=True,
             )  # fmt: skip
             return machine.item_arrived(task, now)
@@ -280,7 +280,7 @@ def test_the_clock_ends_items_on_time_while_a_unit_computes(bench: Bench) -> Non
 
     def arrived(machine: Worker, now: float) -> list[Command]:
         task = Task(
-            key=machine.ledger.accept('eye'), home='a', model='net', priority_class='normal',
+            key=machine.ledger.number('eye'), home='a', model='net', priority_class='normal',
             rank=0, arrived_s=now, received_s=now, lifespan_s=0.05, raw=True,
         )  # fmt: skip
         return machine.item_arrived(task, now)

@@ -7,10 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from pamdi_ros.allocation.replanning import FIGURES_PATIENCE_S
+from pamdi_ros.fleet import policy_parameters
 from pamdi_ros.fleet.frozen import FrozenDict
 from pamdi_ros.simulation.faults import Crash, Faults
 from pamdi_ros.simulation.run import Run, Setup, simulate
+from pamdi_ros.worker import Command, leases
+from pamdi_ros.worker.leases import LOADING_PATIENCE
 from pamdi_ros.worker.plan import Plan
+from pamdi_ros.worker.reception import Reception
 import pytest
 from simulation.noisy_worlds import demo_world, World
 
@@ -85,3 +89,21 @@ def test_a_worker_that_does_not_start_is_waited_for_ten_seconds_only() -> None:
     assert FIGURES_PATIENCE_S < served_s < 2 * FIGURES_PATIENCE_S
     assert {end.source for end in run.ends if not end.reason} >= {'camera'}
     assert not [end for end in run.ends if end.arrived_s < served_s]
+
+
+@pytest.mark.parametrize('patience', [LOADING_PATIENCE, 1.0])
+def test_nobody_is_taken_for_lost_whose_beacons_stall_while_it_loads(
+    patience: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[str] = []
+    lose = Reception.lost_peer
+
+    def noted(reception: Reception, peer: str, now: float) -> list[Command]:
+        lost.append(peer)
+        return lose(reception, peer, now)
+
+    monkeypatch.setattr(Reception, 'lost_peer', noted)
+    monkeypatch.setattr(leases, 'LOADING_PATIENCE', patience)
+    stall_s = 2 * policy_parameters(WORLD.fleet.policy_parameters).lease_s
+    started(WORLD, faults=Faults(load_stall_s=stall_s))
+    assert bool(lost) == (patience == 1.0)

@@ -40,6 +40,7 @@ def machine(**state: Any) -> Any:
     """Give what a watch looks at of a machine."""
     known = {
         'queue_lengths': (0, 0, 0), 'retained_bytes': 0, 'waiting': 0, 'held': (), 'serving': True,
+        'store': UnitStore(),
     }  # fmt: skip
     return SimpleNamespace(**{**known, **state})
 
@@ -53,9 +54,22 @@ def frame(index: int, rank: int = 0) -> Frame:
     return Frame('b', 7, task, index, 2, 1000)
 
 
-def work(rank: int) -> Any:
+def work(rank: int, test: bool = False) -> Any:
     """Give a work of some class."""
-    return SimpleNamespace(stay=SimpleNamespace(rank=rank, task=frame(0, rank).task))
+    task = frame(0, rank).task
+    stay = SimpleNamespace(rank=rank, task=task, raw=False)
+    return SimpleNamespace(stay=stay, task=task, test=test)
+
+
+def test_nothing_of_a_withdrawn_model_is_begun_but_its_tests() -> None:
+    watched = Watched()
+    store = UnitStore()
+    watched.watch.begun('a', machine(store=store), work(0))
+    store.withdraw('m')
+    watched.watch.begun('a', machine(store=store), work(0, test=True))
+    assert watched.run.violations == []
+    watched.watch.begun('a', machine(store=store), work(0))
+    assert 'its model is withdrawn' in watched.run.violations[0]
 
 
 def test_an_item_ends_once() -> None:

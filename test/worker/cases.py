@@ -175,7 +175,7 @@ def item(worker: Worker, source: str, now: float, **changes: Any) -> Task:
     described = worker.fleet.sources[source]
     priority = worker.fleet.priority_class(described.priority)
     fields: dict[str, Any] = {
-        'key': worker.ledger.accept(source),
+        'key': worker.ledger.number(source),
         'home': worker.name,
         'model': 'net',
         'priority_class': priority.name,

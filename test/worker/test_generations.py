@@ -162,7 +162,9 @@ def test_an_epoch_that_cannot_be_is_refused() -> None:
     worker = started('b', FLEET, free_plan())
     worker.beacon_heard(beacon('a'), 0.0)
     worker.task_received(foreign(epoch=2**63), 'a', 5, 0.0)
-    assert worker.drops['bad_epoch'] == 1
+    worker.task_received(foreign(seq=2, epoch=2_000_000), 'a', 6, 0.0)  # it would wait for ever
+    assert worker.drops['bad_epoch'] == 2
+    assert worker.waiting == 2  # their home is told
     assert worker.next_work(0.0) == (None, [])
 
 

@@ -41,6 +41,42 @@ def test_an_older_assignment_changes_nothing_and_is_counted(make_worker: Make) -
     assert worker.drops == {'stale_assignment': 1}
 
 
+def test_of_two_assignments_with_one_epoch_the_larger_allocators_counts(make_worker: Make) -> None:
+    worker = make_worker('b', replace(ROUTE, epoch=2, allocator=5))
+    other = replace(ROUTE, epoch=2, allocator=9, placement={'b': ROUTE.placement['b']})
+    assert not worker.takes(replace(other, allocator=4))
+    assert not worker.takes(replace(other, allocator=5))
+    assert worker.takes(other)
+    worker.assigned(replace(other, allocator=4), 0.1)
+    assert worker.plan.edition == (2, 5)
+    assert worker.drops == {'stale_assignment': 1}
+    worker.assigned(other, 0.1)
+    assert worker.plan == other
+    assert worker.beacon(0.1).edition == (2, 9)
+    worker.assigned(replace(other, epoch=3, allocator=1), 0.2)
+    assert worker.plan.edition == (3, 1)
+
+
+def test_an_assignment_whose_number_jumps_is_refused_with_a_remedy(make_worker: Make) -> None:
+    worker = make_worker('b', ROUTE)
+    worker.assigned(replace(ROUTE, epoch=2**62), 0.1)
+    assert worker.plan.epoch == 1
+    assert worker.drops == {'bad_epoch': 1}
+    (complaint,) = worker.take_complaints()
+    for part in (str(2**62), '1 is known here', 'stop what published it', 'start b again'):
+        assert part in complaint
+    worker.assigned(replace(ROUTE, epoch=900_000), 0.2)  # it was alone for long
+    assert worker.plan.epoch == 900_000
+
+
+def test_who_has_no_assignment_takes_any_that_can_be(fleet: Fleet) -> None:
+    worker = Worker('b', fleet, incarnation=1)
+    worker.assigned(replace(ROUTE, epoch=2**32 + 1), 0.0)
+    assert worker.plan.epoch == 0
+    worker.assigned(replace(ROUTE, epoch=2**32), 0.0)
+    assert worker.plan.epoch == 2**32
+
+
 def test_a_plan_brings_its_policy(fleet: Fleet) -> None:
     worker = started('a', fleet, replace(ALONE, policy=''), policy='local')
     for source, now in (('log', 0.0), ('camera', 0.001)):
@@ -260,7 +296,7 @@ def test_a_peer_silent_for_longer_than_the_lease_is_lost(fleet: Fleet) -> None:
     home.beacon_heard(beacon('b'), 1.0)
     home.tick(1.25)
     assert not home._peers.lost('b')
-    home.tick(1.5)
+    home.tick(1.35)
     assert home._peers.lost('b')
     assert not home._peers.lost('c')
 

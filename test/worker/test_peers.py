@@ -43,6 +43,39 @@ def test_a_restart_is_known_by_its_number_and_an_overtaken_beacon_is_dropped() -
     assert (last.incarnation, last.epoch) == (4, 0)
 
 
+def test_a_lower_number_is_of_a_restart_once_the_lease_has_run_out() -> None:
+    peers = peers_of(incarnation=9)
+    peers.sent('b', 1, rank=0, service_s=0.05, weight=16.0)
+    assert peers.heard(beacon('b', incarnation=2), 0.3) is None
+    assert peers.heard(beacon('b', incarnation=2), 0.31) == (True, True)
+    assert peers.wait_s('b', 0) == 0.0
+    assert peers.heard(beacon('b', incarnation=2), 0.4) == (False, False)
+
+
+def test_two_runs_that_are_heard_at_once_do_not_take_turns() -> None:
+    peers = peers_of(incarnation=9)
+    for turn in range(1, 20):
+        assert peers.heard(beacon('b', incarnation=9), 0.1 * turn) == (False, False)
+        assert peers.heard(beacon('b', incarnation=2), 0.1 * turn + 0.05) is None
+        assert peers.silent(0.1 * turn + 0.06) == []
+
+
+def test_a_peer_that_loads_is_not_taken_for_lost_while_its_lock_is_held() -> None:
+    peers = peers_of(loading=True)
+    for turn in range(1, 44):
+        assert peers.silent(0.02 * turn) == []
+    assert peers.silent(0.95) == ['b']
+
+
+def test_an_observer_that_was_held_up_itself_loses_nobody_for_it() -> None:
+    peers = Peers(0.3, 0.02)
+    peers.heard(beacon('b'), 0.0)
+    assert peers.silent(0.0) == []
+    assert peers.silent(2.0) == []
+    assert peers.absence('b', 2.0) == ('', '')
+    assert [peers.silent(2.0 + 0.02 * turn) for turn in range(1, 17)] == [[]] * 15 + [['b']]
+
+
 def test_a_peer_can_be_taken_for_lost_until_its_next_beacon() -> None:
     peers = peers_of()
     assert peers.mark_lost('b')

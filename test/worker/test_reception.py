@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pamdi_ros.fleet import Fleet, PolicyParameters
-from pamdi_ros.worker import Ack, Frame, Plan, Release, Status, Task, Worker
+from pamdi_ros.worker import Ack, Forget, Frame, Plan, Release, Status, Task, Worker
 import pytest
 from worker.cases import (
     ack,
@@ -292,6 +292,38 @@ def test_a_restarted_homes_earlier_items_are_let_go(make_worker: Make) -> None:
     assert worker.next_work(0.1) == (None, [])
     assert worker.waiting == 0
     assert worker.drops['home_lost'] == 2
+
+
+def test_a_home_that_restarts_with_a_lower_number_is_known_by_it(make_worker: Make) -> None:
+    worker = make_worker('b')
+    worker.beacon_heard(beacon('a', incarnation=7), 0.0)
+    worker.task_received(foreign(), 'a', 5, 0.0)
+    worker.beacon_heard(beacon('a', incarnation=2), 0.1)
+    assert worker.waiting == 1  # the run that was heard just now may be the later one
+    worker.tick(0.4)
+    fresh = foreign(key=foreign().key._replace(incarnation=2))
+    worker.task_received(fresh, 'a', 6, 0.41)
+    worker.beacon_heard(beacon('a', incarnation=2), 0.42)
+    assert run(worker, 0.42).task.key == fresh.key
+    assert (worker.waiting, worker.drops['home_lost']) == (1, 1)
+
+
+@pytest.mark.parametrize(('before', 'after'), [(70, 20), (20, 70)])
+def test_a_restarted_senders_numbers_may_come_again(
+    make_worker: Make, before: int, after: int
+) -> None:
+    worker = make_worker('b')
+    worker.beacon_heard(beacon('a', incarnation=before), 0.0)
+    worker.task_received(foreign(seq=1), 'a', before, 0.0)
+    worker.task_received(foreign('map', seq=1, home='b'), 'c', before, 0.0)
+    worker.chunk_received('a', before + 1, 0, 2, 0.0)
+    worker.task_received(foreign(seq=2), 'a', after + 1, 0.4)  # of the new run, ahead of its word
+    commands = worker.beacon_heard(beacon('a', incarnation=after), 0.5)
+    assert [one for one in commands if isinstance(one, Forget)] == [Forget('a', before + 1)]
+    ingress = worker._reception.ingress
+    assert ingress.said(('a', before)) is None
+    assert ingress.said(('a', after + 1)) is not None
+    assert ingress.said(('c', before)) is not None
 
 
 def test_a_home_that_restarts_before_it_serves_is_known_to_have_restarted(
