@@ -13,6 +13,7 @@ from pamdi_ros.simulation.recorder import Recorder
 from pamdi_ros.simulation.setup import Setup
 from pamdi_ros.simulation.watch import Watch
 from pamdi_ros.worker import End, Forget, Frame, ItemKey, Partition, Status, Task
+from pamdi_ros.worker.store import UnitStore
 import pytest
 from simulation.worlds import fleet_of, source_of, table_of
 
