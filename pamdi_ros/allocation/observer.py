@@ -12,7 +12,7 @@ from pamdi_ros.allocation.rates import ArrivalCounter, ItemCounter
 from pamdi_ros.allocation.speeds import Pair
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.fleet.frozen import FrozenDict
-from pamdi_ros.worker.leases import LOADING_PATIENCE
+from pamdi_ros.worker.control import LOADING_PATIENCE
 
 #: A worker that was never heard may still be starting: so long it counts as there [s].
 START_PATIENCE_S = 30.0

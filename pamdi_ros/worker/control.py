@@ -104,6 +104,11 @@ class Credit:
 ControlItem = Request | Clearance | Ack | Release | Credit
 
 
+#: A worker that is loading may be silent for so many leases: reading weights and the first run of
+#: a unit hold Python's lock, and its beacons wait meanwhile.
+LOADING_PATIENCE = 3.0
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Beacon:
     """What a worker tells all others, a few times in each lease (WorkerStatus.msg).

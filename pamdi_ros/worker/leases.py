@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: A peer that is loading may be silent for so many leases: reading weights and the first run of a
-#: unit hold Python's lock, and its beacons wait meanwhile.
-LOADING_PATIENCE = 3.0
+from pamdi_ros.worker.control import LOADING_PATIENCE
+
 #: Times in one silence of a peer that an observer's own pause is put on top: one that always
 #: comes late would wait for the dead for ever.
 MOST_PAUSES = 3

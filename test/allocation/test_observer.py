@@ -8,7 +8,7 @@ from pamdi_ros.allocation.conditions import changes, Conditions
 from pamdi_ros.allocation.estimate import Estimate
 from pamdi_ros.allocation.observer import Observer, START_PATIENCE_S
 from pamdi_ros.allocation.rates import Counts
-from pamdi_ros.worker.leases import LOADING_PATIENCE
+from pamdi_ros.worker.control import LOADING_PATIENCE
 import pytest
 
 FLEET = fleet_of(

@@ -31,8 +31,7 @@ from pamdi_ros.nodes.wire import (
 )
 from pamdi_ros.worker import Leg, Partition
 from pamdi_ros.worker.commands import Frame
-from pamdi_ros.worker.control import Beacon, Credit
-from pamdi_ros.worker.leases import LOADING_PATIENCE
+from pamdi_ros.worker.control import Beacon, Credit, LOADING_PATIENCE
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor

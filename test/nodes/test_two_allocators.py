@@ -49,7 +49,15 @@ class Duet(RunningFleet):
 
     def standing_by(self) -> list[str]:
         """Names of those that have said that they stand by."""
-        return [name for name in (ALLOCATOR, SPARE) if 'stands by until' in self.log(name)]
+        both = (ALLOCATOR, SPARE)
+        return [name for name in both if 'stands by until' in self.log(name)]
+
+    def log(self, name: str) -> str:
+        """What a node has logged so far; empty before its first line."""
+        try:
+            return super().log(name)
+        except FileNotFoundError:
+            return ''
 
     def followed(self) -> set[tuple[int, int]]:
         """(epoch, allocator) that the workers follow."""

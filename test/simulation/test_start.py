@@ -12,7 +12,7 @@ from pamdi_ros.fleet.frozen import FrozenDict
 from pamdi_ros.simulation.faults import Crash, Faults
 from pamdi_ros.simulation.run import Run, Setup, simulate
 from pamdi_ros.worker import Command, leases
-from pamdi_ros.worker.leases import LOADING_PATIENCE
+from pamdi_ros.worker.control import LOADING_PATIENCE
 from pamdi_ros.worker.plan import Plan
 from pamdi_ros.worker.reception import Reception
 import pytest

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from pamdi_ros.worker.leases import Leases, LOADING_PATIENCE, MOST_PAUSES
+from pamdi_ros.worker.control import LOADING_PATIENCE
+from pamdi_ros.worker.leases import Leases, MOST_PAUSES
 
 LEASE_S = 0.3
 PERIOD_S = 0.02
