@@ -50,7 +50,8 @@ REPORT_PERIOD_S = 1.0
 MATCH_PERIOD_S = 5.0
 #: Beacons in each lease, and looks at the peers.
 BEACONS_PER_LEASE = 3
-#: Time without an assignment after which the peers' copies of it are asked for [s].
+#: Time without an assignment, or with an older one than the peers', after which their copies of it
+#: are asked for [s].
 ASK_PEERS_S = 1.0
 #: Time that what was said last may take on an emulated link [s].
 LAST_WORDS_S = 0.3
@@ -119,7 +120,7 @@ class ExecutorNode(FleetNode):
         self._runtime = Runtime(machine, self._engine, self, threads)
         self._loader = Loader(self._engine, self._runtime, threads, self._loaded)
         self._to_close.append(self._loader.close)
-        self._configured_s = time.monotonic()
+        self._current_s = time.monotonic()
         self._make_topics(fleet, machine.incarnation)
         self._to_close.append(self._runtime.close)
         self._runtime.open(self._beat, self._policy.lease_s / BEACONS_PER_LEASE)
@@ -394,10 +395,20 @@ class ExecutorNode(FleetNode):
         """Look at the peers, and open the sources that can be served."""
         self._peers.look()
         self._home.tell_early()
-        if not self._plan.epoch and time.monotonic() - self._configured_s > ASK_PEERS_S:
+        if self._lacks_assignment():
             self._copies.ask()
         if self._active and self._learned:
             self._home.open(self._waiting)
+
+    def _lacks_assignment(self) -> bool:
+        """Tell whether this worker has had none, or an older one than its peers, for a while.
+
+        After an outage the allocator's own comes again only with its writer's next heartbeat.
+        """
+        now = time.monotonic()
+        if self._plan.epoch and self._peers.peers.newest() <= self._plan.edition:
+            self._current_s = now
+        return now - self._current_s > ASK_PEERS_S
 
     def _waiting(self, name: str) -> str:
         """Say what a source waits for; empty where it can be served."""

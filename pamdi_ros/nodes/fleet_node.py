@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from pamdi_ros.fleet import Fleet, fleet_prefix, FleetError, load_fleet
 from pamdi_ros.lifeline import ask_for_signal_at_parents_death
+from pamdi_ros.nodes.shared_memory import remove_stale_segments
 from pamdi_ros.nodes.sparing_log import RecordThrottle
 from pamdi_ros.nodes.steady import STEADY
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -202,6 +203,7 @@ def run(make_node: Callable[[], FleetNode], args: list[str] | None = None) -> No
     die_with_parent()
     if logging.lastResort is not None:  # what our threads log, which no ROS logger has
         logging.lastResort.addFilter(RecordThrottle())
+    remove_stale_segments()  # a node that is killed and started again leaves 35 MB each time
     rclpy.init(args=args)
     # One thread: MultiThreadedExecutor cost 46-51 ms a round trip here, EventsExecutor delivered
     # nothing (Jazzy wheels, measured).

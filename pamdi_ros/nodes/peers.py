@@ -17,6 +17,7 @@ from pamdi_ros.nodes.wire import BadMessage
 from pamdi_ros.worker import Leg, Partition
 from pamdi_ros.worker.control import Beacon
 from pamdi_ros.worker.leases import Leases
+from pamdi_ros.worker.plan import Edition
 from rclpy.node import Node
 
 #: Silence after which a peer is taken for lost where nobody says otherwise [s].
@@ -162,6 +163,10 @@ class Peers:
     def late(self) -> dict[str, int]:
         """Peers whose beacons came late, and how often: their host or the network is too busy."""
         return {name: contact.late for name, contact in self._contacts.items() if contact.late}
+
+    def newest(self) -> Edition:
+        """Return the newest assignment that a peer is under; (0, 0): none is."""
+        return max((beacon.edition for beacon in self._beacons.values()), default=(0, 0))
 
     def doubled(self) -> list[str]:
         """Return the peers as which two executors run, by what was heard just now."""

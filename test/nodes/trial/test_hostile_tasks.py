@@ -68,7 +68,8 @@ HOSTILE: dict[str, tuple[str, dict[str, Any]]] = {
     'unknown class': ('unknown_class', {'priority_class': 'royal'}),
     'unit beyond the model': ('unknown_unit', {'next_unit': 60000}),
     'unknown sender': ('unknown_sender', {'sender': 'nobody'}),
-    'future epoch': ('not_ready', {'epoch': 2**62, 'lifespan_s': 0.2}),
+    'future epoch': ('not_ready', {'epoch': 1000, 'lifespan_s': 0.2}),
+    'unbelievable epoch': ('bad_epoch', {'epoch': 2**62}),
     'impossible epoch': ('bad_epoch', {'epoch': 2**63}),
     'wrong home': ('wrong_home', {'home': 'two'}),
     'no item': ('bad_item', {'seq': 0}),
@@ -152,12 +153,15 @@ def test_a_false_answer_fails_its_item_once_and_the_home_lives(
 ) -> None:
     client = trial.client
     answers, frames = inbox(trial, 'one'), client.listened(CAMERA, Image)
+    taker = second_worker(trial)  # nobody else's answer would be believed
+    hops = [Hop(worker='one', last_unit=3), Hop(worker=taker, first_unit=3, last_unit=21)]
     client.settled('camera')
     for _ in range(20):  # until one gets there before the true answer
         seq = client.settled('camera').accepted + 1
         false = task(
-            trial, *ANSWERS[case], seq=seq, next_unit=client.results['camera'][-1].exit_unit or 21
-        )
+            trial, *ANSWERS[case], seq=seq, sender=taker, hops=hops,
+            next_unit=client.results['camera'][-1].exit_unit or 21,
+        )  # fmt: skip
         frames.publish(Image(height=4, width=4, encoding='mono8', step=4, data=bytes(16)))
         end_s = time.monotonic() + 60
         while not any(r.seq == seq for r in client.results['camera']) and time.monotonic() < end_s:

@@ -63,13 +63,17 @@ HOSTILE_CONTROL = {
     'unknown source': ('unknown_source', {'releases': [ItemRelease(source='x', seq=1)]}),
     'no item': ('bad_item', {'acks': [TaskAck(source='camera', transfer=1)]}),
     'unknown sender': ('unknown_sender', {'sender': 'nobody', 'credits': [Credit(transfer=1)]}),
+    'no run': ('bad_number', {'incarnation': 0, 'credits': [Credit(transfer=1)]}),
+    'its own name': ('own_name', {'sender': WORKER, 'credits': [Credit(transfer=1)]}),
 }
 
 
 @pytest.mark.parametrize('case', HOSTILE_CONTROL)
 def test_control_traffic_that_makes_no_sense_is_refused(trial: RunningFleet, case: str) -> None:
     word, changes = HOSTILE_CONTROL[case]
-    check_counted(trial, word, 'control', Control(**{'sender': 'one', **changes}))
+    check_counted(
+        trial, word, 'control', Control(**{'sender': 'one', 'incarnation': 1, **changes})
+    )
 
 
 @pytest.mark.parametrize('name', ['control', 'chunks/critical'])
