@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 import math
 
+from pamdi_ros.allocation.memory import MemoryNeed
 from pamdi_ros.allocation.move_sequence import (
     Holdings,
     is_served,
@@ -116,13 +117,29 @@ def sequence_to(
         held,
         {name: runnable(name, units_of(target.partitions(name)), unfit) for name in held},
         tables,
-        {
-            name: math.inf if worker.memory_bytes is None else worker.memory_bytes
-            for name, worker in fleet.workers.items()
-        },
+        {name: _room_bytes(fleet, tables, target, name, unfit) for name in fleet.workers},
         urgency_of(fleet, target),
         at_once=max(1, int(LOADING_SHARE * len(held))),
     )
+
+
+def _room_bytes(
+    fleet: Fleet,
+    tables: Mapping[str, UnitTable],
+    target: Plan,
+    worker: str,
+    unfit: Collection[Pair],
+) -> float:
+    """Return a worker's memory without what it keeps trying to load; infinite: no bound [byte]."""
+    bound = fleet.workers[worker].memory_bytes
+    if bound is None:
+        return math.inf
+    units = units_of(target.partitions(worker))
+    need = MemoryNeed(tables)
+    for model, unit in units - runnable(worker, units, unfit):
+        if model in tables:
+            need.add(model, unit)
+    return max(0, bound - need.total_bytes)
 
 
 class Mover:

@@ -46,8 +46,26 @@ TRIES = 3
 TURN_FILE = Path(tempfile.gettempdir()) / 'pamdi_ros' / 'timing.lock'
 TURN_PATIENCE_S = 10.0
 MOST_TRYING_S = 0.1
-#: What says that memory is short; torch's own is raised on CUDA.
-MEMORY_ERRORS = (MemoryError, torch.cuda.OutOfMemoryError)
+
+
+class MemoryShort(Exception):  # noqa: N818 - it says what is the matter
+    """There is too little memory; the text is the first line of what torch says."""
+
+
+@contextlib.contextmanager
+def memory_errors() -> Iterator[None]:
+    """Raise what says that memory is short as one error.
+
+    :raises MemoryShort: torch has one of its own for CUDA, and none for a processor.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        line = str(error).partition('\n')[0]
+        on_cuda = isinstance(error, torch.cuda.OutOfMemoryError)
+        if not (on_cuda or isinstance(error, MemoryError) or "can't allocate memory" in line):
+            raise
+        raise MemoryShort(line) from None
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -155,15 +173,19 @@ class Engine:
                 'All machines need the same fleet.yaml and version of pamdi_ros.',
             )  # fmt: skip
         with self._alone() if timed else contextlib.nullcontext():
-            try:
-                loaded = model.load_unit(unit, device=self.device)
-                seconds = self._try(loaded, TRIES if timed else 0)
-            except MEMORY_ERRORS:
+            loaded = seconds = None
+            with contextlib.suppress(MemoryShort), memory_errors():
+                loaded, seconds = self._load(model, unit, timed)
+            if loaded is None:
                 free_memory(self.device)
-                loaded = model.load_unit(unit, device=self.device)
-                seconds = self._try(loaded, TRIES if timed else 0)
+                loaded, seconds = self._load(model, unit, timed)
         self._units[name, unit] = loaded
         return self._pace.unit_s(model.table.units[unit].flops, seconds) if timed else None
+
+    def _load(self, model: Model, unit: int, timed: bool) -> tuple[ModelUnit, float]:
+        """Load a unit and run it; :meth:`load` says how."""
+        loaded = model.load_unit(unit, device=self.device)
+        return loaded, self._try(loaded, TRIES if timed else 0)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -231,14 +253,14 @@ class Engine:
         """
         self._pace.begin()
         try:
-            try:
+            with contextlib.suppress(MemoryShort), memory_errors():
                 return self._done(work)
-            except MEMORY_ERRORS:
-                free_memory(self.device)
+            # Here, where the error's frames hold nothing of the first try any more.
+            free_memory(self.device)
+            with memory_errors():
                 return self._done(work)
-        except MEMORY_ERRORS as error:
-            line = str(error).partition('\n')[0]
-            raise CannotCompute(f'out_of_memory: {self.device}: {line}') from error
+        except MemoryShort as error:
+            raise CannotCompute(f'out_of_memory: {self.device}: {error}') from error
         except BadInput as error:
             raise CannotCompute(f'{error.reason}: {error}') from error
         except ModelError as error:

@@ -36,6 +36,7 @@ class Computing:
     breakers: Breakers
     watchdog: Watchdog
     tasks_run: int = 0
+    _tests_turn: bool = True
 
     def next_work(self, now: float) -> tuple[Work | None, list[Command]]:
         """Take the next unit to compute: of the most urgent task that waits or is under way.
@@ -44,6 +45,11 @@ class Computing:
         """
         commands: list[Command] = []
         queue = self.place.backlog.queue
+        turn, self._tests_turn = self._tests_turn, True
+        if turn and self.breakers.presses(now) and (test := self._test(now)) is not None:
+            self._tests_turn = False
+            self._set_aside(now)
+            return test, commands
         while True:
             stay = self.place.backlog.running
             if stay is not None and self.place.backlog.void:
@@ -128,12 +134,16 @@ class Computing:
             return []
         sick = reason_word(reason) in SICK and not stay.raw
         if sick:
-            self.breakers.failed(model, work.first, stay.task.key, reason, now)
+            failure = stay.task.key, stay.task.generation
+            sources = [s for s in self.place.plan.sources.values() if s.model == model]
+            self.breakers.failed(model, work.first, failure, reason, len(sources), now)
         self._unit_over(stay, now)
         self._leave_running(stay)
         if self.place.backlog.void:
             self.place.backlog.void = False
             return []
+        if stay.early is not None:  # better than none
+            return self.ends.deliver(self.place.leave_early(stay, now), now)
         task = moved(stay, self.place.worker, now)
         if sick:
             return self.reception.failed_here(task, reason, now)
@@ -165,11 +175,31 @@ class Computing:
         if not work.test and running is work.stay and not self.place.backlog.void:
             self.place.backlog.void = True
             self.place.unlist(running)
-            commands += self.reception.failed_here(moved(running, worker, now), reason, now)
+            commands += self._given_up(running, reason, now)
         # Tensors of a device that hangs may never leave it: what has begun here begins again.
         for stay in [stay for stay in self.place.backlog.queue if stay.started and not stay.raw]:
-            commands += self.reception.failed_here(self.place.leave(stay, now), reason, now)
+            commands += self._given_up(stay, reason, now)
         return commands
+
+    def _given_up(self, stay: Stay, reason: str, now: float) -> list[Command]:
+        """Give the early answer of a stay that cannot go on here, or have it done elsewhere."""
+        if stay.early is not None:
+            return self.ends.deliver(self.place.leave_early(stay, now), now)
+        waits = stay in self.place.backlog.queue
+        task = self.place.leave(stay, now) if waits else moved(stay, self.place.worker, now)
+        return self.reception.failed_here(task, reason, now)
+
+    def _set_aside(self, now: float) -> None:
+        """Let the task under way wait its turn, or forget it where its item has ended."""
+        backlog, stay = self.place.backlog, self.place.backlog.running
+        if stay is None:
+            return
+        if backlog.void:
+            self._finish(stay, now, void=True)
+            return
+        stay.since_s = now
+        backlog.running = None
+        backlog.queue.push(stay)
 
     def _test(self, now: float) -> Work | None:
         """Return the test of a unit that is due, where nothing else is to be computed."""

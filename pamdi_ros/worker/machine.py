@@ -263,6 +263,7 @@ class Worker:
         self._service.plan(plan.models)
         self._place.take_up(plan, now)
         freed += self.store.want(plan.partitions(self.name))
+        self._breakers.assigned(now)
         commands += self._held_anew(now)  # first nothing uses it, then it is freed
         return commands + freed + self._load_next()
 

@@ -203,7 +203,7 @@ class Reception:
         begun = None
         if key in self.ends.ledger:
             self.place.avoid(key, worker)
-            if self.place.others_hold(task):
+            if self.place.others_hold(task, worker):
                 begun = self.ends.ledger.begin_again(key)
         if begun is None:
             return self.ends.end(task, Status.FAILED, reason, now)
@@ -246,9 +246,9 @@ class Reception:
             sending = any(transfer.task.key == key for transfer in self.handover.egress)
             if sending or not self.place.serving or key not in self.ends.ledger:
                 continue  # while it is being sent it is missed sooner
-            self.place.avoid(key, peer)
-            if not self.place.others_hold(kept.task):
+            if not self.place.others_hold(kept.task, peer):
                 continue
+            self.place.avoid(key, peer)
             self.ends.drops['no_word'] += 1
             waited_s = now - kept.since_s
             reason = f'no_word: nothing was heard of the item for {waited_s:.1f} s from {peer}'
@@ -280,6 +280,7 @@ class Reception:
         # A run numbers its transfers from its own number on.
         kept = range(run, before if before > run else LARGEST_TRANSFER)
         commands: list[Command] = [Forget(*one) for one in self.ingress.forget(peer, kept)]
+        self.place.readmit(peer)
         keys = [*self.place.stays, *self.place.parked]
         keys += [kept.task.key for kept in self.handover.custody.at(peer)]
         for key in keys:

@@ -115,12 +115,21 @@ class Workplace:
         """Return the workers that an item is kept away from."""
         return self.avoided.get(key, frozenset())
 
-    def others_hold(self, task: Task) -> bool:
-        """Tell whether a worker that a task is not kept away from holds its next unit, or will."""
+    def readmit(self, worker: str) -> None:
+        """Let a worker that was started anew have the items that were kept away from it."""
+        for key, avoided in list(self.avoided.items()):
+            if worker in avoided:
+                self.avoided[key] = avoided - {worker}
+
+    def others_hold(self, task: Task, worker: str) -> bool:
+        """Tell whether another worker holds a task's next unit, or will.
+
+        :param worker: that cannot do it; nor can those that it is kept away from.
+        """
         model, unit = task.model, task.next_unit
         if model not in self.plan.models:
             return True  # nobody knows
-        avoided = self.avoids(task.key)
+        avoided = self.avoids(task.key) | {worker}
         peers = self.estimates.peers
         holders = {
             name

@@ -169,8 +169,8 @@ def test_another_count_of_units_in_the_assignment_is_no_ground_to_serve(model: M
 class Short:
     """A unit for which memory is short so many times; all else is the unit's."""
 
-    def __init__(self, unit: Any, times: int) -> None:
-        self._unit, self.times = unit, times
+    def __init__(self, unit: Any, times: int, on_cpu: str = '') -> None:
+        self._unit, self.times, self._on_cpu = unit, times, on_cpu
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._unit, name)
@@ -178,6 +178,8 @@ class Short:
     def __call__(self, *tensors: torch.Tensor) -> Any:
         if self.times:
             self.times -= 1
+            if self._on_cpu:
+                raise RuntimeError(self._on_cpu)
             raise torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB\nmore')
         return self._unit(*tensors)
 
@@ -191,6 +193,15 @@ def test_where_memory_is_short_what_can_be_is_freed_and_the_unit_run_once_more()
     engine._units['net', 0] = Short(unit, 2)  # type: ignore[assignment]
     with pytest.raises(CannotCompute, match=r'^out_of_memory: cpu: CUDA out of memory\. .* GiB$'):
         engine.run(test)
+
+
+def test_a_processor_without_memory_says_so_too() -> None:
+    engine = engine_with(fleet_of(), Partition('net', 0, 1))
+    unit = Short(engine._units['net', 0], 2, "DefaultCPUAllocator: can't allocate memory: 9 TB")
+    engine._units['net', 0] = unit  # type: ignore[assignment]
+    with pytest.raises(CannotCompute, match=r'^out_of_memory: cpu: DefaultCPUAllocator'):
+        engine.run(Work(stay_of(None, 1), 0, 1, False, test=True))
+    assert unit.times == 0
 
 
 def test_a_test_runs_a_unit_as_an_item_would() -> None:

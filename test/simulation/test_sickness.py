@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from pamdi_ros.allocation import Costs, plan_for
 from pamdi_ros.simulation.faults import Faults, Split
 from pamdi_ros.simulation.record import Run
 from pamdi_ros.simulation.run import Setup, simulate
+from pamdi_ros.worker import Partition
 from pamdi_ros.worker.task import Status
 import pytest
 from simulation.worlds import fleet_of, source_of, table_of
@@ -138,8 +141,7 @@ def test_under_every_policy_a_sick_worker_is_passed_over(policy: str) -> None:
     assert policy in FIXED or works(run, 'fast', WELL_S, WELL_S + 10)
 
 
-def test_an_item_that_fails_everywhere_withdraws_no_model() -> None:
-    """One alone has nobody to give it to: it fails at once, with its reason."""
+def test_one_alone_fails_its_items_at_once_and_does_well_again() -> None:
     fleet = fleet_of(
         {'alone': {'ms_per_gflop': 1}}, {'camera': source_of('alone', 'net', 'critical', 10)},
         events=[{'at_s': 1.0, 'fail_units': 'alone'}, {'at_s': 5.0, 'heal': 'alone'}],
@@ -150,9 +152,71 @@ def test_an_item_that_fails_everywhere_withdraws_no_model() -> None:
     )  # fmt: skip
     check(run)
     words = {end.reason.split(':')[0] for end in run.ends if end.reason}
-    assert 'compute_error' in words
+    assert words == {'compute_error', 'no_route'}
     late = [end for end in run.ends if end.arrived_s > 15]
     assert late and all(end.status is Status.RESULT for end in late)
+
+
+def test_a_busy_worker_tries_a_model_again_all_the_same() -> None:
+    """Lesser work that leaves no moment idle must not keep an urgent model from its tests."""
+    tables = {**TABLES, 'big': table_of('big', [2.0] * 4, [1, 1, 1, 1, 1])}
+    fleet = fleet_of(
+        {'alone': {'ms_per_gflop': 5}},
+        {
+            'camera': source_of('alone', 'net', 'critical', 5),
+            'log': source_of('alone', 'big', 'background', 40),
+        },
+        events=[{'at_s': 2.0, 'fail_units': 'alone'}, {'at_s': 5.0, 'heal': 'alone'}],
+    )
+    run = simulate(
+        Setup(fleet=fleet, tables=tables, policy='pa_mdi_plus', seconds=30.0, seed=1),
+        traced=True, watched=True,
+    )  # fmt: skip
+    check(run)
+    late = [end for end in run.ends if end.source == 'camera' and end.arrived_s > 15]
+    assert late and all(end.status is Status.RESULT for end in late)
+
+
+def test_a_worker_between_that_knows_of_no_failure_costs_no_item() -> None:
+    """The first half is at `near`, the second at `sick` and `well`: only home knows who failed."""
+    fleet = fleet_of(
+        {'home': {'ms_per_gflop': 50}, 'near': {'ms_per_gflop': 1}, 'sick': {'ms_per_gflop': 1},
+         'well': {'ms_per_gflop': 4}},
+        {'camera': source_of('home', 'net', 'critical', 4, lifespan_ms=4000)},
+        events=[{'at_s': 1.0, 'fail_units': 'sick'}],
+    )  # fmt: skip
+    plan = plan_for('pa_mdi_plus', Costs(fleet=fleet, tables=TABLES), epoch=1)
+    halves = {'near': (0, 2), 'sick': (2, 4), 'well': (2, 4)}
+    plan = replace(
+        plan, placement={name: (Partition('net', *ends),) for name, ends in halves.items()}
+    )
+    run = simulate(
+        Setup(fleet=fleet, tables=TABLES, policy='pa_mdi_plus', seconds=10.0, seed=1, plan=plan,
+              replan=None),
+        traced=True, watched=True,
+    )  # fmt: skip
+    check(run)
+    assert works(run, 'sick', 1.0, 10.0, 'failed')
+    assert all(end.status is Status.RESULT for end in run.ends)
+
+
+def test_an_item_goes_back_to_its_only_holder_once_that_was_restarted() -> None:
+    fleet = fleet_of(
+        {'home': {'ms_per_gflop': 1}, 'holder': {'ms_per_gflop': 2}},
+        {'camera': source_of('home', 'net', 'patient', 1)},
+        events=[{'at_s': 5.5, 'hang_unit': 'holder'}],
+        priority_classes={'patient': {'weight': 1, 'qos': {'depth': 20, 'lifespan_ms': 30000}}},
+    )
+    plan = plan_for('pa_mdi_plus', Costs(fleet=fleet, tables=TABLES), epoch=1)
+    plan = replace(plan, placement={'holder': (Partition('net', 0, 4),)})
+    run = simulate(
+        Setup(fleet=fleet, tables=TABLES, policy='pa_mdi_plus', seconds=20.0, seed=1, plan=plan,
+              replan=None),
+        traced=True, watched=True,
+    )  # fmt: skip
+    check(run)
+    failed = [end.reason.split(':')[0] for end in run.ends if end.reason]
+    assert failed == ['hung']  # nobody else could have done the one that was caught
 
 
 @pytest.mark.parametrize('far', [('c', 'd'), ('d',), ('b', 'c', 'd')])

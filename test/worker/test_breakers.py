@@ -9,6 +9,7 @@ from pamdi_ros.fleet import PolicyParameters
 from pamdi_ros.worker import ItemKey, Partition
 from pamdi_ros.worker.breakers import Breakers
 from pamdi_ros.worker.store import UnitStore
+import pytest
 
 PARAMETERS = PolicyParameters()
 NET = Partition('net', 0, 2)
@@ -37,10 +38,15 @@ class Ward:
             self.breakers.loaded(command.model, now, problem)
         return count
 
-    def fail(self, times: int, now: float = 0.0, unit: int = 0) -> None:
-        """Have a unit fail with so many items."""
+    def fail(self, times: int, now: float = 0.0, *sources: str, uses: int = 1) -> None:
+        """Have a unit fail with so many items, of sources by turns.
+
+        :param uses: sources that use the model.
+        """
         for number in range(times):
-            self.breakers.failed('net', unit, ItemKey('camera', 1, number + 1), BROKEN, now)
+            source = (sources or ('camera',))[number % max(1, len(sources))]
+            key = ItemKey(source, 1, number + 1)
+            self.breakers.failed('net', 0, (key, 0), BROKEN, uses, now)
         self.follow()
 
     def follow(self) -> None:
@@ -76,7 +82,8 @@ def test_failures_count_in_a_row_and_each_item_once() -> None:
     ward = Ward()
     ward.fail(2)
     ward.breakers.done('net', 1)  # another unit
-    ward.breakers.failed('net', 0, ItemKey('camera', 1, 2), BROKEN, 0.0)  # the same item
+    again = ItemKey('camera', 1, 2), 0  # the same copy of an item
+    ward.breakers.failed('net', 0, again, BROKEN, 1, 0.0)
     assert ward.store.serving == (NET,)
     ward.breakers.done('net', 0)
     ward.fail(2)
@@ -114,6 +121,62 @@ def test_who_did_well_on_probation_may_fail_again() -> None:
     ward.fail(2, now)
     assert ward.breakers.withdrawn() == ()
     assert [is_bad for is_bad, _ in ward.breakers.news] == [True, False, False]
+
+
+def test_bad_items_of_one_source_are_not_the_models_fault() -> None:
+    ward = Ward()
+    for _ in range(3):
+        ward.fail(3, 0.0, uses=2)
+        assert ward.breakers.presses(0.0)
+        assert ward.breakers.next_test() == ('net', 0)
+        ward.test(0.0)
+        assert ward.breakers.withdrawn() == ()
+        assert ward.breakers.next_test() is None
+    ward.fail(3, 0.0, uses=2)
+    ward.test(0.0, BROKEN)  # it is
+    assert ward.breakers.withdrawn() == ('net',)
+
+
+def test_bad_items_of_several_sources_are() -> None:
+    ward = Ward()
+    ward.fail(3, 0.0, 'camera', 'alarm', uses=2)
+    assert ward.breakers.withdrawn() == ('net',)
+
+
+def test_tests_follow_a_new_assignment() -> None:
+    ward = Ward()
+    ward.fail(3)
+    now = ward.until_tried(0.0)
+    ward.breakers.due(now)
+    assert ward.breakers.next_test() == ('net', 0)
+    ward.store.want((Partition('net', 1, 2),))
+    ward.breakers.assigned(now)
+    assert ward.breakers.next_test() == ('net', 1)
+    ward.store.want((Partition('net', 1, 4),))
+    ward.breakers.assigned(now)
+    assert ward.breakers.next_test() is None
+    ward.load(now)
+    ward.test(now)
+    assert ward.store.serving == (Partition('net', 1, 4),)
+
+
+@pytest.mark.parametrize('broken', [0, 3])
+def test_what_of_a_withdrawn_model_can_be_loaded_serves_whichever_cannot(broken: int) -> None:
+    ward = Ward(Partition('net', 0, 4))
+    ward.fail(3)
+    now = 0.0
+    while not (commands := ward.store.next()):
+        now += 0.1
+        ward.breakers.due(now)
+    while commands:
+        (command,) = commands
+        problem = 'weights: gone' if command.unit == broken else ''
+        ward.store.loaded(command.model, command.unit, problem)
+        ward.breakers.loaded(command.model, now, problem)
+        commands = ward.store.next()
+    ward.test(now)
+    held = {unit for part in ward.store.serving for unit in range(part.first, part.last)}
+    assert held == {0, 1, 2, 3} - {broken}
 
 
 def test_pauses_grow_to_a_bound() -> None:
