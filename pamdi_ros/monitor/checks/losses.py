@@ -28,7 +28,12 @@ REMEDIES = {
     'not_held': 'nobody holds its model: see the workers',
     'no_contact': 'a peer is out of reach: see the workers',
     'model_changed': 'an assignment with another cut of its model came: it passes',
-    'compute_error': "its model fails: see its home's log",
+    'compute_error': 'a unit of its model raises where it ran last: the reason says what; see '
+    'which worker has withdrawn it, and that device',
+    'out_of_memory': 'a worker has too little memory: give it less to hold (memory_mb), or end '
+    'what else uses it',
+    'hung': 'a unit does not end on a worker: see its device; start it with --respawn or '
+    'use_respawn, so that it comes back',
     'bad_input': "its messages cannot be read: see its home's log",
 }
 OTHER = "see the log of its home's executor"
