@@ -38,7 +38,7 @@ class Succession:
         self.allocator = 0
         self._mine: set[int] = set()
         self._last: Edition = (0, 0)
-        self._others: dict[int, Edition] = {}
+        self._largest: Edition = (0, 0)
         self._alone_since_s: float | None = None
 
     def begin(self, allocator: int) -> None:
@@ -59,13 +59,13 @@ class Succession:
         allocator = edition[1]
         if allocator in self._mine:
             return False
-        self._others[allocator] = max(edition, self._others.get(allocator, edition))
+        self._largest = max(self._largest, edition)
         return True
 
     @property
     def largest(self) -> Edition:
         """Return the largest assignment that another one has published; (0, 0): none has."""
-        return max(self._others.values(), default=(0, 0))
+        return self._largest
 
     @property
     def stands_by(self) -> bool:
@@ -85,5 +85,5 @@ class Succession:
         if now - self._alone_since_s < TAKE_OVER_S:
             return False
         self._alone_since_s = None
-        self._others.clear()
+        self._largest = (0, 0)
         return True

@@ -38,6 +38,8 @@ LISTEN_S = 2.0
 #: the topic and may have published it: what it published will be heard by then [s].
 OVERTAKE_PATIENCE_S = 2.0
 REPORT_PERIOD_S = 1.0
+#: Name under which is kept what the topic of the assignments tells; no worker has it.
+OTHERS = 'the assignments heard'
 #: Bounds of the parameters of re-planning.
 REPLAN_BOUNDS = {
     'drift': (0.01, 10.0),
@@ -227,8 +229,12 @@ class AllocatorNode(FleetNode):
         :returns: whether that can be; one that lies must not use up all numbers.
         """
         known = self._newest_epoch()
-        self._editions[name] = edition
-        if is_believable(edition[0], known):
+        believable = is_believable(edition[0], known)
+        if name != OTHERS:
+            self._editions[name] = edition
+        elif believable:  # of however many there are, only the largest counts
+            self._editions[name] = max(edition, self._editions.get(name, edition))
+        if believable:
             return True
         reason = disbelief(edition[0], known, who, remedy)
         for line in self._complaints.take([reason], time.monotonic()):
@@ -255,7 +261,7 @@ class AllocatorNode(FleetNode):
                 self.get_logger().error(line)
             return
         who, remedy = 'another allocator publishes an assignment with', 'stop it'
-        if not self._tells(f'allocator {plan.allocator}', plan.edition, who, remedy):
+        if not self._tells(OTHERS, plan.edition, who, remedy):
             return
         if not self._succession.heard(plan.edition):
             return

@@ -212,11 +212,6 @@ class Breakers:
         wanted = {part.model for part in self.store.wanted}
         return tuple(sorted(wanted & (self.store.untrusted | failed)))
 
-    def problem(self, model: str) -> str:
-        """Return why a model was withdrawn here; empty: it was not."""
-        breaker = self._models.get(model)
-        return breaker.problem if breaker is not None and model in self.store.untrusted else ''
-
     def problems(self, now: float) -> str:
         """Return what is withdrawn, why, and what to do; empty: nothing is."""
         texts = []

@@ -252,7 +252,6 @@ class Reception:
             self.ends.drops['no_word'] += 1
             waited_s = now - kept.since_s
             reason = f'no_word: nothing was heard of the item for {waited_s:.1f} s from {peer}'
-            self.ends.complaints.append(reason)
             self.handover.custody.give_back(key)
             commands += self.decide_again(Returned(kept, peer, reason), now)
         return commands

@@ -100,8 +100,7 @@ def test_an_item_of_which_nothing_is_heard_is_done_by_another(fleet: Fleet) -> N
     (second,) = until(home, 1.9, 3.0, 'b', 'c')
     assert {first, second} == {'b', 'c'}
     assert home.drops['no_word'] == 1
-    (complaint,) = home.take_complaints()
-    assert complaint.startswith('no_word: ') and first in complaint
+    assert home.take_complaints() == []  # no message was refused
     assert until(home, 3.0, 8.0, 'b', 'c') == []  # there is nobody else
 
 
