@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 from pamdi_ros.allocation.blocks import BlockExit
-from pamdi_ros.allocation.problem import Problem
-from pamdi_ros.worker.plan import Leg
+from pamdi_ros.allocation.problem import PlacementProblem
+from pamdi_ros.assignment import PipelineStage
 
 #: (worker, first unit, one past the last).
 Stay = tuple[int, int, int]
@@ -22,7 +22,7 @@ class Column:
     """A route of a source and what an item on it gains and takes.
 
     :param source: number of the source in the problem.
-    :param legs: units run by each worker, up to the exit.
+    :param stages: units run by each worker, up to the exit.
     :param exit: number of the exit among the model's.
     :param latency_s: of an item alone on the fleet, way home included [s].
     :param worth: α·A − γ·latency of an item [weighted s].
@@ -33,7 +33,7 @@ class Column:
     """
 
     source: int
-    legs: tuple[Leg, ...]
+    stages: tuple[PipelineStage, ...]
     exit: int
     latency_s: float
     worth: float
@@ -43,32 +43,36 @@ class Column:
     adds: npt.NDArray[np.float64] = field(compare=False)
 
 
-def column(problem: Problem, source: int, legs: Sequence[tuple[int, int, int]]) -> Column:
-    """Build a column from legs of blocks.
+def column(
+    problem: PlacementProblem, source: int, stages: Sequence[tuple[int, int, int]]
+) -> Column:
+    """Build a column from stages of blocks.
 
-    :param legs: (worker, first block, one past the last); they end at an exit.
+    :param stages: (worker, first block, one past the last); they end at an exit.
     :raises ValueError: they do not.
     """
     blocks = problem.models[problem.streams[source].model]
     ends = [exit_.block for exit_ in blocks.exits]
     cuts = blocks.cuts
-    stays = [(worker, cuts[first], cuts[last]) for worker, first, last in legs]
-    named = tuple(Leg(problem.workers[worker], first, last) for worker, first, last in stays)
-    exit_ = ends.index(legs[-1][2])
+    stays = [(worker, cuts[first], cuts[last]) for worker, first, last in stages]
+    named = tuple(
+        PipelineStage(problem.workers[worker], first, last) for worker, first, last in stays
+    )
+    exit_ = ends.index(stages[-1][2])
     latency_s, worth, uses = journey(problem, source, stays, blocks.exits[exit_])
     places, adds = loading(problem, source, uses)
-    return Column(source, named, exit_, latency_s, worth, uses, needs_of(legs), places, adds)
+    return Column(source, named, exit_, latency_s, worth, uses, needs_of(stages), places, adds)
 
 
-def needs_of(legs: Sequence[tuple[int, int, int]]) -> tuple[tuple[int, int], ...]:
-    """Give (worker, blocks that it must hold, as a bit mask) of legs of blocks."""
+def needs_of(stages: Sequence[tuple[int, int, int]]) -> tuple[tuple[int, int], ...]:
+    """Give (worker, blocks that it must hold, as a bit mask) of stages of blocks."""
     needs: dict[int, int] = {}
-    for worker, first, last in legs:
+    for worker, first, last in stages:
         needs[worker] = needs.get(worker, 0) | (1 << last) - (1 << first)
     return tuple(needs.items())
 
 
-def unserved(problem: Problem, source: int) -> Column:
+def unserved(problem: PlacementProblem, source: int) -> Column:
     """Give the column of items that are dropped: each costs as if it had waited its lifespan."""
     stream = problem.streams[source]
     places, adds = loading(problem, source, ())
@@ -77,7 +81,7 @@ def unserved(problem: Problem, source: int) -> Column:
 
 
 def loading(
-    problem: Problem, source: int, uses: Sequence[tuple[int, float]]
+    problem: PlacementProblem, source: int, uses: Sequence[tuple[int, float]]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Give which loads ρ_{r,≤c}, flattened, a source's items add to, and how much."""
     stream, classes = problem.streams[source], len(problem.classes)
@@ -88,12 +92,13 @@ def loading(
 
 
 def journey(
-    problem: Problem, source: int, stays: Sequence[Stay], exit_: BlockExit
+    problem: PlacementProblem, source: int, stays: Sequence[Stay], exit_: BlockExit
 ) -> tuple[float, float, tuple[tuple[int, float], ...]]:
     """Give latency [s], worth and uses of an item on a route, see :class:`Column`.
 
-    Latency is :func:`pamdi_ros.allocation.route.route_s`'s: the input travels once, boundaries in
-    every pass; further passes send the new text from the end to the start; the answer is small.
+    Latency is :func:`pamdi_ros.allocation.baselines.route.route_s`'s: the input travels once,
+    boundaries in every pass; further passes send the new text from the end to the start; the
+    answer is small.
 
     :param stays: the route in units.
     """
@@ -120,24 +125,24 @@ def journey(
     return latency_s, worth, tuple(uses.items())
 
 
-def stays_of(problem: Problem, legs: Sequence[Leg]) -> list[Stay]:
+def stays_of(problem: PlacementProblem, stages: Sequence[PipelineStage]) -> list[Stay]:
     """Give a route with its workers' numbers."""
-    return [(problem.number(leg.worker), leg.first, leg.last) for leg in legs]
+    return [(problem.number(stage.worker), stage.first, stage.last) for stage in stages]
 
 
-def hops(problem: Problem, found: Column) -> Iterator[tuple[int, int]]:
+def hops(problem: PlacementProblem, found: Column) -> Iterator[tuple[int, int]]:
     """Give the links that a column's tensors cross, as (from, to)."""
-    if found.legs:
+    if found.stages:
         passes = problem.models[problem.streams[found.source].model].passes
         for times, size, origin, target in _sends(
-            problem, found.source, stays_of(problem, found.legs), passes
+            problem, found.source, stays_of(problem, found.stages), passes
         ):
             if times and size:
                 yield from problem.wires.links(origin, target)
 
 
 def _sends(
-    problem: Problem, source: int, stays: Sequence[Stay], passes: int
+    problem: PlacementProblem, source: int, stays: Sequence[Stay], passes: int
 ) -> Iterator[tuple[int, int, int, int]]:
     """Give (times, bytes, origin, target) of what travels."""
     stream = problem.streams[source]

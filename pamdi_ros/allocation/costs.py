@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.fleet.frozen import FrozenDict
-from pamdi_ros.fleet.ways import Ways
+from pamdi_ros.fleet.shortest_paths import Ways
 from pamdi_ros.models.units import UnitTable
 
 Array = npt.NDArray[np.float64]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the run-time policy pa_mdi_plus sends tasks, many decided at once.
 
-The rule is that of `worker/policies/pa_mdi_plus.py` and `worker/handshake.py`, over what a worker
-knows: its own queues as they are, its peers' by their last beacons, and by their clearances (RTC)
-where they are asked.
+The rule is that of `worker/routing/policies/pa_mdi_plus.py` and `worker/routing/handshake.py`,
+over what a worker knows: its own queues as they are, its peers' by their last heartbeats, and by
+their clearances (RTC) where they are asked.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def decide(
     weights: Floats,
     stage: Ints,
     view: View,
-    chance: np.random.Generator,
+    rng: np.random.Generator,
 ) -> Ints:
     """Give the number of the choice that each task takes, shape (tasks,).
 
@@ -83,7 +83,7 @@ def decide(
     asked_s, _ = costs(view.asked_s)
     missed = options.missed[stage]
     if missed.any():
-        unknown = _unknown(away, missed, home_wait_s, parameters, chance)
+        unknown = _unknown(away, missed, home_wait_s, parameters, rng)
         unknown[unknown.sum(axis=1) >= np.isfinite(price_s).sum(axis=1)] = False
         asked_s = np.where(unknown, np.inf, asked_s)
     best[asking] = asked_s[asking].argmin(axis=1)
@@ -102,9 +102,9 @@ def _unknown(
     missed: Floats,
     wait_s: Floats,
     parameters: PolicyParameters,
-    chance: np.random.Generator,
+    rng: np.random.Generator,
 ) -> Bools:
     """Peers that are not asked; a task that waits for longer asks others later."""
     times = 1 + wait_s / parameters.reconsider_period_s
-    unknown: Bools = away & (chance.random(away.shape) < (missed**times)[:, None])
+    unknown: Bools = away & (rng.random(away.shape) < (missed**times)[:, None])
     return unknown

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.assignment import PipelineStage
 from pamdi_ros.fleet import Fleet, PriorityClass, Source
-from pamdi_ros.worker.plan import Leg
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,10 +29,10 @@ class Draft:
     """
 
     holdings: Holdings
-    routes: dict[str, tuple[Leg, ...]] = field(default_factory=dict)
+    routes: dict[str, tuple[PipelineStage, ...]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
-    def settle(self, source: Source, route: tuple[Leg, ...], reason: str) -> None:
+    def settle(self, source: Source, route: tuple[PipelineStage, ...], reason: str) -> None:
         """Note a source's route and place what it needs.
 
         :param route: empty: there is none.
@@ -41,8 +41,8 @@ class Draft:
         self.routes[source.name] = route
         if not route:
             self.reasons[source.name] = reason
-        for leg in route:
-            self.holdings.hold(leg.worker, source.model, leg.first, leg.last)
+        for stage in route:
+            self.holdings.hold(stage.worker, source.model, stage.first, stage.last)
 
 
 def demands(fleet: Fleet, priorities: Mapping[str, str]) -> tuple[Demand, ...]:

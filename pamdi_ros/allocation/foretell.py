@@ -9,8 +9,8 @@ import math
 from pamdi_ros.allocation.costs import Costs
 from pamdi_ros.allocation.predict import predict
 from pamdi_ros.allocation.stages import stages_of
-from pamdi_ros.fleet.ways import Ways
-from pamdi_ros.worker.plan import Plan
+from pamdi_ros.assignment import Plan
+from pamdi_ros.fleet.shortest_paths import Ways
 
 
 def with_solo_latencies(costs: Costs, plan: Plan) -> Plan:

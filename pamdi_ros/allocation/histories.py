@@ -21,8 +21,8 @@ from pamdi_ros.fleet import PolicyParameters
 
 #: Tasks under way in a history at most, where nothing else is said.
 UNDER_WAY = 48
-#: A worker sends so many beacons in a lease.
-BEACONS = 3.0
+#: A worker sends so many heartbeats in a lease.
+HEARTBEATS = 3.0
 #: Part of its time that a queue has for a class at least: what follows must stay finite.
 LEAST_ROOM = 0.02
 #: Mean stretches are reckoned anew every so many steps.
@@ -53,7 +53,7 @@ class Histories:
     ) -> None:
         self._options, self._parameters, self._weights = options, parameters, weights
         self._workers, self._shared = workers, shared
-        self._chance = np.random.default_rng(2)
+        self._rng = np.random.default_rng(2)
         count, queues, classes = len(times_s[0]), 2 * workers, len(weights)
         self._each = np.arange(count)
         self._now_s = np.zeros(count)
@@ -61,15 +61,17 @@ class Histories:
         state = np.zeros((count, queues, 5, classes))
         self._state = state
         self._left_s = state[:, :, 0]  # work there
-        self._told_s = state[:, :, 1]  # work there at the last beacon, and come from peers since
+        self._told_s = state[
+            :, :, 1
+        ]  # work there at the last heartbeat, and come from peers since
         self._coming_s = state[:, :, 2]  # work on its way there
         self._reserved_s = state[:, :, 3]  # work on its way there that the worker knows of
         self._typical_s = state[:, :, 4]  # service time of the last task
         self._typical_s[:] = 1.0
         self._brought_s = np.zeros((count, queues, classes))
         self._unit_s = np.zeros((count, queues, classes))
-        self._period_s = parameters.lease_s / BEACONS
-        self._beat_s = self._period_s * self._chance.random((count, queues))
+        self._period_s = parameters.lease_s / HEARTBEATS
+        self._beat_s = self._period_s * self._rng.random((count, queues))
         self._stretch = np.ones((queues, classes))
         self._slowdown = np.ones(workers)
         self._sources = len(times_s)
@@ -225,7 +227,7 @@ class Histories:
         np.add.at(self._reserved_s, (rows, worker, rank), held_s)
 
     def _come(self, rows: Ints, worker: Ints, rank: Ints, service_s: Floats, column: Ints) -> None:
-        """Have tasks come to peers; those who sent them know of it before the next beacon."""
+        """Have tasks come to peers; those who sent them know of it before the next heartbeat."""
         if len(rows):
             where = (rows, worker, rank)
             np.subtract.at(self._coming_s, where, service_s)
@@ -291,4 +293,4 @@ class Histories:
             piece_s=self._typical_s[rows, wire],
             slowdown=self._slowdown[options.home[stage]],
         )
-        return decide(options, self._parameters, self._weights, stage, view, self._chance)
+        return decide(options, self._parameters, self._weights, stage, view, self._rng)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pamdi_ros.allocation.costs import Costs
+from pamdi_ros.assignment import Partition
 from pamdi_ros.models.units import UnitTable
-from pamdi_ros.worker.plan import Partition
 
 
 @dataclass(slots=True)

@@ -20,9 +20,9 @@ import numpy.typing as npt
 from pamdi_ros.allocation.blocks import BlockExit
 from pamdi_ros.allocation.columns import journey, stays_of
 from pamdi_ros.allocation.memory import MemoryNeed
-from pamdi_ros.allocation.problem import Problem
+from pamdi_ros.allocation.problem import PlacementProblem
 from pamdi_ros.allocation.solution import Flow, Flows, Placement
-from pamdi_ros.worker.plan import Partition
+from pamdi_ros.assignment import Partition
 
 Array = npt.NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class Evaluation:
     loads: Array
 
 
-def evaluate(problem: Problem, placement: Placement, flows: Flows) -> Evaluation:
+def evaluate(problem: PlacementProblem, placement: Placement, flows: Flows) -> Evaluation:
     """Evaluate a plan.
 
     :param placement: partitions by worker.
@@ -90,7 +90,7 @@ def waiting_slope(load: Array) -> Array:
         return np.where(load < 1.0, 1.0 / np.maximum(1.0 - load, 0.0) ** 2 - 1.0, np.inf)
 
 
-def congestion(problem: Problem, loads: Array) -> float:
+def congestion(problem: PlacementProblem, loads: Array) -> float:
     """Σ_r Σ_c (γ_c − γ_{c+1})·Φ(ρ_{r,≤c}).
 
     :param loads: ρ_{r,≤c}, (resources, classes).
@@ -98,7 +98,7 @@ def congestion(problem: Problem, loads: Array) -> float:
     return float((waiting(loads) @ problem.steps).sum())
 
 
-def exit_at(problem: Problem, model: str, unit: int) -> BlockExit:
+def exit_at(problem: PlacementProblem, model: str, unit: int) -> BlockExit:
     """Give the exit after so many units.
 
     :raises ValueError: the model has none there.
@@ -109,7 +109,7 @@ def exit_at(problem: Problem, model: str, unit: int) -> BlockExit:
     raise ValueError(f'model {model} has no exit after {unit} units')
 
 
-def resource_name(problem: Problem, resource: int) -> str:
+def resource_name(problem: PlacementProblem, resource: int) -> str:
     """Name a worker or a wire to a person."""
     workers = problem.workers
     if resource < len(workers):
@@ -122,7 +122,7 @@ def resource_name(problem: Problem, resource: int) -> str:
     return f'the network interface of {workers[wire - len(workers)]} (in)'
 
 
-def _memory_reasons(problem: Problem, placement: Placement) -> list[str]:
+def _memory_reasons(problem: PlacementProblem, placement: Placement) -> list[str]:
     reasons = []
     for worker, parts in placement.items():
         needed = memory_need(problem, parts).total_bytes
@@ -132,7 +132,7 @@ def _memory_reasons(problem: Problem, placement: Placement) -> list[str]:
     return reasons
 
 
-def memory_need(problem: Problem, parts: tuple[Partition, ...]) -> MemoryNeed:
+def memory_need(problem: PlacementProblem, parts: tuple[Partition, ...]) -> MemoryNeed:
     """Give what a worker needs to hold partitions."""
     need = MemoryNeed(problem.costs.tables)
     for part in parts:
@@ -144,6 +144,6 @@ def memory_need(problem: Problem, parts: tuple[Partition, ...]) -> MemoryNeed:
 def _is_held(placement: Placement, model: str, flow: Flow) -> bool:
     held: Mapping[str, tuple[Partition, ...]] = placement
     return all(
-        any(part.covers(model, leg.first, leg.last) for part in held.get(leg.worker, ()))
-        for leg in flow.route
+        any(part.covers(model, stage.first, stage.last) for part in held.get(stage.worker, ()))
+        for stage in flow.route
     )

@@ -22,10 +22,10 @@ from pamdi_ros.allocation.diary import Outcome
 from pamdi_ros.allocation.histories import Histories, UNDER_WAY
 from pamdi_ros.allocation.options import Floats, options_of, Tasks
 from pamdi_ros.allocation.stages import Choice, MOST_CHOICES, Stage, stages_of
+from pamdi_ros.assignment import Plan
 from pamdi_ros.fleet import Fleet, policy_parameters
 from pamdi_ros.fleet.arrival import BURST_OFF_S, BURST_ON_S
-from pamdi_ros.fleet.ways import Ways
-from pamdi_ros.worker.plan import Plan
+from pamdi_ros.fleet.shortest_paths import Ways
 
 #: Followed side by side.
 HISTORIES = 192

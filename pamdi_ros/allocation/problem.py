@@ -47,7 +47,7 @@ class Stream:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Problem:
+class PlacementProblem:
     """A fleet, what its models cost and what is asked of it.
 
     A *resource* is what tasks wait for: worker n is resource n, wire w is ``workers + w``.
@@ -85,7 +85,7 @@ class Problem:
         priorities: Mapping[str, str] = _NO_CLASSES,
         rates_hz: Mapping[str, float] = _NO_RATES,
         most_blocks: int | None = None,
-    ) -> Problem:
+    ) -> PlacementProblem:
         """Build the problem of a fleet.
 
         :param priorities: class by source, where it differs from the fleet file.
@@ -135,7 +135,7 @@ class Problem:
             accuracy_gain=fleet.accuracy_gain,
         )
 
-    def recut(self, cuts: Mapping[str, Collection[int]]) -> Problem | None:
+    def recut(self, cuts: Mapping[str, Collection[int]]) -> PlacementProblem | None:
         """Give the same problem with models cut at further places; None where there are none.
 
         Where a model would have too many blocks, it is cut less where it was cut before, then at
@@ -165,7 +165,7 @@ class Problem:
                     kept.add(unit)
         return tuple(sorted(kept))
 
-    def finer(self, most_blocks: int) -> Problem | None:
+    def finer(self, most_blocks: int) -> PlacementProblem | None:
         """Give the same problem with models in smaller blocks; None where they are small already.
 
         :param most_blocks: of a model, at most, besides those that it has.

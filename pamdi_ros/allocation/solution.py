@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from pamdi_ros.allocation.demand import Draft
 from pamdi_ros.allocation.memory import Holdings
-from pamdi_ros.allocation.problem import Problem
-from pamdi_ros.worker.plan import Leg, Partition
+from pamdi_ros.allocation.problem import PlacementProblem
+from pamdi_ros.assignment import Partition, PipelineStage
 
 Placement = Mapping[str, tuple[Partition, ...]]
 
@@ -19,7 +19,7 @@ class Flow:
     """A part of a source's items and how they go.
 
     :param share: of the source's items, in (0, 1].
-    :param route: legs over units [0, exit_unit).
+    :param route: stages over units [0, exit_unit).
     :param exit_unit: units that have run when the item is answered.
     :param accuracy: of that exit.
     :param threshold: confidence from which the exit may answer; None: always.
@@ -27,7 +27,7 @@ class Flow:
     """
 
     share: float
-    route: tuple[Leg, ...]
+    route: tuple[PipelineStage, ...]
     exit_unit: int
     accuracy: float = 0.0
     threshold: float | None = None
@@ -109,7 +109,7 @@ class Solution:
         flows = self.flows.get(source, ())
         return flows[0] if flows else None
 
-    def draft(self, problem: Problem) -> Draft:
+    def draft(self, problem: PlacementProblem) -> Draft:
         """Give placement and nominal routes as a plan in the making."""
         draft = Draft(Holdings(problem.costs))
         for worker, parts in self.placement.items():

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 import math
 
 from pamdi_ros.allocation.costs import Costs
+from pamdi_ros.assignment import Plan
 from pamdi_ros.fleet import policy_parameters, PolicyParameters, Source
-from pamdi_ros.fleet.ways import Ways
+from pamdi_ros.fleet.shortest_paths import Ways
 from pamdi_ros.models.units import UnitCost
-from pamdi_ros.worker.plan import Plan
 
 #: Choices kept of one stage, those of the least time on an idle fleet.
 MOST_CHOICES = 9

@@ -9,7 +9,7 @@ import sys
 from typing import Any, TYPE_CHECKING
 
 from pamdi_ros.cli.json_output import add_json_option, text_stream, write_json
-from pamdi_ros.fleet import check_memory, Fleet, FleetError, load_fleet, MISSING, Problem
+from pamdi_ros.fleet import check_memory, ConfigProblem, Fleet, FleetError, load_fleet, MISSING
 from pamdi_ros.fleet.problems import shown
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _unit_tables(fleet: Fleet, source: str) -> dict[str, UnitTable]:
 
     :raises FleetError: models that cannot be built or that the memory cannot hold
     """
-    from pamdi_ros.models.catalog import unit_table
+    from pamdi_ros.models.build.catalog import unit_table
 
     for needed in ('torch', 'torchvision', 'safetensors'):  # or every model would be blamed
         if importlib.util.find_spec(needed) is None:
@@ -74,7 +74,7 @@ def _unit_tables(fleet: Fleet, source: str) -> dict[str, UnitTable]:
         except ValueError as error:
             remedy = 'correct the model as the message says'
             problems.append(
-                Problem(path=f'models.{name}', value=name, message=str(error), remedy=remedy)
+                ConfigProblem(path=f'models.{name}', value=name, message=str(error), remedy=remedy)
             )
     problems += check_memory(fleet, tables)
     if problems:
@@ -146,7 +146,7 @@ def _summary(outcome: dict[str, Any]) -> str:
     return '\n'.join(lines)
 
 
-def _plain(problem: Problem) -> dict[str, Any]:
+def _plain(problem: ConfigProblem) -> dict[str, Any]:
     """Problem as JSON has it: a value that JSON has no words for becomes a text."""
     value = None if problem.value is MISSING else problem.value
     if not isinstance(value, (str, bool, int, type(None))):

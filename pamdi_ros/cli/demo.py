@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     fleet_file = args.fleet or str(config_path('demo.yaml'))
     fleet = load_fleet(fleet_file)
     from pamdi_ros.cli.figure import draw_report
-    from pamdi_ros.cli.serve import CannotStart, die_with_parent, make_console, Run
+    from pamdi_ros.cli.serve import CannotStart, die_with_parent, make_console, ServedRun
     from pamdi_ros.cli.summary import answered_share, explain_missing, source_table, worker_table
     from pamdi_ros.recording.read import LINES_NAME
     from pamdi_ros.supervisor import Child
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             '--seed', str(args.seed), '--solo', str(SOLO_ITEMS),
         ),
     )  # fmt: skip
-    job = Run(
+    job = ServedRun(
         fleet=fleet,
         fleet_file=fleet_file,
         seconds=args.seconds,

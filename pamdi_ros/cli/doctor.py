@@ -9,7 +9,7 @@ from typing import Any, TYPE_CHECKING
 
 from pamdi_ros.cli.json_output import add_json_option, write_json
 from pamdi_ros.fleet import Fleet, fleet_prefix, load_fleet, resolve_topic
-from pamdi_ros.fleet.problems import FleetError, Problem, suggestion
+from pamdi_ros.fleet.problems import ConfigProblem, FleetError, suggestion
 
 if TYPE_CHECKING:
     from pamdi_ros.doctor.finding import Finding
@@ -90,7 +90,7 @@ def _look(seconds: float, fleet: Fleet | None, prefix: str) -> tuple[NetworkFact
     if chosen and there and chosen not in there:  # importing rclpy would end this process
         return None, f'the middleware {chosen} is not installed'
     try:
-        from pamdi_ros.nodes.fleet_look import CannotLook, look
+        from pamdi_ros.nodes.monitor.fleet_look import CannotLook, look
     except ImportError as error:
         return None, f'there is no {error.name or error} here'
     try:
@@ -154,7 +154,9 @@ def _check_workers(names: list[str], fleet: Fleet | None) -> None:
     if unknown:
         remedy = suggestion(unknown[0], known, 'worker') if known else 'give the FLEET too'
         raise FleetError(
-            Problem(path='--worker', value=name, message=f'{name!r} is no worker', remedy=remedy)
+            ConfigProblem(
+                path='--worker', value=name, message=f'{name!r} is no worker', remedy=remedy
+            )
             for name in unknown
         )
 

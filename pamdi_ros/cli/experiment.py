@@ -15,11 +15,11 @@ import time
 from typing import TYPE_CHECKING
 
 from pamdi_ros.cli.simulate import positive
-from pamdi_ros.fleet import FleetError, Problem
+from pamdi_ros.fleet import ConfigProblem, FleetError
 from pamdi_ros.fleet.planning_threads import plan_on_one_thread
 
 if TYPE_CHECKING:
-    from pamdi_ros.experiments.report import Report
+    from pamdi_ros.experiments.report import ExperimentReport
     from pamdi_ros.experiments.size import Size
 
 ALL = 'all'
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     plan_on_one_thread(os.environ)
     names = _names(args.name, real=args.real)
     from pamdi_ros.experiments import size as sizes
-    from pamdi_ros.testbed import enclosure
+    from pamdi_ros.testbed import namespace_sandbox as enclosure
     from pamdi_ros.testbed.network import can_delay, CannotRun
 
     if args.real or CALIBRATION in names:
@@ -130,7 +130,9 @@ def _run(name: str, size: Size, directory: Path, command: str) -> None:
         console.print(text, markup=False, highlight=False)
 
 
-def _told(found: Report, wall_s: float, paths: Sequence[Path], directory: Path) -> list[str]:
+def _told(
+    found: ExperimentReport, wall_s: float, paths: Sequence[Path], directory: Path
+) -> list[str]:
     """What a person reads: the findings, and where the rest is."""
     return [
         f'{found.name}: {len(found.runs)} runs, {wall_s:.0f} s',
@@ -203,5 +205,5 @@ def _words(args: argparse.Namespace, name: str = '') -> list[str]:
 
 def _bad(path: str, value: str, message: str, remedy: str) -> FleetError:
     return FleetError(
-        [Problem(path=path, value=value, message=message, remedy=remedy)], 'command line'
+        [ConfigProblem(path=path, value=value, message=message, remedy=remedy)], 'command line'
     )

@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from pamdi_ros.fleet import Fleet
     from pamdi_ros.msg import InferenceResult
-    from pamdi_ros.nodes.monitor import Monitor
+    from pamdi_ros.nodes.monitor.monitor import Monitor
 
 RESULT = 0  # InferenceResult.RESULT
 #: Okabe and Ito's palette, told apart by colour-blind people too.

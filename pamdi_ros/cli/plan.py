@@ -17,8 +17,8 @@ from pamdi_ros.fleet.planning_threads import plan_on_one_thread
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pamdi_ros.allocation.purchases import Shopping
-    from pamdi_ros.allocation.report import Report
+    from pamdi_ros.allocation.advice.purchases import Shopping
+    from pamdi_ros.allocation.advice.report import PlanReport
     from pamdi_ros.models.units import UnitTable
 
 #: What can be drawn.
@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
     tables = unit_tables(fleet, args.fleet)
     fleet = _with_load(fleet, tables, args.load, args.fleet)
     from pamdi_ros.allocation import Costs
-    from pamdi_ros.allocation.purchases import purchases
-    from pamdi_ros.allocation.report import report_of
+    from pamdi_ros.allocation.advice.purchases import purchases
+    from pamdi_ros.allocation.advice.report import report_of
     from pamdi_ros.cli.plan_tables import print_report
     from pamdi_ros.cli.serve import make_console
 
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def plain(report: Report, bought: Shopping) -> dict[str, Any]:
+def plain(report: PlanReport, bought: Shopping) -> dict[str, Any]:
     """Give a report as ``--json`` writes it; what has no finite value is null."""
     solution, fleet = report.solution, report.costs.fleet
     remedy = solution.remedy
@@ -125,7 +125,7 @@ def plain(report: Report, bought: Shopping) -> dict[str, Any]:
     }
 
 
-def _worker(report: Report, name: str) -> dict[str, Any]:
+def _worker(report: PlanReport, name: str) -> dict[str, Any]:
     fleet = report.costs.fleet
     units: dict[str, list[list[int]]] = {}
     for part in report.plan.partitions(name):
@@ -141,7 +141,7 @@ def _worker(report: Report, name: str) -> dict[str, Any]:
     }
 
 
-def _source(report: Report, name: str) -> dict[str, Any]:
+def _source(report: PlanReport, name: str) -> dict[str, Any]:
     flow = report.solution.nominal(name)
     planned = report.plan.sources[name]
     told = report.prediction.sources.get(name)
@@ -149,8 +149,8 @@ def _source(report: Report, name: str) -> dict[str, Any]:
         'priority': planned.priority_class,
         'rate_hz': report.costs.rate_hz(name),
         'route': [
-            {'worker': leg.worker, 'first_unit': leg.first, 'last_unit': leg.last}
-            for leg in (flow.route if flow is not None else ())
+            {'worker': stage.worker, 'first_unit': stage.first, 'last_unit': stage.last}
+            for stage in (flow.route if flow is not None else ())
         ],
         'exit_unit': None if flow is None else flow.exit_unit,
         'share': 0.0 if flow is None else flow.share,
@@ -199,12 +199,12 @@ def _plot_target(text: str | None) -> Path | None:
     """
     if text is None:
         return None
-    from pamdi_ros.fleet import Problem
+    from pamdi_ros.fleet import ConfigProblem
 
     path = Path(text).expanduser()
     if path.suffix.lower() not in SUFFIXES:
         message = f'no figure can be written as {path.suffix or "a file without an ending"}'
-        problem = Problem(
+        problem = ConfigProblem(
             path='--plot', value=text, message=message, remedy='end it in .png or .svg'
         )
         raise FleetError([problem], 'command line')

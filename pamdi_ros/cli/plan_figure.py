@@ -12,7 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
-from pamdi_ros.allocation.report import Report
+from pamdi_ros.allocation.advice.report import PlanReport
 
 #: Okabe and Ito's palette without black: told apart by colour-blind people too.
 COLOURS = ('#E69F00', '#56B4E9', '#009E73', '#CC79A7', '#D55E00', '#F0E442', '#0072B2')
@@ -33,7 +33,7 @@ DPI = 120
 Point = tuple[float, float]
 
 
-def draw_plan(report: Report, path: Path) -> None:
+def draw_plan(report: PlanReport, path: Path) -> None:
     """Draw a plan.
 
     :param path: file to write, .png or .svg.
@@ -68,7 +68,7 @@ def _places(count: int) -> tuple[list[Point], int, int]:
     return [(float(n % columns), -float(n // columns)) for n in range(count)], rows, columns
 
 
-def _model_styles(report: Report) -> dict[str, tuple[str, str]]:
+def _model_styles(report: PlanReport) -> dict[str, tuple[str, str]]:
     """Colour and hatch of each model that is held somewhere."""
     models = dict.fromkeys(
         part.model
@@ -83,7 +83,7 @@ def _model_styles(report: Report) -> dict[str, tuple[str, str]]:
 
 def _graph(
     axes: Axes,
-    report: Report,
+    report: PlanReport,
     places: Mapping[str, Point],
     styles: Mapping[str, tuple[str, str]],
 ) -> None:
@@ -120,7 +120,7 @@ def _graph(
     )  # fmt: skip
 
 
-def _held(report: Report, worker: str) -> dict[str, list[tuple[int, int]]]:
+def _held(report: PlanReport, worker: str) -> dict[str, list[tuple[int, int]]]:
     """Ranges of units that a worker holds, by model."""
     found: dict[str, list[tuple[int, int]]] = {}
     for part in report.plan.partitions(worker):
@@ -130,7 +130,7 @@ def _held(report: Report, worker: str) -> dict[str, list[tuple[int, int]]]:
 
 def _card(
     axes: Axes,
-    report: Report,
+    report: PlanReport,
     worker: str,
     place: Point,
     card: tuple[float, float],
@@ -208,7 +208,7 @@ def _width(use: float) -> float:
     return 0.6 + 5.0 * min(use, 1.0)
 
 
-def _bars(axes: Axes, report: Report) -> None:
+def _bars(axes: Axes, report: PlanReport) -> None:
     """How busy each worker will be, by class, the most urgent at the bottom."""
     fleet = report.costs.fleet
     workers = list(fleet.workers)

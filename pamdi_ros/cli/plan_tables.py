@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 import math
 
-from pamdi_ros.allocation.purchases import Shopping
-from pamdi_ros.allocation.report import Report
-from pamdi_ros.worker.plan import Leg
+from pamdi_ros.allocation.advice.purchases import Shopping
+from pamdi_ros.allocation.advice.report import PlanReport
+from pamdi_ros.assignment import PipelineStage
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -24,7 +24,7 @@ LEAST_USE = 0.005
 HIGH_USE = 0.8
 
 
-def print_report(console: Console, report: Report, bought: Shopping) -> None:
+def print_report(console: Console, report: PlanReport, bought: Shopping) -> None:
     """Print a plan for a person to act on.
 
     :param bought: what could be bought.
@@ -40,7 +40,7 @@ def print_report(console: Console, report: Report, bought: Shopping) -> None:
         console.print(purchase_table(report, bought))
 
 
-def worker_table(report: Report) -> Table:
+def worker_table(report: PlanReport) -> Table:
     """Who holds what, and how busy it will be."""
     fleet = report.costs.fleet
     table = _table(f'Workers of {escape(fleet.name)}, planned')
@@ -69,7 +69,7 @@ def worker_table(report: Report) -> Table:
     return table
 
 
-def source_table(report: Report) -> Table:
+def source_table(report: PlanReport) -> Table:
     """Each source's route and how long its items will take."""
     fleet = report.costs.fleet
     table = _table('Sources: arrival to result, predicted mean \\[ms]')
@@ -105,17 +105,17 @@ def source_table(report: Report) -> Table:
     return table
 
 
-def route_text(report: Report, source: str, route: Sequence[Leg]) -> str:
+def route_text(report: PlanReport, source: str, route: Sequence[PipelineStage]) -> str:
     """Write a route as 'robot1 → robot3 from unit 18'."""
     if not route:
         return NOTHING
     home = report.costs.fleet.sources[source].worker
     words = [escape(route[0].worker) + (' (home)' if route[0].worker == home else '')]
-    words += [f'{escape(leg.worker)} from unit {leg.first}' for leg in route[1:]]
+    words += [f'{escape(stage.worker)} from unit {stage.first}' for stage in route[1:]]
     return ' → '.join(words)
 
 
-def link_table(report: Report) -> Table:
+def link_table(report: PlanReport) -> Table:
     """How busy what is sent keeps the links."""
     fleet = report.costs.fleet
     table = _table('Links, by what is sent over each')
@@ -134,7 +134,7 @@ def link_table(report: Report) -> Table:
     return table
 
 
-def verdict(report: Report) -> list[str]:
+def verdict(report: PlanReport) -> list[str]:
     """Say how good the plan is and what binds, one sentence a line."""
     solution = report.solution
     lines = []
@@ -155,7 +155,7 @@ def verdict(report: Report) -> list[str]:
     return lines
 
 
-def purchase_table(report: Report, bought: Shopping) -> Table:
+def purchase_table(report: PlanReport, bought: Shopping) -> Table:
     """What could be bought, the best first."""
     urgent = report.urgent_class()
     table = _table('Next best purchase')
@@ -186,11 +186,11 @@ def _units(first: int, last: int, count: int) -> str:
     return f'{first}–{last - 1}' if last - first > 1 else f'{first}'
 
 
-def _count(report: Report, model: str) -> int:
+def _count(report: PlanReport, model: str) -> int:
     return len(report.costs.tables[model])
 
 
-def _rank(report: Report, source: str) -> int:
+def _rank(report: PlanReport, source: str) -> int:
     name = report.plan.sources[source].priority_class
     return report.costs.fleet.priority_class(name).rank
 

@@ -18,7 +18,7 @@ from pamdi_ros.fleet.policy import PolicyParameters
 
 if TYPE_CHECKING:
     from pamdi_ros.models import Model
-    from pamdi_ros.models.profiling import UnitTime
+    from pamdi_ros.models.engines.profiling import UnitTime
     from pamdi_ros.models.units import UnitTable
 
 FLEET_SUFFIXES = ('.yaml', '.yml')
@@ -138,7 +138,7 @@ def _spec(name: str) -> dict[str, object]:
 
 
 def _costs(wanted: Wanted) -> dict[str, Any]:
-    from pamdi_ros.models.catalog import unit_table
+    from pamdi_ros.models.build.catalog import unit_table
 
     return _facts(unit_table(wanted.spec), wanted.speeds)
 
@@ -151,7 +151,7 @@ def _measure(
 ) -> None:
     """Build the models, measure their units and write the files that are asked for."""
     from pamdi_ros.models import Model
-    from pamdi_ros.models.profiling import device_facts, unit_times, WARM_UP
+    from pamdi_ros.models.engines.profiling import device_facts, unit_times, WARM_UP
     from rich.console import Console
     from rich.progress import Progress
 
@@ -177,7 +177,7 @@ def _measure(
 
 def _write(model: Model, folder: Path, outcome: dict[str, Any], name: str) -> dict[str, str]:
     """Write a model's profile, and its times if they are measured; give the files' names."""
-    from pamdi_ros.models.profiling import profile_of
+    from pamdi_ros.models.engines.profiling import profile_of
 
     profile = profile_of(model)
     files = {'profile': folder / profile.file_name()}
@@ -196,7 +196,7 @@ def _facts(
     table: UnitTable, speeds: Mapping[str, float], times: Sequence[UnitTime] | None = None
 ) -> dict[str, Any]:
     """Give a model's numbers as ``--json`` writes them."""
-    from pamdi_ros.models.quantum import largest_quantum
+    from pamdi_ros.models.granularity import largest_quantum
 
     units: list[dict[str, Any]] = [
         {

@@ -16,14 +16,14 @@ from typing import Any, TYPE_CHECKING
 
 from pamdi_ros.cli.summary import source_table, summarise, worker_table
 from pamdi_ros.fleet import Fleet, fleet_nodes
-from pamdi_ros.lifeline import ask_for_signal_at_parents_death
+from pamdi_ros.parent_death_signal import ask_for_signal_at_parents_death
 from pamdi_ros.supervisor import Child, node_child, Supervisor
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from pamdi_ros.nodes.monitor import Monitor
+    from pamdi_ros.nodes.monitor.monitor import Monitor
 
 REFRESH_S = 0.5
 #: Without a terminal to redraw, one line for each phase, and then now and then [s].
@@ -39,7 +39,7 @@ class CannotStart(Exception):  # noqa: N818 - it says what cannot be done
 
 
 @dataclass(kw_only=True, slots=True)
-class Run:
+class ServedRun:
     """One run of a fleet.
 
     :param fleet: the fleet.
@@ -73,7 +73,7 @@ class Run:
         :returns: the summary, and the closed monitor with all results.
         :raises CannotStart: the fleet did not come up.
         """
-        from pamdi_ros.nodes.monitor import Monitor
+        from pamdi_ros.nodes.monitor.monitor import Monitor
         from pamdi_ros.nodes.shared_memory import remove_stale_segments
 
         remove_stale_segments()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 from pamdi_ros.cli.json_output import add_json_option, write_json
-from pamdi_ros.fleet import Fleet, FleetError, load_fleet, MISSING, Problem
+from pamdi_ros.fleet import ConfigProblem, Fleet, FleetError, load_fleet, MISSING
 from pamdi_ros.fleet.planning_threads import plan_on_one_thread
 from pamdi_ros.fleet.policy import POLICIES
 
@@ -192,7 +192,7 @@ def _with_settings(fleet: Fleet, settings: Sequence[str]) -> Fleet:
             values[name] = value
         except (ValueError, yaml.YAMLError) as error:
             problems.append(
-                Problem(
+                ConfigProblem(
                     path=f'--set {setting}',
                     value=MISSING,
                     message=str(error),
@@ -215,7 +215,7 @@ def unit_tables(fleet: Fleet, fleet_file: str) -> dict[str, UnitTable]:
 
     :raises FleetError: models that cannot be built
     """
-    from pamdi_ros.models.catalog import unit_table
+    from pamdi_ros.models.build.catalog import unit_table
 
     tables, problems = {}, []
     for name in dict.fromkeys(source.model for source in fleet.sources.values()):
@@ -224,7 +224,7 @@ def unit_tables(fleet: Fleet, fleet_file: str) -> dict[str, UnitTable]:
         except ValueError as error:
             remedy = 'correct the model as the message says'
             problems.append(
-                Problem(path=f'models.{name}', value=name, message=str(error), remedy=remedy)
+                ConfigProblem(path=f'models.{name}', value=name, message=str(error), remedy=remedy)
             )
     if problems:
         raise FleetError(problems, fleet_file)
@@ -233,7 +233,7 @@ def unit_tables(fleet: Fleet, fleet_file: str) -> dict[str, UnitTable]:
 
 def _print_quanta(console: Console, fleet: Fleet, tables: Mapping[str, UnitTable]) -> None:
     """Say how long an urgent item may wait for a unit that runs already."""
-    from pamdi_ros.models.quantum import largest_quantum
+    from pamdi_ros.models.granularity import largest_quantum
 
     slowest = max(fleet.workers.values(), key=lambda worker: worker.expected_seconds_per_flop)
     quanta = []

@@ -13,7 +13,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from pamdi_ros.fleet import Fleet
-    from pamdi_ros.nodes.monitor import Monitor, SourceView, WorkerView
+    from pamdi_ros.nodes.monitor.monitor import Monitor, SourceNames, WorkerNames
 
 RESULT = 0  # InferenceResult.RESULT
 ANSWERED = ''  # the reason of an item that was answered
@@ -41,7 +41,7 @@ def answered_share(summary: dict[str, Any]) -> float:
     return results / accepted if accepted else 0.0
 
 
-def _source(view: SourceView, solo_items: int) -> dict[str, Any]:
+def _source(view: SourceNames, solo_items: int) -> dict[str, Any]:
     answered = [message for _, message in view.results if message.status == RESULT]
     first_run = min((message.incarnation for message in answered), default=0)
     solo, loaded = [], []
@@ -72,7 +72,7 @@ def _source(view: SourceView, solo_items: int) -> dict[str, Any]:
     }
 
 
-def _ends(view: SourceView) -> dict[str, int]:
+def _ends(view: SourceNames) -> dict[str, int]:
     """Count the ends of items by reason, over all runs of the home worker.
 
     The statistics of a run that died may lack its last second. What was open then its next run
@@ -91,7 +91,7 @@ def _ends(view: SourceView) -> dict[str, int]:
     return {reason: int(count) for reason, count in total.items()}
 
 
-def _worker(view: WorkerView) -> dict[str, Any]:
+def _worker(view: WorkerNames) -> dict[str, Any]:
     status = view.status
     if status is None:
         return {'heard': False}

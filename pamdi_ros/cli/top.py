@@ -15,7 +15,7 @@ from pamdi_ros.fleet import fleet_prefix, load_fleet
 
 if TYPE_CHECKING:
     from pamdi_ros.monitor.view import FleetView
-    from pamdi_ros.nodes.fleet_feed import FleetFeed
+    from pamdi_ros.nodes.monitor.fleet_feed import FleetFeed
     from rich.console import Console, Group
 
 KEYS = 'q quits'
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     """
     fleet = load_fleet(args.fleet) if args.fleet else None
     from pamdi_ros.cli.serve import make_console
-    from pamdi_ros.nodes.fleet_feed import FleetFeed
+    from pamdi_ros.nodes.monitor.fleet_feed import FleetFeed
 
     console = make_console(args.json)
     prefix = '' if fleet is None else fleet_prefix(fleet, args.namespace)

@@ -77,7 +77,7 @@ def waiting_for(view: FleetView, fleets: Sequence[str], domain: str) -> str:
     seen = f' Seen: {", ".join(others)}.' if others else ''
     if view.name:
         return (
-            f'waiting for a beacon of fleet {view.name} in ROS domain {domain}: '
+            f'waiting for a heartbeat of fleet {view.name} in ROS domain {domain}: '
             f'pamdi up FLEET, or ros2 launch on its robots.{seen}'
         )
     return f'waiting for any fleet in ROS domain {domain}; pamdi doctor tells what may be wrong'

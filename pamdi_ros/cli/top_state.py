@@ -9,7 +9,7 @@ from pamdi_ros.monitor.quantities import age_text
 from pamdi_ros.monitor.source_rows import HIGH_INFLATION, is_silent
 from pamdi_ros.monitor.view import FleetView, Level, SourceView, WorkerView
 
-#: Beacons come some ten times a second; a worker that is silent so long is shown as gone [s].
+#: Heartbeats come some ten times a second; a worker that is silent so long is shown as gone [s].
 WORKER_SILENT_S = 2.0
 #: Of STATE_* of WorkerStatus.
 STATES = ('unconfigured', 'loading', 'serves', 'degraded')

@@ -48,7 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the fleet that the command line names."""
     fleet = load_fleet(args.fleet)  # before anything heavy: a bad file answers at once
-    from pamdi_ros.cli.serve import CannotStart, die_with_parent, make_console, Run
+    from pamdi_ros.cli.serve import CannotStart, die_with_parent, make_console, ServedRun
     from pamdi_ros.cli.summary import source_table, worker_table
 
     die_with_parent()
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     logs = Path(args.logs or tempfile.mkdtemp(prefix='pamdi_up_'))
     console.print(f'{fleet.name}: starting {len(fleet.workers)} executors and the allocator; '
                   f'logs in {logs}; Ctrl-C ends it', markup=False)  # fmt: skip
-    job = Run(
+    job = ServedRun(
         fleet=fleet,
         fleet_file=args.fleet,
         seconds=args.seconds,

@@ -55,12 +55,12 @@ class Lidar:
 
 
 def scan(
-    lidar: Lidar, time_s: float, chance: np.random.Generator, *, organised: bool
+    lidar: Lidar, time_s: float, rng: np.random.Generator, *, organised: bool
 ) -> NDArray[np.float32]:
     """One turn of the sensor.
 
     :param time_s: since the vehicle started [s]; a turn takes no time
-    :param chance: noise and misses
+    :param rng: noise and misses
     :param organised: keep the grid; else only rays with a surface in reach are listed
     :returns: float32 x, y, z [m] in the sensor's frame and intensity 0 to 255; NaN where a return
         was missed; (beams, columns, 4), or (points, 4) when not organised
@@ -80,11 +80,11 @@ def scan(
     )
     distance, brightness = cast(position, rays @ turn.T)
     in_reach = distance < lidar.reach_m
-    missed = chance.random(distance.shape) < lidar.miss_share
-    measured = distance + chance.normal(0, lidar.noise_m, distance.shape)
+    missed = rng.random(distance.shape) < lidar.miss_share
+    measured = distance + rng.normal(0, lidar.noise_m, distance.shape)
     measured[~in_reach | missed] = np.nan
     intensity = 255 * brightness * np.exp(-np.where(in_reach, distance, 0) / FADING_M)
-    intensity *= chance.uniform(0.9, 1.0, distance.shape)
+    intensity *= rng.uniform(0.9, 1.0, distance.shape)
     points = np.column_stack([rays * measured[:, None], intensity]).astype(np.float32)
     points[np.isnan(measured), 3] = 0
     if organised:
@@ -104,5 +104,5 @@ def scans(
 
     :param period_s: time between two turns [s]
     """
-    chance = np.random.default_rng(seed)
-    return [scan(lidar, n * period_s, chance, organised=organised) for n in range(count)]
+    rng = np.random.default_rng(seed)
+    return [scan(lidar, n * period_s, rng, organised=organised) for n in range(count)]

@@ -42,7 +42,7 @@ REMIND_S = 30.0
 
 
 @dataclass(kw_only=True, slots=True)
-class Sensor:
+class DemoSensor:
     """One source's publisher and what it publishes next.
 
     :param due_s: time of the next message; None until somebody listens
@@ -78,7 +78,7 @@ class Sensor:
         self.publisher.publish(message)
 
 
-def sensors(node: Node, fleet: Fleet, prefix: str, seed: int) -> list[Sensor]:
+def sensors(node: Node, fleet: Fleet, prefix: str, seed: int) -> list[DemoSensor]:
     """Sensors of all sources of a fleet, their messages made.
 
     :param prefix: absolute namespace of the fleet's topics
@@ -90,7 +90,7 @@ def sensors(node: Node, fleet: Fleet, prefix: str, seed: int) -> list[Sensor]:
         messages = stream(source, rate_hz, seed=seed + place)
         qos = QoSProfile(depth=10) if source.type == TEXT_TYPE else qos_profile_sensor_data
         made.append(
-            Sensor(
+            DemoSensor(
                 source=source,
                 publisher=node.create_publisher(type(messages[0]), topic, qos),
                 messages=itertools.cycle(messages),
@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _play(
-    node: Node, executor: SingleThreadedExecutor, played: list[Sensor], stopped: list[int]
+    node: Node, executor: SingleThreadedExecutor, played: list[DemoSensor], stopped: list[int]
 ) -> None:
     remind_s = time.monotonic() + REMIND_S
     while not stopped:

@@ -13,7 +13,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 if TYPE_CHECKING:
-    from pamdi_ros.demo.sensor_node import Sensor
+    from pamdi_ros.demo.sensor_node import DemoSensor
 
 #: A message may be lost on the way to the fleet; then another one is sent after this time [s].
 PATIENCE_S = 5.0
@@ -23,7 +23,7 @@ LOOK_S = 0.1
 def play_alone(
     node: Node,
     executor: SingleThreadedExecutor,
-    played: list[Sensor],
+    played: list[DemoSensor],
     prefix: str,
     count: int,
     stopped: Callable[[], bool],
@@ -51,7 +51,7 @@ def play_alone(
 
 
 def _until(
-    sensor: Sensor,
+    sensor: DemoSensor,
     wanted: int,
     node: Node,
     executor: SingleThreadedExecutor,

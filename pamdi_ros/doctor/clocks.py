@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from pamdi_ros.doctor.finding import fail, Finding, ok, warn
 from pamdi_ros.monitor.view import WorkerView
 
-#: Within what a beacon's way and this process's delay may feign [s].
+#: Within what a heartbeat's way and this process's delay may feign [s].
 SMALL_S = 0.1
 #: No time service at all, or one that has not been reached since the start [s].
 LARGE_S = 10.0
 
-ASSUMPTION = "beacons' stamps against this clock; their way, some ms, is not taken off"
+ASSUMPTION = "heartbeats' stamps against this clock; their way, some ms, is not taken off"
 REMEDY = 'one time service for all machines: sudo apt install chrony, and chronyc tracking on each'
 
 

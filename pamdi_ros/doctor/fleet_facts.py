@@ -64,7 +64,7 @@ class FleetFacts:
 
     :param prefix: absolute namespace of its topics.
     :param topics: of this fleet, and those that its sources read, by absolute name.
-    :param workers: that were heard, or whose beacons' topic is published, by name.
+    :param workers: that were heard, or whose heartbeats' topic is published, by name.
     :param doubled: workers of which two runs speak in turn.
     :param plan: None: no assignment was heard.
     :param mismatches: pairs of endpoints that do not hear each other.

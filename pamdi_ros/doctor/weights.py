@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pamdi_ros.allocation.memory import MemoryNeed
 from pamdi_ros.doctor.fleet_facts import PlanFacts
 from pamdi_ros.fleet import Fleet
+from pamdi_ros.models.build.profiles import find_profile
+from pamdi_ros.models.build.request import read_request
 from pamdi_ros.models.errors import ModelError
-from pamdi_ros.models.profiles import find_profile
-from pamdi_ros.models.request import read_request
 from pamdi_ros.models.units import UnitTable
 
 

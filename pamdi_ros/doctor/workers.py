@@ -65,7 +65,7 @@ def _silent(name: str, found: bool, here: bool) -> Finding:
     if found:
         return fail(
             check,
-            'its topics are found, but no beacon of it comes',
+            'its topics are found, but no heartbeat of it comes',
             'was it killed just now? Start it again. Else: is it active (ros2 lifecycle get), is '
             'the network lossy, is its pamdi_ros of another version?',
         )

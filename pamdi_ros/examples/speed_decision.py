@@ -48,7 +48,7 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
+class SpeedDecision:
     """What the robot may do.
 
     :param stop: it must stand
@@ -79,7 +79,7 @@ def sighted(
     return ''
 
 
-def decide(rule: Rule, *, answer_age_s: float, sight_age_s: float, sight: str) -> Decision:
+def decide(rule: Rule, *, answer_age_s: float, sight_age_s: float, sight: str) -> SpeedDecision:
     """Whether and how fast a robot may drive.
 
     No news is bad news: without fresh answers it slows down, then stops.
@@ -90,12 +90,14 @@ def decide(rule: Rule, *, answer_age_s: float, sight_age_s: float, sight: str) -
     """
     if not answer_age_s <= rule.stop_after_s:  # so that NaN stops, too
         reason = 'no answer yet' if answer_age_s == NEVER_S else 'the answers stopped coming'
-        return Decision(stop=True, speed_percent=rule.slow_percent, reason=reason)
+        return SpeedDecision(stop=True, speed_percent=rule.slow_percent, reason=reason)
     # A sight must outlast the answers' own delay, hence the larger of the two.
     if sight_age_s <= max(rule.hold_s, answer_age_s):
-        return Decision(stop=True, speed_percent=rule.slow_percent, reason=f'{sight} in sight')
+        return SpeedDecision(
+            stop=True, speed_percent=rule.slow_percent, reason=f'{sight} in sight'
+        )
     if answer_age_s > rule.slow_after_s:
-        return Decision(
+        return SpeedDecision(
             stop=False, speed_percent=rule.slow_percent, reason='the answers come late'
         )
-    return Decision(stop=False, speed_percent=100.0, reason='')
+    return SpeedDecision(stop=False, speed_percent=100.0, reason='')

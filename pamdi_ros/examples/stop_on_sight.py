@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from pamdi_ros.examples.speed_decision import decide, Decision, NEVER_S, Rule, sighted
+from pamdi_ros.examples.speed_decision import decide, NEVER_S, Rule, sighted, SpeedDecision
 from pamdi_ros.msg import InferenceResult
 from rcl_interfaces.msg import ParameterDescriptor
 import rclpy
@@ -42,7 +42,7 @@ class StopOnSight(Node):
         )
         self._answered_s = self._sighted_s = -NEVER_S
         self._sight = ''
-        self._told: Decision | None = None
+        self._told: SpeedDecision | None = None
         self._stop = self.create_publisher(Bool, 'stop', 1)
         self._limit = _speed_limit_type()
         self._speed = self.create_publisher(self._limit, 'speed_limit', 1) if self._limit else None

@@ -21,7 +21,7 @@ from pamdi_ros.experiments.cells import (
 )
 from pamdi_ros.experiments.fleets import Rig, scenario, tables_of
 from pamdi_ros.experiments.interval import Interval, interval
-from pamdi_ros.experiments.report import Drawn, Report, shown, Table
+from pamdi_ros.experiments.report import Drawn, ExperimentReport, ResultTable, shown
 from pamdi_ros.experiments.size import Size
 from pamdi_ros.experiments.style import entry, GREY, legend, OURS, panels, SERIES
 from pamdi_ros.fleet import Fleet, PolicyParameters
@@ -59,7 +59,9 @@ def variants() -> dict[str, PolicyParameters]:
     return {**found, BARE: ALL_OFF}
 
 
-def run(size: Size, progress: Progress | None = None, processes: int | None = None) -> Report:
+def run(
+    size: Size, progress: Progress | None = None, processes: int | None = None
+) -> ExperimentReport:
     """Run the experiment."""
     rigs = [scenario(name, LOAD) for name in size.pick(('s2', 's4n'), ('s4n',), ('s4n',))]
     tried = variants()
@@ -85,7 +87,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
     found = run_cells(cells, measure, progress, processes)
     bars = f'Error bars: 95 % confidence interval over {len(size.seeds)} seeds.'
     tables_ = [table for one in rigs for table in (_variants(one, found), _crossed(one, found))]
-    return Report(
+    return ExperimentReport(
         name=NAME,
         title='Ablation: what each ingredient contributes',
         question=(
@@ -149,7 +151,7 @@ def _number(one: Rig, variant: str, found: Sequence[Measured]) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _variants(one: Rig, found: Sequence[Measured]) -> Table:
+def _variants(one: Rig, found: Sequence[Measured]) -> ResultTable:
     base = choose(found, fleet=one.name, variant=FULL)
     sources = list(base.runs[0].sources)
     body = []
@@ -162,7 +164,7 @@ def _variants(one: Rig, found: Sequence[Measured]) -> Table:
             shown(change(base, cell_, URGENT)), shown(_over_bound(cell_), 2),
         ])  # fmt: skip
     classes = [f'{name} ({base.runs[0].sources[name].priority}) [ms]' for name in sources]
-    return Table(
+    return ResultTable(
         title=f'{one.name}: removed alone, added alone',
         columns=['ingredients', *classes, f'{URGENT} against all [%]', '× bound'],
         rows=body,
@@ -183,7 +185,7 @@ def _ratio(run_: RunMeasures) -> float:
     return run_.objective / run_.bound if run_.objective and run_.bound else float('nan')
 
 
-def _crossed(one: Rig, found: Sequence[Measured]) -> Table:
+def _crossed(one: Rig, found: Sequence[Measured]) -> ResultTable:
     corners = _corner_cells(one, found)
     body = [
         [
@@ -193,7 +195,7 @@ def _crossed(one: Rig, found: Sequence[Measured]) -> Table:
         ]
         for name, cell_ in corners.items()
     ]
-    return Table(
+    return ResultTable(
         title=f'{one.name}: priority × sharing, the urgent source',
         columns=['what is there', 'mean delay [ms]', '95th percentile [ms]'],
         rows=body,

@@ -25,7 +25,14 @@ from pamdi_ros.experiments.cells import (
 )
 from pamdi_ros.experiments.fleets import devices, line, mesh, Rig, rig, ring, source, tables_of
 from pamdi_ros.experiments.interval import Interval
-from pamdi_ros.experiments.report import Drawn, NOTHING, Report, shown, Table, UNSTABLE
+from pamdi_ros.experiments.report import (
+    Drawn,
+    ExperimentReport,
+    NOTHING,
+    ResultTable,
+    shown,
+    UNSTABLE,
+)
 from pamdi_ros.experiments.size import Size
 from pamdi_ros.experiments.style import OURS, PAPER_REDUCTION
 from pamdi_ros.fleet.policy import POLICIES
@@ -101,7 +108,9 @@ def _loads(size: Size, number: int) -> tuple[float, ...]:
     return size.pick(LOADS if number < MOST_LOADED else BUSY, BUSY, BUSY[:1])
 
 
-def run(size: Size, progress: Progress | None = None, processes: int | None = None) -> Report:
+def run(
+    size: Size, progress: Progress | None = None, processes: int | None = None
+) -> ExperimentReport:
     """Run the experiment."""
     chosen = _chosen(size)
     loads = {one.name: _loads(size, number) for number, one in enumerate(chosen)}
@@ -122,7 +131,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
         key = str(measured.factors['fleet']), float(measured.factors['load'])
         outcome.setdefault(key, {})[str(measured.factors['policy'])] = measured
     caps = {one.name: cap(one) for one in chosen}
-    return Report(
+    return ExperimentReport(
         name=NAME,
         title='Baselines: what PA-MDI+ takes off the urgent source’s delay',
         question=(
@@ -172,12 +181,12 @@ def _reductions(outcome: Outcome) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-def _headline(outcome: Outcome, caps: Mapping[str, float]) -> Table:
+def _headline(outcome: Outcome, caps: Mapping[str, float]) -> ResultTable:
     body = []
     for (fleet, load), policies in outcome.items():
         values = [reduction(policies[OURS], policies[policy], URGENT) for policy in OTHERS]
         body.append([fleet, f'{load:g}', *map(_bold, values), f'{caps[fleet]:.1f}'])
-    return Table(
+    return ResultTable(
         title='Reduction of the urgent source’s mean delay by pa_mdi_plus [%]',
         columns=['fleet', 'load', *OTHERS, 'cap against local'],
         rows=body,
@@ -194,7 +203,7 @@ def _bold(value: Interval | None) -> str:
     return f'**{text}**' if value is not None and value.mean >= PAPER_REDUCTION else text
 
 
-def _delays(outcome: Outcome) -> Table:
+def _delays(outcome: Outcome) -> ResultTable:
     body = []
     for (fleet, load), policies in outcome.items():
         texts = []
@@ -204,7 +213,7 @@ def _delays(outcome: Outcome) -> Table:
             texts.append(text + mark)
         solo = next(iter(policies.values())).runs[0].sources[URGENT].solo_s
         body.append([fleet, f'{load:g}', NOTHING if solo is None else f'{1e3 * solo:.1f}', *texts])
-    return Table(
+    return ResultTable(
         title='Mean delay of the urgent source [ms]',
         columns=['fleet', 'load', 'alone', *POLICIES],
         rows=body,
@@ -213,7 +222,7 @@ def _delays(outcome: Outcome) -> Table:
     )
 
 
-def _prices(outcome: Outcome) -> Table:
+def _prices(outcome: Outcome) -> ResultTable:
     """What the lowest class pays for it."""
     body = []
     for (fleet, load), policies in outcome.items():
@@ -227,7 +236,7 @@ def _prices(outcome: Outcome) -> Table:
             'yes' if summaries[OURS]['stable'] else 'no',
             _number(_share(summaries[OURS], URGENT), 4),
         ])  # fmt: skip
-    return Table(
+    return ResultTable(
         title='What the lowest class pays under pa_mdi_plus',
         columns=[
             'fleet', 'load', 'mean delay [ms]', f'× {REFERENCE}', f'results × {REFERENCE}',

@@ -17,7 +17,7 @@ import numpy as np
 from pamdi_ros.experiments.cells import Cell, cell, choose, Factors, Measured, rows, run_cells
 from pamdi_ros.experiments.fleets import devices, mesh, Rig, rig, source, tables_of
 from pamdi_ros.experiments.interval import interval
-from pamdi_ros.experiments.report import Drawn, NOTHING, Report, Table
+from pamdi_ros.experiments.report import Drawn, ExperimentReport, NOTHING, ResultTable
 from pamdi_ros.experiments.size import Size
 from pamdi_ros.experiments.style import (
     GREY,
@@ -61,7 +61,9 @@ def rigs() -> list[Rig]:
     ]  # fmt: skip
 
 
-def run(size: Size, progress: Progress | None = None, processes: int | None = None) -> Report:
+def run(
+    size: Size, progress: Progress | None = None, processes: int | None = None
+) -> ExperimentReport:
     """Run the experiment.
 
     :raises CannotRun: the real fleet did not come up.
@@ -83,7 +85,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
         lambda share: note(SIMULATED_SHARE + (1 - SIMULATED_SHARE) * share),
     )
     pairs = list(_pairs(simulated, real))
-    return Report(
+    return ExperimentReport(
         name=NAME,
         how=f'simulated, and real processes, {size.where}, computing emulated',
         title='Calibration: the simulator against real processes',
@@ -163,7 +165,7 @@ def _plain(values: Sequence[float]) -> dict[str, float | int | None]:
     return found.plain()
 
 
-def _table(pairs: Sequence[dict[str, Any]]) -> Table:
+def _table(pairs: Sequence[dict[str, Any]]) -> ResultTable:
     body = [
         [
             pair['fleet'],
@@ -174,7 +176,7 @@ def _table(pairs: Sequence[dict[str, Any]]) -> Table:
         ]
         for pair in pairs
     ]  # fmt: skip
-    return Table(
+    return ResultTable(
         title='Mean delay, simulated and real',
         columns=[
             'fleet', 'load', 'policy', 'source', 'simulated [ms]', 'real [ms]', 'error [%]',

@@ -8,7 +8,7 @@ import importlib
 from types import MappingProxyType
 from typing import Protocol
 
-from pamdi_ros.experiments.report import Report
+from pamdi_ros.experiments.report import ExperimentReport
 from pamdi_ros.experiments.size import Size
 from pamdi_ros.simulation.batch import Progress
 
@@ -35,7 +35,7 @@ class Experiment(Protocol):
 
     def run(
         self, size: Size, progress: Progress | None = None, processes: int | None = None
-    ) -> Report:
+    ) -> ExperimentReport:
         """Run it.
 
         :param progress: gets the share that is done, in [0, 1].

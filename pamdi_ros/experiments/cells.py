@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from pamdi_ros.allocation import Costs, plan_for
-from pamdi_ros.allocation.replan import ReplanParameters
+from pamdi_ros.allocation.replanning.decision import ReplanParameters
+from pamdi_ros.assignment import Plan
 from pamdi_ros.experiments.fleets import Document, Rig
 from pamdi_ros.experiments.interval import Interval, interval
 from pamdi_ros.experiments.size import Size
@@ -19,7 +20,6 @@ from pamdi_ros.simulation.measures import RunMeasures
 from pamdi_ros.simulation.record import Run
 from pamdi_ros.simulation.setup import Setup
 from pamdi_ros.simulation.summary import summary
-from pamdi_ros.worker.plan import Plan
 
 #: What tells a cell from the others, such as {'fleet': …, 'policy': …, 'load': …}.
 Factors: TypeAlias = Mapping[str, str | float]
@@ -43,7 +43,7 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found(Generic[T]):
+class CellResult(Generic[T]):
     """One combination of factors, run.
 
     :param factors: what tells it from the others.
@@ -58,7 +58,7 @@ class Found(Generic[T]):
     real: bool = False
 
 
-Measured: TypeAlias = Found[RunMeasures]
+Measured: TypeAlias = CellResult[RunMeasures]
 
 
 def cell(
@@ -113,7 +113,7 @@ def run_cells(
     reading: Callable[[Run], T],
     progress: Progress | None = None,
     processes: int | None = None,
-) -> list[Found[T]]:
+) -> list[CellResult[T]]:
     """Run all cells; simulated ones as many runs at a time as there are cores.
 
     :param reading: what is kept of a run.
@@ -125,7 +125,7 @@ def run_cells(
     flat = [setup for one in cells for setup in one.setups]
     readings = iter(read_all(flat, reading, progress, processes))
     return [
-        Found(
+        CellResult(
             factors=one.factors,
             seeds=tuple(setup.seed for setup in one.setups),
             runs=tuple(next(readings) for _ in one.setups),
@@ -134,7 +134,7 @@ def run_cells(
     ]
 
 
-def choose(found: Sequence[Found[T]], **factors: str | float) -> Found[T]:
+def choose(found: Sequence[CellResult[T]], **factors: str | float) -> CellResult[T]:
     """Give the one cell that has these factors.
 
     :raises KeyError: there is none, or more than one.

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pamdi_ros.experiments.cells import cell, Found, run_cells
+from pamdi_ros.experiments.cells import cell, CellResult, run_cells
 from pamdi_ros.experiments.dynamics_figure import timelines_figure
 from pamdi_ros.experiments.fleets import devices, Document, mesh, Rig, rig, source, tables_of
 from pamdi_ros.experiments.interval import interval
-from pamdi_ros.experiments.report import Drawn, NOTHING, Report, shown, Table
+from pamdi_ros.experiments.report import Drawn, ExperimentReport, NOTHING, ResultTable, shown
 from pamdi_ros.experiments.size import Size
 from pamdi_ros.experiments.style import OURS
 from pamdi_ros.experiments.timeline import settling_s, Story, story, windows
@@ -106,7 +106,9 @@ def cases(seconds: float, rates_hz: Mapping[str, float]) -> list[Case]:
     ]  # fmt: skip
 
 
-def run(size: Size, progress: Progress | None = None, processes: int | None = None) -> Report:
+def run(
+    size: Size, progress: Progress | None = None, processes: int | None = None
+) -> ExperimentReport:
     """Run the experiment."""
     seconds = LONGER * size.seconds
     chosen = cases(seconds, _rates())[: size.pick(5, 5, 1)]
@@ -128,7 +130,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
     told = [
         _case(case, outcome[case.name, p], p, thirds, width_s) for case in chosen for p in policies
     ]
-    return Report(
+    return ExperimentReport(
         name=NAME,
         title='Dynamics: what changes while the fleet runs',
         question=(
@@ -192,7 +194,7 @@ def rig_of(case: Case) -> Rig:
 
 
 def _case(
-    case: Case, found: Found[Story], policy: str, thirds: Sequence[float], width_s: float
+    case: Case, found: CellResult[Story], policy: str, thirds: Sequence[float], width_s: float
 ) -> dict[str, Any]:
     """Give what became of a case under a policy."""
     phases = []
@@ -230,7 +232,7 @@ def _case(
     }
 
 
-def _plain(found: Found[Story]) -> dict[str, Any]:
+def _plain(found: CellResult[Story]) -> dict[str, Any]:
     """Give the runs of a cell as JSON has them, every delay included."""
     return {
         **found.factors,
@@ -248,7 +250,7 @@ def _plain(found: Found[Story]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _settling(told: Sequence[Mapping[str, Any]], width_s: float) -> Table:
+def _settling(told: Sequence[Mapping[str, Any]], width_s: float) -> ResultTable:
     body = []
     for one in told:
         texts = []
@@ -260,7 +262,7 @@ def _settling(told: Sequence[Mapping[str, Any]], width_s: float) -> Table:
                 texts.append(NOTHING if worst is None else f'{worst["mean"]:.0f}')
                 texts.append(shown(interval(settled), 1) if settled else NOTHING)
         body.append([one['text'], one['policy'], *texts])
-    return Table(
+    return ResultTable(
         title='The urgent source, before, after the first change, after the second',
         columns=[
             'case', 'policy', 'mean before [ms]',
@@ -275,7 +277,7 @@ def _settling(told: Sequence[Mapping[str, Any]], width_s: float) -> Table:
     )  # fmt: skip
 
 
-def _losses(told: Sequence[Mapping[str, Any]]) -> Table:
+def _losses(told: Sequence[Mapping[str, Any]]) -> ResultTable:
     body = [
         [
             one['text'], one['policy'], f'{one["accepted"]}', f'{one["results"]}',
@@ -284,7 +286,7 @@ def _losses(told: Sequence[Mapping[str, Any]]) -> Table:
         ]
         for one in told
     ]  # fmt: skip
-    return Table(
+    return ResultTable(
         title='What became of every accepted item',
         columns=[
             'case', 'policy', 'accepted', 'results', 'ended otherwise', 'never ended', 'new plans',

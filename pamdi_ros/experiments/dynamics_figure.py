@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 import numpy as np
-from pamdi_ros.experiments.cells import Found
+from pamdi_ros.experiments.cells import CellResult
 from pamdi_ros.experiments.interval import interval
 from pamdi_ros.experiments.style import GREY, legend, logarithmic, panels, SERIES
 from pamdi_ros.experiments.timeline import Story, windows
@@ -35,7 +35,7 @@ class Shown(Protocol):
 
 def timelines_figure(
     cases: Sequence[Shown],
-    outcome: Mapping[tuple[str, str], Found[Story]],
+    outcome: Mapping[tuple[str, str], CellResult[Story]],
     policies: tuple[str, str],
     thirds: Sequence[float],
     width_s: float,
@@ -68,7 +68,7 @@ def timelines_figure(
 
 
 def _line(
-    panel: Axes, found: Found[Story], name: str, thirds: Sequence[float], width_s: float,
+    panel: Axes, found: CellResult[Story], name: str, thirds: Sequence[float], width_s: float,
     colour: str, style: str,
 ) -> None:  # fmt: skip
     """Draw one source's time line, with its band under the first policy."""

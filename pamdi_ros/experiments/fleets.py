@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pamdi_ros.fleet import config_path, Fleet, parse_fleet, PolicyParameters
-from pamdi_ros.models.catalog import unit_table
+from pamdi_ros.models.build.catalog import unit_table
 from pamdi_ros.models.units import UnitTable
 import yaml
 

@@ -11,10 +11,10 @@ import shutil
 import tempfile
 from typing import TypeVar
 
-from pamdi_ros.experiments.cells import Cell, Found
+from pamdi_ros.experiments.cells import Cell, CellResult
 from pamdi_ros.simulation.batch import Progress
 from pamdi_ros.simulation.record import Run
-from pamdi_ros.testbed.enclosure import OWN_DIRECTORIES
+from pamdi_ros.testbed.namespace_sandbox import OWN_DIRECTORIES
 from pamdi_ros.testbed.network import CannotRun
 from pamdi_ros.testbed.runs import run_setups
 
@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 def run_real(
     cells: Sequence[Cell], reading: Callable[[Run], T], progress: Progress | None = None
-) -> list[Found[T]]:
+) -> list[CellResult[T]]:
     """Run cells that have a fleet file: on a test network where there is one, else on this host.
 
     :param reading: what is kept of a run.
@@ -44,7 +44,7 @@ def run_real(
 
         runs = _run(one, note)
         found.append(
-            Found(
+            CellResult(
                 factors=one.factors,
                 seeds=tuple(setup.seed for setup in one.setups),
                 runs=tuple(map(reading, runs)),

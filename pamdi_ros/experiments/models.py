@@ -13,6 +13,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from pamdi_ros.allocation import Costs, plan_for
+from pamdi_ros.assignment import PipelineStage
 from pamdi_ros.experiments.cells import (
     all_settled,
     cell,
@@ -24,7 +25,7 @@ from pamdi_ros.experiments.cells import (
     run_cells,
 )
 from pamdi_ros.experiments.fleets import devices, Document, mesh, Rig, rig, source, tables_of
-from pamdi_ros.experiments.report import Drawn, NOTHING, Report, shown, Table
+from pamdi_ros.experiments.report import Drawn, ExperimentReport, NOTHING, ResultTable, shown
 from pamdi_ros.experiments.size import Size
 from pamdi_ros.experiments.style import legend, logarithmic, OURS, policy_entry, STYLES, WIDTH_IN
 from pamdi_ros.fleet import Fleet
@@ -34,7 +35,6 @@ from pamdi_ros.simulation.batch import Progress
 from pamdi_ros.simulation.load import load_of, loaded
 from pamdi_ros.simulation.measures import measure
 from pamdi_ros.simulation.solo import solo_s
-from pamdi_ros.worker.plan import Leg
 
 NAME = 'models'
 LOAD = 0.7
@@ -81,7 +81,7 @@ class Fitted:
     rig: Rig
     fleet: Fleet
     tables: Mapping[str, UnitTable]
-    route: Sequence[Leg]
+    route: Sequence[PipelineStage]
     solo_s: float | None
 
 
@@ -100,7 +100,9 @@ def fitted(architecture: Architecture, memory: str) -> Fitted:
     )
 
 
-def run(size: Size, progress: Progress | None = None, processes: int | None = None) -> Report:
+def run(
+    size: Size, progress: Progress | None = None, processes: int | None = None
+) -> ExperimentReport:
     """Run the experiment."""
     chosen = size.pick(ARCHITECTURES, ARCHITECTURES, ARCHITECTURES[1:2])
     fits = {(a.zoo, memory): fitted(a, memory) for a in chosen for memory in (AMPLE, SCARCE)}
@@ -113,7 +115,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
         for policy in (['local'] if memory == AMPLE else []) + [REFERENCE, OURS]
     ]  # fmt: skip
     found = run_cells(cells, measure, progress, processes)
-    return Report(
+    return ExperimentReport(
         name=NAME,
         title='Models: ten further architectures',
         question=(
@@ -198,16 +200,18 @@ def _cuts(zoo: str, memory: str, fit: Fitted) -> dict[str, Any]:
         'solo_ms': None if fit.solo_s is None else 1e3 * fit.solo_s,
         'route': [
             {
-                'worker': leg.worker, 'first_unit': leg.first, 'last_unit': leg.last,
-                'begins_with': table.units[leg.first].name,
-                'boundary_kb': table.boundary_bytes(leg.first) / 1e3,
+                'worker': stage.worker, 'first_unit': stage.first, 'last_unit': stage.last,
+                'begins_with': table.units[stage.first].name,
+                'boundary_kb': table.boundary_bytes(stage.first) / 1e3,
             }
-            for leg in fit.route
+            for stage in fit.route
         ],
     }  # fmt: skip
 
 
-def _partitions(chosen: Sequence[Architecture], fits: Mapping[tuple[str, str], Fitted]) -> Table:
+def _partitions(
+    chosen: Sequence[Architecture], fits: Mapping[tuple[str, str], Fitted]
+) -> ResultTable:
     body = []
     for one in chosen:
         fit = fits[one.zoo, SCARCE]
@@ -215,13 +219,13 @@ def _partitions(chosen: Sequence[Architecture], fits: Mapping[tuple[str, str], F
         units = len(table)
         slowest = max(worker.expected_seconds_per_flop for worker in fit.fleet.workers.values())
         longest = max(unit.flops for unit in table.units) * slowest
-        cuts = ', '.join(_cut(table, leg.first) for leg in fit.route[1:])
+        cuts = ', '.join(_cut(table, stage.first) for stage in fit.route[1:])
         body.append([
             one.zoo, one.kind, f'{table.flops(0, units) / 1e9:.2f}',
             f'{table.weight_bytes(0, units) / MB:.0f}', f'{units}', f'{1e3 * longest:.1f}',
             _way(fits[one.zoo, AMPLE].route), _way(fit.route), cuts or NOTHING,
         ])  # fmt: skip
-    return Table(
+    return ResultTable(
         title='Partitions and cuts of the urgent source’s nominal route',
         columns=[
             'model', 'kind', 'GFLOP', 'weights [MB]', 'units', 'longest unit, Nano [ms]',
@@ -238,15 +242,15 @@ def _cut(table: UnitTable, unit: int) -> str:
     return f'before {table.units[unit].name} ({table.boundary_bytes(unit) / 1e3:.0f} KB)'
 
 
-def _way(route: Sequence[Leg]) -> str:
-    return ' → '.join(f'{leg.worker}[{leg.first}, {leg.last})' for leg in route) or 'none'
+def _way(route: Sequence[PipelineStage]) -> str:
+    return ' → '.join(f'{stage.worker}[{stage.first}, {stage.last})' for stage in route) or 'none'
 
 
 def _delays(
     chosen: Sequence[Architecture],
     fits: Mapping[tuple[str, str], Fitted],
     found: Sequence[Measured],
-) -> Table:
+) -> ResultTable:
     body = []
     for one in chosen:
         for memory in (AMPLE, SCARCE):
@@ -266,7 +270,7 @@ def _delays(
                 shown(delay_ms(ours, URGENT)) + ('' if all_settled(ours) else '°'),
                 shown(reduction(ours, theirs, URGENT)),
             ])  # fmt: skip
-    return Table(
+    return ResultTable(
         title='Mean delay of the urgent source [ms]',
         columns=[
             'model', 'memory', 'rate [1/s]', 'alone', 'local', REFERENCE, OURS,

@@ -18,7 +18,7 @@ from pamdi_ros.experiments.cells import (
     run_cells,
 )
 from pamdi_ros.experiments.fleets import CLASSES, devices, mesh, Rig, rig, source, tables_of
-from pamdi_ros.experiments.report import Drawn, Report, shown, Table
+from pamdi_ros.experiments.report import Drawn, ExperimentReport, ResultTable, shown
 from pamdi_ros.experiments.size import Size
 from pamdi_ros.experiments.style import entry, legend, logarithmic, OURS, panels, points, SERIES
 from pamdi_ros.simulation.batch import Progress
@@ -61,7 +61,9 @@ def _rig(name: str, share: float, step: float) -> Rig:
     return rig(name, three, mesh(1000, 0.5), sources, load=LOAD, **more)
 
 
-def run(size: Size, progress: Progress | None = None, processes: int | None = None) -> Report:
+def run(
+    size: Size, progress: Progress | None = None, processes: int | None = None
+) -> ExperimentReport:
     """Run the experiment."""
     shares = size.pick(SHARES, (0.05, 0.2, 0.4, 0.8), (0.2,))
     steps = size.pick(STEPS, (1.0, 2.0, 4.0), (1.0,))
@@ -86,7 +88,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
     gains = _gains(found, shares)
     weighed = {step: choose(found, share=SHARE, step=step, policy=OURS) for step in steps}
     bars = f'Error bars: 95 % confidence interval over {len(size.seeds)} seeds.'
-    return Report(
+    return ExperimentReport(
         name=NAME,
         title='Priorities: who gains, who pays, where they stop helping',
         question=(
@@ -134,7 +136,7 @@ def _gains(found: Sequence[Measured], shares: Sequence[float]) -> list[dict[str,
     return gains
 
 
-def _share_table(found: Sequence[Measured], shares: Sequence[float]) -> Table:
+def _share_table(found: Sequence[Measured], shares: Sequence[float]) -> ResultTable:
     body = []
     for share in shares:
         ours, theirs = (
@@ -156,7 +158,7 @@ def _share_table(found: Sequence[Measured], shares: Sequence[float]) -> Table:
         for name, priority in SOURCES.items()
         for head in (f'{name} ({priority}) [ms]', f'{REFERENCE} [ms]', 'less [%]')
     ]
-    return Table(
+    return ResultTable(
         title=f'By the share of urgent work, weights {STEP**2:g} : {STEP:g} : 1',
         columns=['urgent', *heads, 'all stable'],
         rows=body,
@@ -165,7 +167,7 @@ def _share_table(found: Sequence[Measured], shares: Sequence[float]) -> Table:
     )
 
 
-def _step_table(weighed: Mapping[float, Measured]) -> Table:
+def _step_table(weighed: Mapping[float, Measured]) -> ResultTable:
     body = [
         [
             f'{step**2:g} : {step:g} : 1' if step > 1 else 'one class',
@@ -174,7 +176,7 @@ def _step_table(weighed: Mapping[float, Measured]) -> Table:
         ]
         for step, found in weighed.items()
     ]
-    return Table(
+    return ResultTable(
         title=f'By the weights, {100 * SHARE:.0f} % urgent work, {OURS}: mean delay [ms]',
         columns=['weights', *(f'{name} ({cls})' for name, cls in SOURCES.items()), 'all stable'],
         rows=body,

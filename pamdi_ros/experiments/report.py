@@ -16,7 +16,7 @@ UNSTABLE = 'unstable'
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class ResultTable:
     """A table of the summary.
 
     :param title: what it shows.
@@ -51,7 +51,7 @@ class Drawn:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class ExperimentReport:
     """What an experiment gives.
 
     :param name: of the experiment.
@@ -71,7 +71,7 @@ class Report:
     rigs: Sequence[Rig]
     runs: Sequence[Mapping[str, Any]]
     numbers: Mapping[str, Any]
-    tables: Sequence[Table]
+    tables: Sequence[ResultTable]
     findings: Sequence[str]
     figures: Sequence[Drawn] = field(default_factory=tuple)
     how: str = ''

@@ -10,11 +10,12 @@ import time
 from typing import Any
 
 from matplotlib.figure import Figure
-from pamdi_ros.allocation import Costs, Problem
+from pamdi_ros.allocation import Costs, PlacementProblem
 from pamdi_ros.allocation.demand import demands
-from pamdi_ros.allocation.plan import plan_of
-from pamdi_ros.allocation.replicas import with_copies
-from pamdi_ros.allocation.thorough import solve_thoroughly
+from pamdi_ros.allocation.optimizer.multi_start import solve_thoroughly
+from pamdi_ros.allocation.optimizer.replicas import with_copies
+from pamdi_ros.allocation.planner import plan_of
+from pamdi_ros.assignment import Plan
 from pamdi_ros.experiments.cells import (
     all_settled,
     cell,
@@ -34,20 +35,19 @@ from pamdi_ros.experiments.fleets import (
     XAVIER,
 )
 from pamdi_ros.experiments.interval import Interval, interval
-from pamdi_ros.experiments.report import Drawn, NOTHING, Report, shown, Table
+from pamdi_ros.experiments.report import Drawn, ExperimentReport, NOTHING, ResultTable, shown
 from pamdi_ros.experiments.size import Size
 from pamdi_ros.experiments.style import entry, logarithmic, panels, points, SERIES
 from pamdi_ros.simulation.batch import Progress
 from pamdi_ros.simulation.load import loaded
 from pamdi_ros.simulation.measures import measure, RunMeasures
 from pamdi_ros.simulation.summary import summary
-from pamdi_ros.worker.plan import Plan
 
 NAME = 'scale'
 LOAD = 0.7
 POLICY = 'pa_mdi_plus'
 #: Most seconds that items arrive, by workers: the work of a run grows with their number squared,
-#: as every beacon goes to every peer.
+#: as every heartbeat goes to every peer.
 SECONDS = {3: 20.0, 10: 20.0, 30: 10.0, 100: 6.0, 200: 5.0}
 #: Memory that keeps GPT-2 (652 MB) from most workers as a whole: the allocator must choose.
 #: Planning only: simulated are fleets whose workers may hold every model.
@@ -101,7 +101,9 @@ def rig_of(count: int, *, scarce: bool = False) -> Rig:
     return rig(name, workers, mesh(1000, 0.5), sources, load=LOAD)
 
 
-def run(size: Size, progress: Progress | None = None, processes: int | None = None) -> Report:
+def run(
+    size: Size, progress: Progress | None = None, processes: int | None = None
+) -> ExperimentReport:
     """Run the experiment."""
     counts = size.pick(tuple(SECONDS), (3, 10, 30), (3, 6))
     seconds = {count: min(size.seconds, SECONDS.get(count, 6.0)) for count in counts}
@@ -122,7 +124,7 @@ def run(size: Size, progress: Progress | None = None, processes: int | None = No
     found = run_cells(cells, measure, progress, processes)
     by_count = {count: choose(found, workers=count) for count in counts}
     bars = f'Error bars: 95 % confidence interval over {len(size.seeds)} seeds.'
-    return Report(
+    return ExperimentReport(
         name=NAME,
         title='Scale: from 3 to 200 workers',
         question=(
@@ -161,7 +163,7 @@ def _costs_of(one: Rig) -> Costs:
 def planned_for(costs: Costs) -> tuple[Planned, Plan]:
     """Plan a fleet as the allocator does, and say what that took."""
     began_s = time.process_time()
-    problem = Problem.from_costs(costs)
+    problem = PlacementProblem.from_costs(costs)
     solution = solve_thoroughly(problem)
     asked = demands(costs.fleet, {})
     draft = with_copies(costs, asked, solution.draft(problem))
@@ -219,7 +221,7 @@ def _over_bound(found: Measured) -> Interval | None:
     return interval(ratios)
 
 
-def _delays(by_count: Mapping[int, Measured]) -> Table:
+def _delays(by_count: Mapping[int, Measured]) -> ResultTable:
     body = []
     for count, found in by_count.items():
         told = summary(found.runs)['sources'].values()
@@ -231,7 +233,7 @@ def _delays(by_count: Mapping[int, Measured]) -> Table:
             shown(_over_bound(found), 2), f'{answered} / {accepted}',
             'yes' if all_settled(found) else 'no',
         ])  # fmt: skip
-    return Table(
+    return ResultTable(
         title='Delay',
         columns=[
             'workers', 'sources', *(f'{priority} × solo' for priority in WORK), '× bound',
@@ -247,7 +249,7 @@ def _costs(
     by_count: Mapping[int, Measured],
     planned: Mapping[int, Planned],
     tight: Mapping[int, Planned],
-) -> Table:
+) -> ResultTable:
     body = []
     for count, found in by_count.items():
         traffic, one = _traffic(found), planned[count]
@@ -258,7 +260,7 @@ def _costs(
             NOTHING if few is None else f'{few.seconds:.2f}', _gap(few),
             f'{traffic["events_per_s"]:,.0f}', f'{traffic["cpu_s_per_simulated_s"]:.2f}',
         ])  # fmt: skip
-    return Table(
+    return ResultTable(
         title='What it costs',
         columns=[
             'workers', 'messages per item', 'of them tensors and pieces', 'KB per item',
@@ -266,7 +268,7 @@ def _costs(
             'simulator events/s', 'a simulated second [s]',
         ],
         rows=body,
-        note='Messages: all that workers send, beacons included; every worker beacons to every '
+        note='Messages: all that workers send, heartbeats included; each worker sends one to every '
         'peer ten times a second, so they grow with the fleet squared and not with its items. '
         'Allocator, a simulated second: processor time. Gap: (bound − objective) / bound of the '
         'planner; its bound takes memory for no matter. Scarce memory: the same fleet with '

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pamdi_ros.experiments.machine import machine, versions
-from pamdi_ros.experiments.report import Report
+from pamdi_ros.experiments.report import ExperimentReport
 from pamdi_ros.experiments.size import Size
 from pamdi_ros.experiments.style import DPI
 
@@ -32,7 +32,7 @@ class Origin:
     wall_s: float
 
 
-def write(report: Report, size: Size, origin: Origin, directory: Path) -> list[Path]:
+def write(report: ExperimentReport, size: Size, origin: Origin, directory: Path) -> list[Path]:
     """Write a report.
 
     :param directory: is made where it is not there.
@@ -54,7 +54,7 @@ def write(report: Report, size: Size, origin: Origin, directory: Path) -> list[P
     return paths
 
 
-def plain(report: Report, size: Size, origin: Origin) -> dict[str, Any]:
+def plain(report: ExperimentReport, size: Size, origin: Origin) -> dict[str, Any]:
     """Give a report as JSON has it; what has no finite value is null."""
     content = {
         'experiment': report.name,

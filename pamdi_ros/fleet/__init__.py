@@ -11,7 +11,7 @@ from pamdi_ros.fleet.launch_plan import (
 from pamdi_ros.fleet.load import load_fleet, parse_fleet
 from pamdi_ros.fleet.memory import check_memory
 from pamdi_ros.fleet.policy import POLICIES, policy_parameters, PolicyParameters
-from pamdi_ros.fleet.problems import FleetError, MISSING, Problem
+from pamdi_ros.fleet.problems import ConfigProblem, FleetError, MISSING
 from pamdi_ros.fleet.resources import config_path
 from pamdi_ros.fleet.types import (
     CLOUD_TYPE,
@@ -39,6 +39,7 @@ __all__ = [
     'MISSING',
     'POLICIES',
     'TEXT_TYPE',
+    'ConfigProblem',
     'Event',
     'Exit',
     'Fleet',
@@ -50,7 +51,6 @@ __all__ = [
     'PolicyParameters',
     'Preprocess',
     'PriorityClass',
-    'Problem',
     'Qos',
     'RangeImage',
     'Source',

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pamdi_ros.fleet.problems import Problem, shown, suggestion
+from pamdi_ros.fleet.problems import ConfigProblem, shown, suggestion
 
 TEXT_ZOO = ('gpt2',)
 DEFAULT_LIFESPAN_MS = 10_000.0
@@ -61,7 +61,7 @@ class Document:
         """Names in a section, those of malformed entries too."""
         return list(table(self.mapping.get(section)))
 
-    def reference(self, path: str, value: object, section: str, kind: str) -> list[Problem]:
+    def reference(self, path: str, value: object, section: str, kind: str) -> list[ConfigProblem]:
         """Problem of a name that its section does not declare; none when it does.
 
         :param section: the section that should have it, such as ``workers``
@@ -71,7 +71,7 @@ class Document:
         if not isinstance(value, str) or not known or value in known:
             return []  # a missing section is the schema's to report, and one problem is enough
         return [
-            Problem(
+            ConfigProblem(
                 path=path,
                 value=value,
                 message=f'{shown(value)} is not a {kind} of this fleet',

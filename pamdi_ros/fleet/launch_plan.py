@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pamdi_ros.fleet.frozen import FrozenDict
 from pamdi_ros.fleet.planning_threads import planning_environment
-from pamdi_ros.fleet.problems import FleetError, Problem, suggestion
+from pamdi_ros.fleet.problems import ConfigProblem, FleetError, suggestion
 from pamdi_ros.fleet.resources import config_path
 from pamdi_ros.fleet.types import Fleet, Source
 
@@ -152,8 +152,8 @@ def ros_arguments(node: NodePlan) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _unknown_worker(fleet: Fleet, name: str) -> Problem:
-    return Problem(
+def _unknown_worker(fleet: Fleet, name: str) -> ConfigProblem:
+    return ConfigProblem(
         path='workers',
         value=name,
         message=f'{name!r} is not a worker of fleet {fleet.name}',

@@ -11,9 +11,9 @@ from pathlib import Path
 from pamdi_ros.fleet.build import build_fleet
 from pamdi_ros.fleet.checks import cross_problems
 from pamdi_ros.fleet.document import Document
-from pamdi_ros.fleet.problems import FleetError, Problem
+from pamdi_ros.fleet.plain import to_plain
+from pamdi_ros.fleet.problems import ConfigProblem, FleetError
 from pamdi_ros.fleet.schema import schema_problems
-from pamdi_ros.fleet.tidy import tidy
 from pamdi_ros.fleet.types import Fleet
 from pamdi_ros.fleet.yaml_file import read_yaml
 
@@ -47,9 +47,9 @@ def parse_fleet(mapping: Mapping[str, object]) -> Fleet:
     return build_fleet(plain)
 
 
-def _checked(mapping: object) -> tuple[dict[str, object], list[Problem]]:
+def _checked(mapping: object) -> tuple[dict[str, object], list[ConfigProblem]]:
     """Plain form of a mapping and everything that is wrong with it."""
-    plain, problems = tidy(mapping)
+    plain, problems = to_plain(mapping)
     if plain or not problems:
         problems += schema_problems(plain)
         problems += cross_problems(Document(plain))

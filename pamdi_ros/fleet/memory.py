@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from pamdi_ros.fleet.problems import join, Problem
+from pamdi_ros.fleet.problems import ConfigProblem, join
 from pamdi_ros.fleet.types import Fleet
 
 
@@ -23,7 +23,7 @@ class UnitSizes(Protocol):
         """Most live bytes while one of the units [first, last) runs."""
 
 
-def check_memory(fleet: Fleet, tables: Mapping[str, UnitSizes]) -> tuple[Problem, ...]:
+def check_memory(fleet: Fleet, tables: Mapping[str, UnitSizes]) -> tuple[ConfigProblem, ...]:
     """Problems of models that no placement can hold; none does not promise that one can.
 
     A worker without memory_mb is unbounded. Units behind an early exit need a place too: an item
@@ -44,7 +44,7 @@ def check_memory(fleet: Fleet, tables: Mapping[str, UnitSizes]) -> tuple[Problem
     total = sum(tables[name].weight_bytes(0, len(tables[name])) for name in needed)
     if total > sum(known):
         problems.append(
-            Problem(
+            ConfigProblem(
                 path='workers',
                 value=sum(known) / 1e6,
                 message=(
@@ -57,7 +57,7 @@ def check_memory(fleet: Fleet, tables: Mapping[str, UnitSizes]) -> tuple[Problem
     return tuple(problems)
 
 
-def _unit_too_large(name: str, table: UnitSizes, limit: int) -> Iterator[Problem]:
+def _unit_too_large(name: str, table: UnitSizes, limit: int) -> Iterator[ConfigProblem]:
     """Problem of a model's largest unit where no worker can hold it."""
     sizes = [
         table.weight_bytes(unit, unit + 1) + table.activation_bytes(unit, unit + 1)
@@ -65,7 +65,7 @@ def _unit_too_large(name: str, table: UnitSizes, limit: int) -> Iterator[Problem
     ]
     largest = max(sizes, default=0)
     if largest > limit:
-        yield Problem(
+        yield ConfigProblem(
             path=join('models', name),
             value=name,
             message=(

@@ -78,8 +78,8 @@ class PolicyParameters:
     quantum_s: float = 0.008
     aging_s: float = 4.0
     best_peers: int = 9
-    # Were they few in a large fleet, all homes would ask the same ones until a beacon tells of it:
-    # of 100 workers, half gives background 1.5 times its solo latency, nine 2.3, all 1.6.
+    # Were they few in a large fleet, all homes would ask the same ones until a heartbeat tells of
+    # it: of 100 workers, half gives background 1.5 times its solo latency, nine 2.3, all 1.6.
     best_share: float = 0.5
     asked_peers: int = 3
     small_fleet: int = 8
@@ -109,7 +109,7 @@ class PolicyParameters:
     longest_reload_pause_s: float = 5.0
 
     def asked_among(self, peers: int) -> int:
-        """How many of so many peers are good enough to be asked, the best by their beacons."""
+        """How many of so many peers are good enough to be asked, the best by their heartbeats."""
         return min(peers, max(self.best_peers, round(self.best_share * peers)))
 
     def charge_s(self, wire_s: float) -> float:

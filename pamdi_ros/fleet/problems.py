@@ -24,7 +24,7 @@ MISSING = _Missing()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Problem:
+class ConfigProblem:
     """One mistake in a fleet file.
 
     :param path: where, such as ``sources.front_camera.model``; empty: the whole file
@@ -58,8 +58,8 @@ class FleetError(ValueError):
     :param source: the file's name, for the message
     """
 
-    def __init__(self, problems: Iterable[Problem], source: str = 'fleet') -> None:
-        self.problems: tuple[Problem, ...] = tuple(problems)
+    def __init__(self, problems: Iterable[ConfigProblem], source: str = 'fleet') -> None:
+        self.problems: tuple[ConfigProblem, ...] = tuple(problems)
         self.source = source
         super().__init__(self.problems, source)
 

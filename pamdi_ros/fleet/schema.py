@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 import jsonschema
-from pamdi_ros.fleet.problems import join, MISSING, Problem, shown, suggestion
+from pamdi_ros.fleet.problems import ConfigProblem, join, MISSING, shown, suggestion
 from pamdi_ros.fleet.resources import config_path
 
 SCHEMA_FILE = 'fleet.schema.json'
@@ -35,20 +35,20 @@ def _validator() -> Any:
     return draft(schema)
 
 
-def schema_problems(mapping: Mapping[str, object]) -> list[Problem]:
+def schema_problems(mapping: Mapping[str, object]) -> list[ConfigProblem]:
     """Every place where a fleet mapping breaks the schema.
 
     :param mapping: plain dicts and lists, see ``tidy``
     :returns: one problem a mistake, in the order of the file as far as jsonschema keeps it
     """
-    problems: list[Problem] = []
+    problems: list[ConfigProblem] = []
     for error in _validator().iter_errors(mapping):
         # jsonschema gives one error for each missing key, and each is told as all of them.
         problems += [problem for problem in _told(error) if problem not in problems]
     return problems
 
 
-def _told(error: Any) -> Iterator[Problem]:
+def _told(error: Any) -> Iterator[ConfigProblem]:
     """Problems of one jsonschema error."""
     path = join('', *error.absolute_path)
     value, rule = error.instance, error.validator
@@ -61,7 +61,7 @@ def _told(error: Any) -> Iterator[Problem]:
     else:
         if 'propertyNames' in error.absolute_schema_path:
             path = join(path, str(value))
-        yield Problem(path=path, value=value, message=_message(error), remedy=_remedy(error))
+        yield ConfigProblem(path=path, value=value, message=_message(error), remedy=_remedy(error))
 
 
 def _message(error: Any) -> str:
@@ -102,10 +102,10 @@ def _extras(error: Any) -> list[str]:
     return [key for key in error.instance if key not in error.schema.get('properties', {})]
 
 
-def _unknown_keys(error: Any, path: str) -> Iterator[Problem]:
+def _unknown_keys(error: Any, path: str) -> Iterator[ConfigProblem]:
     known = list(error.schema.get('properties', {}))
     for key in _extras(error):
-        yield Problem(
+        yield ConfigProblem(
             path=join(path, key),
             value=error.instance[key],
             message=f'the key {shown(key)} is not known',
@@ -113,14 +113,14 @@ def _unknown_keys(error: Any, path: str) -> Iterator[Problem]:
         )
 
 
-def _missing_keys(error: Any, path: str) -> Iterator[Problem]:
+def _missing_keys(error: Any, path: str) -> Iterator[ConfigProblem]:
     extras = _extras(error)
     for key in error.validator_value:
         # A misspelt key is told once, as unknown.
         if key in error.instance or difflib.get_close_matches(key, extras):
             continue
         description = error.schema['properties'][key].get('description', '')
-        yield Problem(
+        yield ConfigProblem(
             path=join(path, key),
             value=MISSING,
             message=f'{key} is missing',
@@ -128,7 +128,7 @@ def _missing_keys(error: Any, path: str) -> Iterator[Problem]:
         )
 
 
-def _choice(error: Any, path: str) -> Iterator[Problem]:
+def _choice(error: Any, path: str) -> Iterator[ConfigProblem]:
     """Problem of a mapping that needs exactly one of several keys."""
     if not isinstance(error.instance, dict):
         return  # told as a wrong type
@@ -140,7 +140,7 @@ def _choice(error: Any, path: str) -> Iterator[Problem]:
         message = ' and '.join(given) + ' are given together'
     else:
         message = 'none of ' + ', '.join(names) + ' is given'
-    yield Problem(
+    yield ConfigProblem(
         path=path,
         value=error.instance,
         message=message,

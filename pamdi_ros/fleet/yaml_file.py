@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 import re
 
-from pamdi_ros.fleet.problems import FleetError, join, MISSING, Problem, shown
+from pamdi_ros.fleet.problems import ConfigProblem, FleetError, join, MISSING, shown
 import yaml
 
 MAX_BYTES = 4_000_000
 
 
-class _Loader(yaml.SafeLoader):
+class _FleetLoader(yaml.SafeLoader):
     """SafeLoader that reads 1e3 and 1.5e3 as numbers; YAML 1.1 wants 1.0e+3."""
 
 
-_Loader.add_implicit_resolver(
+_FleetLoader.add_implicit_resolver(
     'tag:yaml.org,2002:float',
     re.compile(r'^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$'),
     list('-+0123456789.'),
@@ -37,7 +37,7 @@ class YamlFile:
 
     mapping: Mapping[object, object]
     lines: Mapping[str, int]
-    duplicates: tuple[Problem, ...]
+    duplicates: tuple[ConfigProblem, ...]
 
     def line_of(self, path: str) -> int | None:
         """Line of a path, or of the nearest one above it; None for the whole file."""
@@ -65,7 +65,7 @@ def read_yaml(path: Path) -> YamlFile:
         raise _failure(path, f'is larger than {MAX_BYTES} bytes', 'give a fleet file')
     try:
         # The constructor checks the encoding already.
-        loader = _Loader(content)
+        loader = _FleetLoader(content)
         node = loader.get_single_node()
         # First: the construction merges << keys into the nodes.
         lines, duplicates = _survey(node)
@@ -85,10 +85,10 @@ def read_yaml(path: Path) -> YamlFile:
     return YamlFile(mapping=document, lines=lines, duplicates=tuple(duplicates))
 
 
-def _survey(root: yaml.Node | None) -> tuple[dict[str, int], list[Problem]]:
+def _survey(root: yaml.Node | None) -> tuple[dict[str, int], list[ConfigProblem]]:
     """Line of every path below a node, and the keys that stand twice."""
     lines: dict[str, int] = {}
-    duplicates: list[Problem] = []
+    duplicates: list[ConfigProblem] = []
     waiting = deque([('', root)] if root is not None else [])
     surveyed: set[int] = set()
     while waiting:
@@ -114,8 +114,8 @@ def _survey(root: yaml.Node | None) -> tuple[dict[str, int], list[Problem]]:
     return lines, duplicates
 
 
-def _duplicate(path: str, key: str, before: int, line: int) -> Problem:
-    return Problem(
+def _duplicate(path: str, key: str, before: int, line: int) -> ConfigProblem:
+    return ConfigProblem(
         path=path,
         value=key,
         message=f'the key {key!r} stands twice, on lines {before} and {line}',
@@ -125,7 +125,7 @@ def _duplicate(path: str, key: str, before: int, line: int) -> Problem:
 
 
 def _failure(path: Path, message: str, remedy: str, line: int | None = None) -> FleetError:
-    problem = Problem(path='', value=MISSING, message=message, remedy=remedy, line=line)
+    problem = ConfigProblem(path='', value=MISSING, message=message, remedy=remedy, line=line)
     return FleetError([problem], str(path))
 
 

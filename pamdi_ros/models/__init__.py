@@ -9,20 +9,20 @@ from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.units import UnitCost, UnitTable
 
 if TYPE_CHECKING:
-    from pamdi_ros.models.model import Model
-    from pamdi_ros.models.partition import Partition, Unit
+    from pamdi_ros.models.engines.model import Model
+    from pamdi_ros.models.engines.partition import LoadedPartition, Unit
 
-__all__ = ['Model', 'ModelError', 'Partition', 'Unit', 'UnitCost', 'UnitTable']
+__all__ = ['LoadedPartition', 'Model', 'ModelError', 'Unit', 'UnitCost', 'UnitTable']
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs torch only when it is asked for."""
     if name == 'Model':
-        from pamdi_ros.models.model import Model
+        from pamdi_ros.models.engines.model import Model
 
         return Model
-    if name in ('Partition', 'Unit'):
-        from pamdi_ros.models import partition
+    if name in ('LoadedPartition', 'Unit'):
+        from pamdi_ros.models.engines import partition
 
         return getattr(partition, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

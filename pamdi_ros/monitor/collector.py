@@ -140,8 +140,8 @@ class Collector:
                 workers.setdefault(part.worker)
             for entry in self._assignment.message.sources:
                 sources.setdefault(entry.source)
-                for leg in entry.route:
-                    workers.setdefault(leg.worker)
+                for stage in entry.route:
+                    workers.setdefault(stage.worker)
         for heard, named in ((self._workers, workers), (self._sources, sources)):
             for name in sorted(heard.keys() - named.keys()):
                 if now_s - heard[name].at_s > FORGET_S:
@@ -189,7 +189,7 @@ class Collector:
                 'priority_class': assigned.priority_class,
                 'weight': assigned.weight,
                 'route': tuple(
-                    (leg.worker, leg.first_unit, leg.last_unit) for leg in assigned.route
+                    (stage.worker, stage.first_unit, stage.last_unit) for stage in assigned.route
                 ),
                 'reason': assigned.reason,
                 'solo_s': assigned.solo_s,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import chain, repeat, zip_longest
 from typing import Any
 
-from pamdi_ros.monitor.view import HeldPartition, ItemView, LinkView, Stay, WorkerView
+from pamdi_ros.monitor.view import HeldPartition, HopView, ItemView, LinkView, WorkerView
 
 
 def stamp_s(header: Any) -> float:
@@ -109,7 +109,7 @@ def item_view(message: Any) -> ItemView:
         exit_unit=message.exit_unit,
         answer=_answer(message.text, message.labels, message.class_ids, message.scores),
         stays=tuple(
-            Stay(
+            HopView(
                 worker=hop.worker,
                 first=hop.first_unit,
                 last=hop.last_unit,

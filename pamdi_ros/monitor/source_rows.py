@@ -16,7 +16,7 @@ NOTHING = '–'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Column:
+class SourceColumn:
     """A column of the table.
 
     :param text: gives a source's cell.
@@ -39,68 +39,68 @@ def _dropped(source: SourceView) -> int:
 
 
 COLUMNS = (
-    Column(
+    SourceColumn(
         key='name', header='source', about='name of the source',
         text=lambda s: s.name, sort=lambda s: s.name,
     ),
-    Column(
+    SourceColumn(
         key='priority_class', header='priority', about='priority class; choose another to set it',
         text=lambda s: s.priority_class or NOTHING, sort=lambda s: -s.weight,
     ),
-    Column(
+    SourceColumn(
         key='worker', header='home', about='worker at which its items arrive',
         text=lambda s: s.worker or NOTHING, sort=lambda s: s.worker,
     ),
-    Column(
+    SourceColumn(
         key='model', header='model', about='model that its items go through',
         text=lambda s: s.model or NOTHING, sort=lambda s: s.model,
     ),
-    Column(
+    SourceColumn(
         key='rate', header='items\n[1/s]', about='items accepted over the last second',
         text=lambda s: f'{s.rate_hz:.1f}', sort=lambda s: s.rate_hz,
     ),
-    Column(
+    SourceColumn(
         key='results', header='results\n[1/s]', about='items answered over the last second',
         text=lambda s: f'{s.result_rate_hz:.1f}', sort=lambda s: s.result_rate_hz,
     ),
-    Column(
+    SourceColumn(
         key='p50', header='p50\n[ms]', about='median latency of the last 10 s',
         text=lambda s: _ms(s.latency_p50_s), sort=lambda s: s.latency_p50_s,
     ),
-    Column(
+    SourceColumn(
         key='p95', header='p95\n[ms]', about='95th percentile of the latency of the last 10 s',
         text=lambda s: _ms(s.latency_p95_s), sort=lambda s: s.latency_p95_s,
     ),
-    Column(
+    SourceColumn(
         key='history', header='mean, 2 min\n[ms]',
         about='mean latency over the last two minutes; the number is the newest',
         text=lambda s: _ms(s.latency_mean_s), sort=lambda s: s.latency_mean_s,
     ),
-    Column(
+    SourceColumn(
         key='inflation', header='inflation\n[×]',
         about='p95 over the latency that an item has alone on the fleet',
         text=lambda s: f'{s.inflation:.2f}' if s.inflation else NOTHING,
         sort=lambda s: s.inflation,
     ),
-    Column(
+    SourceColumn(
         key='late', header='late\n[%]', about='results of the last 10 s after their deadline',
         text=lambda s: f'{100 * s.late_share:.0f}' if s.deadline_s else NOTHING,
         sort=lambda s: s.late_share,
     ),
-    Column(
+    SourceColumn(
         key='early', header='early\n[%]', about='results of the last 10 s by an early exit',
         text=lambda s: f'{100 * s.early_share:.0f}', sort=lambda s: s.early_share,
     ),
-    Column(
+    SourceColumn(
         key='in_flight', header='in flight\n[items]', about='items that have not ended yet',
         text=lambda s: str(s.in_flight), sort=lambda s: s.in_flight,
     ),
-    Column(
+    SourceColumn(
         key='drops', header='drops\n[1/s]',
         about='items that ended without an answer over the last second',
         text=lambda s: f'{s.drop_rate_hz:.2g}', sort=lambda s: s.drop_rate_hz,
     ),
-    Column(
+    SourceColumn(
         key='dropped', header='dropped\n[items]',
         about='items that ended without an answer since the home started',
         text=lambda s: str(_dropped(s)), sort=_dropped,

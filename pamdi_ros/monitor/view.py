@@ -167,7 +167,7 @@ class SourceView:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stay:
+class HopView:
     """One hop of an item: how long it was on the way there, waited, and computed [s]."""
 
     worker: str
@@ -196,7 +196,7 @@ class ItemView:
     latency_s: float
     exit_unit: int
     answer: str
-    stays: tuple[Stay, ...]
+    stays: tuple[HopView, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,7 +23,7 @@ from rclpy.qos import (
 ASSIGNMENT = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
-#: Beacons for whoever looks on: only the newest counts, and a lost one is followed by the next.
+#: Heartbeats for whoever looks on: only the newest counts, and a lost one is followed by the next.
 STATUS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 #: Statistics are offered reliably, so that a reliable and a best-effort reader both match.
 STATISTICS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -75,7 +75,7 @@ def control(senders: int, most_credit: int = MOST_CREDIT) -> QoSProfile:
 
 
 def status_offered(lease_s: float) -> QoSProfile:
-    """Give the QoS with which a worker publishes its beacons, at least three in each lease.
+    """Give the QoS with which a worker publishes its heartbeats, at least three in each lease.
 
     Reliable, so that a default subscription matches too; the worker itself asserts that it lives
     (manual by topic: by publishing), since its process may live while it does not.

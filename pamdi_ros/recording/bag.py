@@ -10,7 +10,7 @@ from pathlib import Path
 import struct
 from typing import Any, TYPE_CHECKING
 
-from pamdi_ros.recording.collect import Collector
+from pamdi_ros.recording.collect import RunCollector
 from pamdi_ros.recording.errors import RecordingError
 from pamdi_ros.recording.messages import typestore_for
 from pamdi_ros.recording.records import Recording
@@ -68,7 +68,7 @@ def read_bag(path: Path, fleet: str | None) -> Recording:
         for connection, *_ in ours:
             counts[connection.topic] = counts.get(connection.topic, 0) + connection.msgcount
         _drop_doubles(topics, counts, namespace)
-        collector = Collector(
+        collector = RunCollector(
             fleet=namespace.rpartition('/')[2] or namespace,
             origin=str(path),
             storage=_storage(path, readers),
@@ -94,7 +94,7 @@ def read_bag(path: Path, fleet: str | None) -> Recording:
 
 
 def _take_in(
-    collector: Collector, readers: list[Reader], topics: dict[str, Kind], store: Typestore
+    collector: RunCollector, readers: list[Reader], topics: dict[str, Kind], store: Typestore
 ) -> int:
     """Hand all messages to the collector, in order of time.
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 #: Spans that are kept; when more are needed, two become one.
 MOST_BINS = 480
-#: Width of a span at first [s]: statistics and beacons speak of a second.
+#: Width of a span at first [s]: statistics and heartbeats speak of a second.
 FIRST_WIDTH_S = 1.0
 
 Floats = npt.NDArray[np.float64]

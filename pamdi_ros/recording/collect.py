@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pamdi_ros.monitor.view import ItemView, Stay
+from pamdi_ros.monitor.view import HopView, ItemView
 from pamdi_ros.recording.bins import Bins
 from pamdi_ros.recording.errors import RecordingError
 from pamdi_ros.recording.examples import RESULT
@@ -19,7 +19,7 @@ from pamdi_ros.recording.topics import Kind
 STATES = ('unconfigured', 'loading', 'serving', 'degraded')  # WorkerStatus.STATE_*
 
 
-class Collector:
+class RunCollector:
     """Fills a :class:`Recording`.
 
     :param fleet: name of the fleet.
@@ -181,7 +181,7 @@ def item_of(message: Any) -> ItemView:
         exit_unit=int(message.exit_unit),
         answer=answer,
         stays=tuple(
-            Stay(
+            HopView(
                 worker=hop.worker,
                 first=int(hop.first_unit),
                 last=int(hop.last_unit),

@@ -14,7 +14,7 @@ import time
 from types import SimpleNamespace
 from typing import Any, TextIO
 
-from pamdi_ros.recording.collect import Collector
+from pamdi_ros.recording.collect import RunCollector
 from pamdi_ros.recording.errors import RecordingError
 from pamdi_ros.recording.records import Recording
 from pamdi_ros.recording.topics import Kind
@@ -30,8 +30,8 @@ KINDS = {
 }
 #: Fields that are large and tell a report nothing.
 LEFT_OUT = frozenset({'outputs', 'models', 'scores', 'class_ids'})
-#: A worker's beacon tells of the last second, and comes ten times in it.
-BEACON_PERIOD_S = 0.5
+#: A worker's heartbeat tells of the last second, and comes ten times in it.
+HEARTBEAT_PERIOD_S = 0.5
 
 
 class LineWriter:
@@ -44,7 +44,7 @@ class LineWriter:
 
     def __init__(self, stream: TextIO, fleet: str, solo_items: int = 0) -> None:
         self._stream = stream
-        self._beacons: dict[str, float] = {}
+        self._heartbeats: dict[str, float] = {}
         self._began_s = time.monotonic()
         self._write(
             {'pamdi_recording': VERSION, 'fleet': fleet, 'solo_items': solo_items,
@@ -52,13 +52,16 @@ class LineWriter:
         )  # fmt: skip
 
     def write(self, message: Any) -> None:
-        """Write one message; a beacon only now and then."""
+        """Write one message; a heartbeat only now and then."""
         kind = type(message).__name__
         at_s = time.monotonic() - self._began_s
         if kind == 'WorkerStatus':
-            if at_s - self._beacons.get(message.worker, -BEACON_PERIOD_S) < BEACON_PERIOD_S:
+            if (
+                at_s - self._heartbeats.get(message.worker, -HEARTBEAT_PERIOD_S)
+                < HEARTBEAT_PERIOD_S
+            ):
                 return
-            self._beacons[message.worker] = at_s
+            self._heartbeats[message.worker] = at_s
         self._write({'at_s': round(at_s, 6), 'type': kind, 'message': plain(message)})
 
     def _write(self, line: dict[str, Any]) -> None:
@@ -93,7 +96,7 @@ def read_lines(path: Path, fleet: str | None) -> Recording:
         head = _head(stream.readline())
         if fleet is not None and fleet.strip('/') != head.fleet:
             raise RecordingError(f'no fleet {fleet} was recorded, only {head.fleet}')
-        collector = Collector(
+        collector = RunCollector(
             fleet=head.fleet, origin=str(path), storage='JSON lines', solo_items=head.solo_items
         )
         collector.recording.began = head.began

@@ -13,7 +13,7 @@ MOST_MARKED = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class ReportedChange:
     """One change.
 
     :param at_s: when it was recorded, since the recording began [s].
@@ -26,25 +26,27 @@ class Change:
     text: str
 
 
-def changes(recording: Recording) -> list[Change]:
+def changes(recording: Recording) -> list[ReportedChange]:
     """All changes in order of time; what was there from the first is no change."""
     found = [
-        Change(at_s=at_s, mark='E', text=f'epoch {epoch}')
+        ReportedChange(at_s=at_s, mark='E', text=f'epoch {epoch}')
         for at_s, epoch in recording.epochs.changes[1:]
     ]
     for source in recording.sources.values():
         steps = source.classes.changes
         found += [
-            Change(at_s=at_s, mark='P', text=f'{source.name}: priority {before} → {after}')
+            ReportedChange(at_s=at_s, mark='P', text=f'{source.name}: priority {before} → {after}')
             for (_, before), (at_s, after) in pairwise(steps)
         ]
     for worker in recording.workers.values():
         found += [
-            Change(at_s=at_s, mark='', text=f'{worker.name}: {state}')
+            ReportedChange(at_s=at_s, mark='', text=f'{worker.name}: {state}')
             for at_s, state in worker.states.changes[1:]
         ]
         found += [
-            Change(at_s=at_s, mark='', text=f'{worker.name}: its executor was started anew')
+            ReportedChange(
+                at_s=at_s, mark='', text=f'{worker.name}: its executor was started anew'
+            )
             for at_s, _ in worker.runs.changes[1:]
         ]
     return sorted(found, key=lambda change: change.at_s)

@@ -10,7 +10,7 @@ import numpy as np
 from pamdi_ros.recording import Recording
 from pamdi_ros.recording.bins import Bins
 from pamdi_ros.recording.records import SourceRecord
-from pamdi_ros.report.changes import Change, changes, MOST_MARKED
+from pamdi_ros.report.changes import changes, MOST_MARKED, ReportedChange
 from pamdi_ros.report.theme import layout, logarithmic, looks
 from pamdi_ros.report.thinning import Floats, MOST_OF_ALL, MOST_POINTS, thinned, windows
 import plotly.graph_objects as go
@@ -168,7 +168,7 @@ def _axes(figure: go.Figure, recording: Recording, shown_ms: list[float]) -> Non
         figure.update_layout(yaxis3={'range': [0, 1], 'tickvals': [0, 1]})
 
 
-def _mark(figure: go.Figure, found: list[Change]) -> None:
+def _mark(figure: go.Figure, found: list[ReportedChange]) -> None:
     """Draw a line where something changed; under the mouse its letter says what."""
     for change in [one for one in found if one.mark][:MOST_MARKED]:
         figure.add_shape(

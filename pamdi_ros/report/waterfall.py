@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from pamdi_ros.monitor.view import ItemView, Stay
+from pamdi_ros.monitor.view import HopView, ItemView
 from pamdi_ros.recording import Recording
 from pamdi_ros.recording.examples import Example, RESULT
 from pamdi_ros.report.theme import layout
@@ -111,7 +111,7 @@ def waterfall(item: ItemView) -> go.Figure:
     return figure
 
 
-def _row(number: int, stay: Stay, stays: Sequence[Stay]) -> str:
+def _row(number: int, stay: HopView, stays: Sequence[HopView]) -> str:
     if stay.first == stay.last:
         doing = 'prepare' if number == 0 else 'result home'
         if 0 < number < len(stays) - 1:
@@ -123,7 +123,7 @@ def _row(number: int, stay: Stay, stays: Sequence[Stay]) -> str:
     return f'{number + 1}. {escape(stay.worker)}: {doing}'
 
 
-def _in_words(stay: Stay) -> str:
+def _in_words(stay: HopView) -> str:
     told = [f'{name} {ms(getattr(stay, attribute))}' for name, attribute, *_ in PARTS]
     came = f', {size(stay.bytes_in)} in' if stay.bytes_in else ''
     return f'{escape(stay.worker)}: {", ".join(told)}{came}'

@@ -8,7 +8,7 @@ from typing import Any
 from pamdi_ros.monitor.quantities import age_text
 from pamdi_ros.monitor.view import FleetView
 from pamdi_ros.rqt.binding import QtCore, QtGui, QtWidgets
-from pamdi_ros.rqt.ground import Ground
+from pamdi_ros.rqt.paint_style import PaintStyle
 
 Qt = QtCore.Qt
 HEADERS = ('level', 'for', 'alert')
@@ -47,7 +47,7 @@ class AlertList(QtWidgets.QTreeWidget):
         if [row[2] for row in rows] != [row[2] for row in self._shown]:
             self._make(len(rows))
         self._shown = rows
-        ground = Ground.of(self)
+        ground = PaintStyle.of(self)
         for number, (row, alert) in enumerate(zip(rows, alerts, strict=True)):
             item = self.topLevelItem(number)
             colour = QtGui.QBrush(QtGui.QColor(ground.palette.level(alert.level)))
@@ -88,7 +88,7 @@ class AlertList(QtWidgets.QTreeWidget):
         super().paintEvent(event)
         if not self._shown:
             painter = QtGui.QPainter(self.viewport())
-            painter.setPen(Ground.of(self).faint)
+            painter.setPen(PaintStyle.of(self).faint)
             painter.drawText(
                 QtCore.QRectF(self.viewport().rect()),
                 Qt.AlignmentFlag.AlignCenter,

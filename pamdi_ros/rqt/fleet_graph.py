@@ -19,8 +19,8 @@ from pamdi_ros.monitor.link_curves import (
 from pamdi_ros.monitor.quantities import rate_text, share_text
 from pamdi_ros.monitor.view import FleetView, Level, LinkView
 from pamdi_ros.rqt.binding import QtCore, QtGui, QtWidgets
-from pamdi_ros.rqt.ground import Ground, mixed, write
 from pamdi_ros.rqt.legend import draw_legend, legend_height
+from pamdi_ros.rqt.paint_style import mixed, PaintStyle, write
 from pamdi_ros.rqt.worker_card import card_sizes, card_text, CardPainter, state_of
 
 Qt = QtCore.Qt
@@ -57,7 +57,7 @@ class FleetGraph(QtWidgets.QWidget):
 
     def boxes(self) -> dict[str, Box]:
         """Give where the cards lie now [pixel], for tests."""
-        self._arrange(Ground.of(self))
+        self._arrange(PaintStyle.of(self))
         return dict(self._layout.boxes)
 
     def sizeHint(self) -> Any:  # noqa: N802 - Qt's name
@@ -66,7 +66,7 @@ class FleetGraph(QtWidgets.QWidget):
 
     def paintEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Draw."""
-        ground = Ground.of(self)
+        ground = PaintStyle.of(self)
         painter = QtGui.QPainter(self)
         painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
         painter.fillRect(self.rect(), ground.base)
@@ -80,7 +80,7 @@ class FleetGraph(QtWidgets.QWidget):
         painter.translate(MARGIN, MARGIN)
         on_route = self._draw_route(painter, ground)
         self._draw_links(painter, ground)
-        scaled = Ground.of(self, self._layout.scale)
+        scaled = PaintStyle.of(self, self._layout.scale)
         cards = CardPainter(painter, view, scaled, models, classes)
         for name, box in self._layout.boxes.items():
             cards.draw(view.workers[name], box, self._layout.detail, name in on_route)
@@ -106,16 +106,16 @@ class FleetGraph(QtWidgets.QWidget):
         held = {part.model for worker in self._view.workers.values() for part in worker.holds}
         return held | self._view.models.keys()
 
-    def _legend_box(self, ground: Ground) -> tuple[float, float, float, float]:
+    def _legend_box(self, ground: PaintStyle) -> tuple[float, float, float, float]:
         width = self.width() - 2 * MARGIN
         height = legend_height(ground, width, self._models(), self._view.classes)
         return MARGIN, self.height() - height - MARGIN / 2, width, height
 
-    def _area(self, ground: Ground) -> tuple[float, float]:
+    def _area(self, ground: PaintStyle) -> tuple[float, float]:
         top = self._legend_box(ground)[1]
         return self.width() - 2 * MARGIN, max(60.0, top - 2 * MARGIN)
 
-    def _arrange(self, ground: Ground) -> None:
+    def _arrange(self, ground: PaintStyle) -> None:
         """Lay the cards out anew where workers or the room have changed, and only there."""
         names = tuple(sorted(self._view.workers, key=_natural))
         area = self._area(ground)
@@ -131,12 +131,12 @@ class FleetGraph(QtWidgets.QWidget):
         self._curves.clear()
         self._layout = arrange(names, ties, area, card_sizes(ground), GAP)
 
-    def _draw_route(self, painter: Any, ground: Ground) -> set[str]:
+    def _draw_route(self, painter: Any, ground: PaintStyle) -> set[str]:
         """Mark the chosen source's nominal route; give the workers on it."""
         source = self._view.sources.get(self._source)
         if source is None:
             return set()
-        stops = [source.worker, *(leg[0] for leg in source.route)]
+        stops = [source.worker, *(stage[0] for stage in source.route)]
         stops = [stop for stop in stops if stop in self._layout.boxes]
         colour = QtGui.QColor(ground.accent)
         colour.setAlpha(70)
@@ -163,7 +163,7 @@ class FleetGraph(QtWidgets.QWidget):
         ]
         return sorted(links, key=lambda link: (link.busy, link.rate))
 
-    def _draw_links(self, painter: Any, ground: Ground) -> None:
+    def _draw_links(self, painter: Any, ground: PaintStyle) -> None:
         """Draw curves as wide as they are busy, and labels where there is room."""
         boxes = self._layout.boxes
         quiet = mixed(ground.text, ground.base, 0.6)
@@ -213,7 +213,7 @@ class FleetGraph(QtWidgets.QWidget):
         painter.setBrush(colour)
         painter.drawPolygon(QtGui.QPolygonF([QtCore.QPointF(*point) for point in head]))
 
-    def _say_empty(self, painter: Any, ground: Ground) -> None:
+    def _say_empty(self, painter: Any, ground: PaintStyle) -> None:
         painter.setPen(ground.faint)
         painter.setFont(ground.font)
         if self._view.name:

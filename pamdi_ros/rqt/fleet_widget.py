@@ -28,7 +28,7 @@ NOTE_MS = 8000
 
 
 class Feed(Protocol):
-    """What gives the views; see pamdi_ros.nodes.fleet_feed."""
+    """What gives the views; see pamdi_ros.nodes.monitor.fleet_feed."""
 
     def fleets(self) -> tuple[str, ...]:
         """Give the absolute namespaces of the fleets that there are."""

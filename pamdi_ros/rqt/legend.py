@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pamdi_ros.rqt.binding import QtCore, QtGui
-from pamdi_ros.rqt.ground import Ground, write
+from pamdi_ros.rqt.paint_style import PaintStyle, write
 
 CHIP = 10.0
 APART = 14.0
@@ -24,7 +24,7 @@ def _entries(models: Iterable[str], classes: Iterable[str]) -> list[tuple[str, s
 
 
 def _places(
-    ground: Ground, width: float, entries: list[tuple[str, str]]
+    ground: PaintStyle, width: float, entries: list[tuple[str, str]]
 ) -> list[tuple[float, float, float]]:
     """Give left, line number and width of each entry."""
     measures = QtGui.QFontMetricsF(ground.small)
@@ -39,7 +39,7 @@ def _places(
 
 
 def legend_height(
-    ground: Ground, width: float, models: Iterable[str], classes: Iterable[str]
+    ground: PaintStyle, width: float, models: Iterable[str], classes: Iterable[str]
 ) -> float:
     """Give the height that a legend takes [pixel].
 
@@ -51,7 +51,7 @@ def legend_height(
 
 def draw_legend(
     painter: Any,
-    ground: Ground,
+    ground: PaintStyle,
     box: tuple[float, float, float, float],
     models: Mapping[str, str],
     classes: Mapping[str, str],

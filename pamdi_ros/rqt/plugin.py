@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from pamdi_ros.nodes.fleet_feed import FleetFeed
+from pamdi_ros.nodes.monitor.fleet_feed import FleetFeed
 from pamdi_ros.rqt.arguments import arguments
 from pamdi_ros.rqt.fleet_widget import FleetWidget
 from rqt_gui_py.plugin import Plugin

@@ -10,7 +10,7 @@ from pamdi_ros.monitor.source_rows import cell_level, COLUMNS, details, is_silen
 from pamdi_ros.monitor.sparkline import sparkline
 from pamdi_ros.monitor.view import FleetView, Level, SourceView
 from pamdi_ros.rqt.binding import QtCore, QtGui, QtWidgets, Signal
-from pamdi_ros.rqt.ground import Ground
+from pamdi_ros.rqt.paint_style import PaintStyle
 
 Qt = QtCore.Qt
 Role = Qt.ItemDataRole
@@ -37,9 +37,9 @@ class SourceModel(QtCore.QAbstractTableModel):
         self._now_s = 0.0
         self._rows: list[SourceView] = []
         self.classes: tuple[str, ...] = ()
-        self.ground: Ground | None = None
+        self.ground: PaintStyle | None = None
 
-    def show_view(self, view: FleetView, ground: Ground) -> None:
+    def show_view(self, view: FleetView, ground: PaintStyle) -> None:
         """Take a new view."""
         self._now_s, self.classes, self.ground = view.now_s, view.classes, ground
         rows = list(view.sources.values())
@@ -223,7 +223,7 @@ class SourceTable(QtWidgets.QTableView):
 
     def show_view(self, view: FleetView) -> None:
         """Take a new view; what was chosen stays so, and is chosen again when it comes back."""
-        ground = Ground.of(self)
+        ground = PaintStyle.of(self)
         source = self._source
         self._model.show_view(view, ground)
         shown = (*view.sources, *self._model.classes)  # the classes may be known later
@@ -245,7 +245,7 @@ class SourceTable(QtWidgets.QTableView):
         index = self._model.index(row, KEYS.index('priority_class'))
         return row >= 0 and self._model.setData(index, priority)
 
-    def _fit(self, ground: Ground) -> None:
+    def _fit(self, ground: PaintStyle) -> None:
         """Give each column the width of its texts, and the curve its own."""
         self.verticalHeader().setDefaultSectionSize(round(1.5 * ground.line))
         self.horizontalHeader().setFont(ground.small)

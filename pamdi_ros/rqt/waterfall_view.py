@@ -9,7 +9,7 @@ from pamdi_ros.monitor.quantities import time_text
 from pamdi_ros.monitor.view import ItemView
 from pamdi_ros.monitor.waterfall import choose, HopRow, ticks, Waterfall, waterfall
 from pamdi_ros.rqt.binding import QtCore, QtGui, QtWidgets, Signal
-from pamdi_ros.rqt.ground import Ground, mixed, write
+from pamdi_ros.rqt.paint_style import mixed, PaintStyle, write
 
 Qt = QtCore.Qt
 MARGIN = 8.0
@@ -39,7 +39,7 @@ class Bars(QtWidgets.QWidget):
 
     def paintEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Draw."""
-        ground = Ground.of(self)
+        ground = PaintStyle.of(self)
         painter = QtGui.QPainter(self)
         painter.fillRect(self.rect(), ground.base)
         painter.setFont(ground.font)
@@ -61,7 +61,7 @@ class Bars(QtWidgets.QWidget):
         self._rows(painter, ground, shown, (MARGIN, top, width, bottom - top))
         painter.end()
 
-    def _legend(self, painter: Any, ground: Ground, width: float) -> float:
+    def _legend(self, painter: Any, ground: PaintStyle, width: float) -> float:
         """Draw what the colours mean into the last line; give where it begins [pixel]."""
         top, left = self.height() - ground.line - MARGIN / 2, MARGIN
         for kind, text in KINDS:
@@ -78,7 +78,7 @@ class Bars(QtWidgets.QWidget):
     def _rows(
         self,
         painter: Any,
-        ground: Ground,
+        ground: PaintStyle,
         shown: Waterfall,
         box: tuple[float, float, float, float],
     ) -> None:

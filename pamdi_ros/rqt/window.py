@@ -67,7 +67,7 @@ def run_window(words: Sequence[str]) -> int:
         '--window', action='store_true', help='a window of its own, even where rqt is installed'
     )
     args = arguments(parser).parse_args(_without_ros_arguments(words))
-    from pamdi_ros.nodes.fleet_feed import FleetFeed
+    from pamdi_ros.nodes.monitor.fleet_feed import FleetFeed
     from pamdi_ros.rqt.binding import QtCore, QtWidgets
     from pamdi_ros.rqt.fleet_widget import FleetWidget
 

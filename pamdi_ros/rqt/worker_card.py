@@ -10,12 +10,12 @@ from pamdi_ros.monitor.arrangement import Box, CardSize
 from pamdi_ros.monitor.quantities import age_text, bytes_text, rate_text, share_text, time_text
 from pamdi_ros.monitor.view import FleetView, HeldPartition, Level, WorkerView
 from pamdi_ros.rqt.binding import QtCore, QtGui
-from pamdi_ros.rqt.ground import bar, Ground, mixed, write
+from pamdi_ros.rqt.paint_style import bar, mixed, PaintStyle, write
 
 Qt = QtCore.Qt
 RIGHT = Qt.AlignmentFlag.AlignRight
 
-#: Beacons come some ten times a second; a worker that is silent so long is shown as gone [s].
+#: Heartbeats come some ten times a second; a worker that is silent so long is shown as gone [s].
 SILENT_S = 2.0
 STATES = ('unconfigured', 'loading', 'serving', 'degraded')
 _LEVELS = (Level.ERROR, Level.WARN, Level.OK, Level.WARN)
@@ -26,7 +26,7 @@ PADDING = 6.0
 SMALL_SCALES = (1.0, 0.85, 0.72, 0.6)
 
 
-def card_sizes(ground: Ground) -> tuple[CardSize, ...]:
+def card_sizes(ground: PaintStyle) -> tuple[CardSize, ...]:
     """Give the sizes of cards, the largest first."""
     line, letter = ground.line, ground.letter
     return (
@@ -68,7 +68,7 @@ class CardPainter:
         self,
         painter: Any,
         view: FleetView,
-        ground: Ground,
+        ground: PaintStyle,
         models: Mapping[str, str],
         classes: Mapping[str, str],
     ) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pamdi_ros.allocation import Costs, plan_for, with_priorities
-from pamdi_ros.allocation.conditions import Conditions
-from pamdi_ros.allocation.replan import ReplanParameters
-from pamdi_ros.allocation.replanning import Occasion, Replanning
-from pamdi_ros.simulation.chance import stream
-from pamdi_ros.simulation.host import Host, World
-from pamdi_ros.worker import Plan, Worker
+from pamdi_ros.allocation.replanning.decision import ReplanParameters
+from pamdi_ros.allocation.replanning.fleet_conditions import FleetConditions
+from pamdi_ros.allocation.replanning.replanner import Occasion, Replanning
+from pamdi_ros.simulation.rng import stream
+from pamdi_ros.simulation.simulated_worker import SimulatedWorker, World
+from pamdi_ros.worker import Plan, WorkerMachine
 
 #: From publishing an assignment to its arrival at a worker, at most [s].
 PUBLISH_S = 0.01
@@ -34,7 +34,7 @@ class Allocator:
         setup = world.setup
         self.alive = True
         self._world = world
-        self._chance = stream(setup.seed, 'allocator')
+        self._rng = stream(setup.seed, 'allocator')
         costs = Costs(fleet=setup.fleet, tables=setup.tables)
         if setup.cold:
             self._plan = Plan()
@@ -52,7 +52,7 @@ class Allocator:
         setup, clock = self._world.setup, self._world.clock
         parameters = setup.replan or ReplanParameters()
         made = self._replanning = Replanning(self._fleet, setup.tables, parameters, clock.now)
-        made.replanner.planned(Conditions(priorities=dict(self._priorities)), clock.now)
+        made.replanner.planned(FleetConditions(priorities=dict(self._priorities)), clock.now)
         asked = any(event.replan for event in setup.fleet.events)
         interrupted = self._plan.step < self._plan.steps
         if self._replans or asked or setup.cold or interrupted:
@@ -130,7 +130,7 @@ class Allocator:
             self._propose(occasion)
 
     def _hear(self) -> None:
-        """Hear the beacons and statistics of all who can be heard."""
+        """Hear the heartbeats and statistics of all who can be heard."""
         now = self._world.clock.now
         for host in self._reached().values():
             self._replanning.heard(host.status(), now)
@@ -166,8 +166,8 @@ class Allocator:
                 self._publish(step)
         self._go_on()
 
-    def _reached(self) -> dict[str, Host]:
-        """Return the workers whose beacons the allocator hears."""
+    def _reached(self) -> dict[str, SimulatedWorker]:
+        """Return the workers whose heartbeats the allocator hears."""
         return {
             name: host
             for name, host in self._world.hosts.items()
@@ -178,21 +178,21 @@ class Allocator:
         """Publish the running assignment to all who have not got it."""
         for host in self._world.hosts.values():
             if host.machine is not None:
-                delay_s = PUBLISH_S * self._chance.random()
+                delay_s = PUBLISH_S * self._rng.random()
                 clock = self._world.clock
                 clock.at(clock.now + delay_s, self._serve, host, host.machine)
 
-    def started(self, host: Host) -> None:
+    def started(self, host: SimulatedWorker) -> None:
         """Serve a worker that has just started: itself, else a peer does."""
         clock = self._world.clock
         clock.at(clock.now + PUBLISH_S, self._serve, host, host.machine)
         clock.at(clock.now + ASK_PEERS_S, self._ask_peers, host, host.machine)
 
-    def _serve(self, host: Host, machine: Worker) -> None:
+    def _serve(self, host: SimulatedWorker, machine: WorkerMachine) -> None:
         if self.alive and not self._world.network.cut_off(host.name):
             self._give(host, machine, self._plan)
 
-    def _ask_peers(self, host: Host, machine: Worker) -> None:
+    def _ask_peers(self, host: SimulatedWorker, machine: WorkerMachine) -> None:
         """Have a worker without an assignment take the newest one of a peer within reach."""
         if machine is not host.machine or host.plan is not None:
             return
@@ -207,7 +207,7 @@ class Allocator:
         clock = self._world.clock
         clock.at(clock.now + ASK_PEERS_S, self._ask_peers, host, machine)
 
-    def _give(self, host: Host, machine: Worker, plan: Plan) -> None:
+    def _give(self, host: SimulatedWorker, machine: WorkerMachine, plan: Plan) -> None:
         """Give a worker an assignment; what it does not hold yet takes time to load."""
         if machine is not host.machine:
             return

@@ -19,26 +19,26 @@ def gaps(arrival: str, rate_hz: float, seed: int) -> Iterator[float]:
     """
     if rate_hz <= 0:
         raise ValueError(f'rate_hz = {rate_hz} is not positive')
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     if arrival == 'periodic':
         return itertools.repeat(1 / rate_hz)
     if arrival == 'poisson':
-        return (chance.expovariate(rate_hz) for _ in itertools.count())
+        return (rng.expovariate(rate_hz) for _ in itertools.count())
     if arrival == 'bursty':
-        return _bursts(rate_hz, chance)
+        return _bursts(rate_hz, rng)
     raise ValueError(f'arrival = {arrival!r} is none of periodic, poisson, bursty')
 
 
-def _bursts(rate_hz: float, chance: random.Random) -> Iterator[float]:
+def _bursts(rate_hz: float, rng: random.Random) -> Iterator[float]:
     """Poisson arrivals within on-periods; a gap spans the silence between two of them."""
     gap = 0.0
-    left = chance.expovariate(1 / BURST_ON_S)
+    left = rng.expovariate(1 / BURST_ON_S)
     while True:
-        step = chance.expovariate(BURST_FACTOR * rate_hz)
+        step = rng.expovariate(BURST_FACTOR * rate_hz)
         if step <= left:
             left -= step
             yield gap + step
             gap = 0.0
         else:
-            gap += left + chance.expovariate(1 / BURST_OFF_S)
-            left = chance.expovariate(1 / BURST_ON_S)
+            gap += left + rng.expovariate(1 / BURST_OFF_S)
+            left = rng.expovariate(1 / BURST_ON_S)

@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import Any, TypeVar
 
-from pamdi_ros.lifeline import ask_for_signal_at_parents_death
+from pamdi_ros.parent_death_signal import ask_for_signal_at_parents_death
 from pamdi_ros.simulation.measures import measure, RunMeasures
 from pamdi_ros.simulation.run import Run, simulate
 from pamdi_ros.simulation.setup import Setup

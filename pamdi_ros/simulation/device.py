@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 import math
 
-from pamdi_ros.simulation.chance import stream
+from pamdi_ros.simulation.rng import stream
 from pamdi_ros.simulation.setup import Setup
-from pamdi_ros.worker import Work
+from pamdi_ros.worker import ComputeUnit
 
 
 class Device:
@@ -33,7 +33,7 @@ class Device:
         self._noise_factor, self._noise_until_s = 1.0, 0.0
         self._overhead_s = setup.fleet.workers[worker].overhead_s
         self._service = setup.service
-        self._chance = stream(setup.seed, 'device', worker)
+        self._rng = stream(setup.seed, 'device', worker)
         # Of the logarithm, so that the factor's mean is 1 and its standard deviation the jitter.
         self._sigma = math.sqrt(math.log1p(setup.jitter**2))
 
@@ -41,24 +41,24 @@ class Device:
         """Return the time that a unit takes on average [s]; None where it is drawn by an item."""
         return None if self._service is not None else self._unit_s[model][unit]
 
-    def seconds(self, work: Work, now: float) -> float:
-        """Return the time of a work begun now; overhead counts with the first unit of a stay."""
-        stay = work.stay
+    def seconds(self, work: ComputeUnit, now: float) -> float:
+        """Return the time of a unit begun now; the first of an execution has the overhead."""
+        execution = work.execution
         if self._service is not None:
-            return self._service(self._chance, stay.task.key, work.first)
-        times = self._unit_s[stay.task.model]
+            return self._service(self._rng, execution.task.key, work.first)
+        times = self._unit_s[execution.task.model]
         took_s = sum(times[unit] for unit in range(work.first, work.last))
         took_s *= self._noise_at(now) / self.speed
         if self._sigma:
-            took_s *= self._chance.lognormvariate(-self._sigma * self._sigma / 2, self._sigma)
-        return took_s if stay.started else took_s + self._overhead_s
+            took_s *= self._rng.lognormvariate(-self._sigma * self._sigma / 2, self._sigma)
+        return took_s if execution.started else took_s + self._overhead_s
 
     def _noise_at(self, now: float) -> float:
         """Return the factor of the stretch of noise that `now` is in."""
         if self._noise is None:
             return 1.0
         while self._noise_until_s <= now:
-            noise, chance = self._noise, self._noise_chance
-            self._noise_factor = chance.uniform(1 - noise.share, 1 + noise.share)
-            self._noise_until_s += chance.uniform(noise.least_s, noise.most_s)
+            noise, rng = self._noise, self._noise_chance
+            self._noise_factor = rng.uniform(1 - noise.share, 1 + noise.share)
+            self._noise_until_s += rng.uniform(noise.least_s, noise.most_s)
         return self._noise_factor

@@ -40,7 +40,7 @@ class Pause:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Split:
+class NetworkSplit:
     """A network that falls into two halves and heals.
 
     :param group: workers of the half without the allocator.
@@ -84,7 +84,7 @@ class Faults:
     :param splits: times during which the network is in two halves; they must not overlap.
     :param speed_noise: workers that are slower and faster by turns; None: they are steady.
     :param failing_loads: chance that loading a unit fails [1].
-    :param load_stall_s: for so long after a load begins a worker sends no beacon [s], as where
+    :param load_stall_s: for so long after a load begins a worker sends no heartbeat [s], as where
         what loads holds the lock that all threads need.
     """
 
@@ -95,13 +95,13 @@ class Faults:
     clock_offset_s: float = 0.0
     crashes: tuple[Crash, ...] = ()
     pauses: tuple[Pause, ...] = ()
-    splits: tuple[Split, ...] = ()
+    splits: tuple[NetworkSplit, ...] = ()
     speed_noise: SpeedNoise | None = None
     failing_loads: float = 0.0
     load_stall_s: float = 0.0
 
 
-def random_faults(workers: Sequence[str], seconds: float, chance: random.Random) -> Faults:
+def random_faults(workers: Sequence[str], seconds: float, rng: random.Random) -> Faults:
     """Draw the faults that the run-time protocol must survive.
 
     Loss 5 %, duplication 5 %, overtaking 20 %, clocks that differ by minutes; crashes of any
@@ -114,26 +114,26 @@ def random_faults(workers: Sequence[str], seconds: float, chance: random.Random)
     crashes = [
         Crash(
             worker=worker,
-            at_s=chance.uniform(0.0, seconds),
-            for_s=None if chance.random() < 0.2 else chance.uniform(0.05, 0.5 * seconds),
+            at_s=rng.uniform(0.0, seconds),
+            for_s=None if rng.random() < 0.2 else rng.uniform(0.05, 0.5 * seconds),
         )
         for worker in (*workers, ALLOCATOR)
-        if chance.random() < 0.5
+        if rng.random() < 0.5
     ]
     pauses = [
         Pause(
             worker=worker,
-            at_s=chance.uniform(0.0, seconds),
-            for_s=chance.uniform(0.05, 0.3 * seconds),
+            at_s=rng.uniform(0.0, seconds),
+            for_s=rng.uniform(0.05, 0.3 * seconds),
         )
         for worker in workers
-        if chance.random() < 0.2
+        if rng.random() < 0.2
     ]
     splits = []
-    if len(workers) > 1 and chance.random() < 0.5:
-        group = frozenset(chance.sample(workers, chance.randrange(1, len(workers))))
-        at_s = chance.uniform(0.0, 0.7 * seconds)
-        splits.append(Split(group=group, at_s=at_s, for_s=chance.uniform(0.05, 0.3) * seconds))
+    if len(workers) > 1 and rng.random() < 0.5:
+        group = frozenset(rng.sample(workers, rng.randrange(1, len(workers))))
+        at_s = rng.uniform(0.0, 0.7 * seconds)
+        splits.append(NetworkSplit(group=group, at_s=at_s, for_s=rng.uniform(0.05, 0.3) * seconds))
     return Faults(
         loss=0.05,
         duplication=0.05,

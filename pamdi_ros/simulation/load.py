@@ -14,7 +14,7 @@ from dataclasses import replace
 import math
 
 from pamdi_ros.allocation import Costs
-from pamdi_ros.fleet import Fleet, FleetError, MISSING, Problem, Source
+from pamdi_ros.fleet import ConfigProblem, Fleet, FleetError, MISSING, Source
 from pamdi_ros.fleet.frozen import FrozenDict
 from pamdi_ros.models.units import UnitTable
 
@@ -81,8 +81,8 @@ def _has_rate(source: Source) -> bool:
     return source.rate_hz is not None or source.load_share is not None
 
 
-def _rateless(source: Source) -> Problem:
-    return Problem(
+def _rateless(source: Source) -> ConfigProblem:
+    return ConfigProblem(
         path=f'sources.{source.name}.rate_hz',
         value=MISSING,
         message='how often does it send? A simulation cannot measure it',
@@ -90,8 +90,8 @@ def _rateless(source: Source) -> Problem:
     )
 
 
-def _shares_without_load(source: Source) -> Problem:
-    return Problem(
+def _shares_without_load(source: Source) -> ConfigProblem:
+    return ConfigProblem(
         path=f'sources.{source.name}.load_share',
         value=source.load_share,
         message='a share of which load?',
@@ -99,8 +99,8 @@ def _shares_without_load(source: Source) -> Problem:
     )
 
 
-def _load_without_shares(load: float) -> Problem:
-    return Problem(
+def _load_without_shares(load: float) -> ConfigProblem:
+    return ConfigProblem(
         path='sources',
         value=load,
         message=f'no source has a load_share, so none can be made to give a load of {load:g}',
@@ -108,9 +108,9 @@ def _load_without_shares(load: float) -> Problem:
     )
 
 
-def _load_taken(load: float, taken: float, fixed: list[str]) -> Problem:
+def _load_taken(load: float, taken: float, fixed: list[str]) -> ConfigProblem:
     least = math.ceil(100 * taken + 1) / 100
-    return Problem(
+    return ConfigProblem(
         path='sources',
         value=load,
         message=(

@@ -91,7 +91,7 @@ class RunMeasures:
     :param utilisation: share of time that a worker computed, by name.
     :param bytes_out: sent by each worker [byte].
     :param frames_out: tensors and pieces of them sent by each worker.
-    :param messages_out: all messages sent by each worker, beacons included.
+    :param messages_out: all messages sent by each worker, heartbeats included.
     :param seconds: length of the run, in which items arrived [s].
     :param events: callbacks of the virtual clock.
     :param wall_s: real time that the run took [s].

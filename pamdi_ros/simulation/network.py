@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from pamdi_ros.fleet import Fleet, Link
-from pamdi_ros.fleet.ways import quickest, Reached
-from pamdi_ros.simulation.chance import stream
+from pamdi_ros.fleet.shortest_paths import quickest, Reached
 from pamdi_ros.simulation.clock import Clock
 from pamdi_ros.simulation.faults import Faults
+from pamdi_ros.simulation.rng import stream
 
 #: Arrivals nearer than this to one another do not contend: rounding, not waiting [s].
 ROUNDING_S = 1e-12
@@ -28,7 +28,7 @@ class _Queue:
         self.free_s = 0.0
 
 
-class _Hop:
+class _LinkHop:
     """One link of a way, as a message meets it."""
 
     __slots__ = ('ends', 'ingress', 'latency_s', 'next', 'out', 's_per_byte')
@@ -39,10 +39,10 @@ class _Hop:
         self.s_per_byte = 1 / link.bandwidth_bytes_per_s
         self.out = out
         self.ingress = ingress
-        self.next: _Hop | None = None
+        self.next: _LinkHop | None = None
 
 
-class Network:
+class SimulatedNetwork:
     """Carries messages between workers.
 
     A message waits for the sender's interface (first come, first sent), takes its size over the
@@ -61,12 +61,12 @@ class Network:
         self._fleet = fleet
         self._faults = faults
         self._faulty = bool(faults.loss or faults.duplication or faults.delayed)
-        self._chance = stream(seed, 'network')
+        self._rng = stream(seed, 'network')
         medium = _Queue() if fleet.links.shared else None
         self._out = {name: medium or _Queue() for name in fleet.workers}
         self._ingress = {name: None if medium else _Queue() for name in fleet.workers}
         self._changed: dict[frozenset[str], Link | None] = {}
-        self._ways: dict[tuple[str, str], _Hop | None] = {}
+        self._ways: dict[tuple[str, str], _LinkHop | None] = {}
         self._reached: dict[str, dict[str, Reached]] = {}
         self._group: frozenset[str] = frozenset()
 
@@ -86,13 +86,13 @@ class Network:
         if not self._faulty:
             self._cross(hop, size, 0.0, deliver, arguments)
             return True
-        chance, faults = self._chance, self._faults
-        lost = chance.random() < faults.loss
-        doubled = chance.random() < faults.duplication
-        delay_s = chance.random() * faults.delay_s if chance.random() < faults.delayed else 0.0
+        rng, faults = self._rng, self._faults
+        lost = rng.random() < faults.loss
+        doubled = rng.random() < faults.duplication
+        delay_s = rng.random() * faults.delay_s if rng.random() < faults.delayed else 0.0
         took_s = self._cross(hop, size, delay_s, None if lost else deliver, arguments)
         if doubled:
-            again_s = took_s + hop.latency_s + chance.random() * faults.delay_s
+            again_s = took_s + hop.latency_s + rng.random() * faults.delay_s
             self._clock.at(self._clock.now + again_s, self._landed, hop, size, deliver, arguments)
         return True
 
@@ -126,17 +126,17 @@ class Network:
         """Let no message pass between a group of workers and the others; an empty group heals."""
         self._group = group
 
-    def _find(self, pair: tuple[str, str]) -> _Hop | None:
+    def _find(self, pair: tuple[str, str]) -> _LinkHop | None:
         """Give the first link of the quickest way; None where there is none."""
         origin, target = pair
         reached = self._reached.get(origin)
         if reached is None:
             workers = tuple(self._fleet.workers)
             reached = self._reached[origin] = quickest(workers, self._link, origin)
-        first: _Hop | None = None
+        first: _LinkHop | None = None
         while target != origin and target in reached:
             step = reached[target]
-            hop = _Hop(
+            hop = _LinkHop(
                 (step.before, target), step.link, self._out[step.before], self._ingress[target]
             )
             hop.next = first
@@ -152,7 +152,7 @@ class Network:
 
     def _cross(
         self,
-        hop: _Hop,
+        hop: _LinkHop,
         size: int,
         delay_s: float,
         deliver: Callable[..., None] | None,
@@ -172,7 +172,7 @@ class Network:
         return sent_s - now
 
     def _landed(
-        self, hop: _Hop, size: int, deliver: Callable[..., None], arguments: tuple[Any, ...]
+        self, hop: _LinkHop, size: int, deliver: Callable[..., None], arguments: tuple[Any, ...]
     ) -> None:
         """Take a message that came over a link; the interface may still be busy with another."""
         if self._group and self._apart(hop):
@@ -189,13 +189,13 @@ class Network:
         self._through(hop, size, deliver, arguments)
 
     def _through(
-        self, hop: _Hop, size: int, deliver: Callable[..., None], arguments: tuple[Any, ...]
+        self, hop: _LinkHop, size: int, deliver: Callable[..., None], arguments: tuple[Any, ...]
     ) -> None:
         if hop.next is None:
             deliver(*arguments)
         else:
             self._cross(hop.next, size, 0.0, deliver, arguments)
 
-    def _apart(self, hop: _Hop) -> bool:
+    def _apart(self, hop: _LinkHop) -> bool:
         start, end = hop.ends
         return (start in self._group) != (end in self._group)

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from pamdi_ros.assignment import Plan
 from pamdi_ros.simulation.setup import Setup
-from pamdi_ros.worker.plan import Plan
 from pamdi_ros.worker.task import ItemKey, Status
 
 
@@ -48,7 +48,7 @@ class Run:
     :param busy_s: time that each worker computed while items arrived [s].
     :param bytes_out: that each worker sent, messages' overhead included [byte].
     :param frames_out: pieces of tasks that each worker sent.
-    :param messages_out: all messages that each worker sent: pieces, control, beacons.
+    :param messages_out: all messages that each worker sent: pieces, control, heartbeats.
     :param drops: tasks and messages that each worker's machine dropped, by reason.
     :param open_samples: (time [s], items open) of each source, sampled while items arrive.
     :param unfinished: items still open when the run was cut off: a fault of the machine.

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
+from pamdi_ros.assignment import Plan
 from pamdi_ros.simulation.record import Ended, Run
-from pamdi_ros.worker.plan import Plan
 from pamdi_ros.worker.task import ItemKey, Status
 
 HOME_LOST = 'home_lost: its home died and did not come back'
 
 
-class Recorder:
+class TraceRecorder:
     """Writes into a Run while it happens.
 
     :param run: to be filled.

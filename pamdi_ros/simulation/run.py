@@ -10,13 +10,13 @@ from pamdi_ros.fleet import Event
 from pamdi_ros.simulation.allocator import Allocator
 from pamdi_ros.simulation.clock import Clock
 from pamdi_ros.simulation.faults import ALLOCATOR
-from pamdi_ros.simulation.host import Host, World
-from pamdi_ros.simulation.network import Network
+from pamdi_ros.simulation.invariant_checker import InvariantChecker
+from pamdi_ros.simulation.network import SimulatedNetwork
 from pamdi_ros.simulation.record import Ended, Run
-from pamdi_ros.simulation.recorder import Recorder
-from pamdi_ros.simulation.sensor import Sensor
+from pamdi_ros.simulation.recorder import TraceRecorder
+from pamdi_ros.simulation.sensor import SimulatedSensor
 from pamdi_ros.simulation.setup import Service, Setup
-from pamdi_ros.simulation.watch import Watch
+from pamdi_ros.simulation.simulated_worker import SimulatedWorker, World
 
 __all__ = ['Ended', 'Run', 'Service', 'Setup', 'simulate']
 
@@ -44,7 +44,7 @@ def simulate(
     """
     started_s, started_cpu_s = time.perf_counter(), time.process_time()
     run = Run(setup=setup)
-    simulation = _Simulation(setup, Recorder(run, traced), watched)
+    simulation = _Simulation(setup, TraceRecorder(run, traced), watched)
     simulation.run(progress or (lambda share: None))
     run.events = simulation.world.clock.events
     run.wall_s = time.perf_counter() - started_s
@@ -55,23 +55,23 @@ def simulate(
 class _Simulation:
     """One run: the world, its allocator and sensors, and what happens to them."""
 
-    def __init__(self, setup: Setup, recorder: Recorder, watched: bool) -> None:
+    def __init__(self, setup: Setup, recorder: TraceRecorder, watched: bool) -> None:
         clock = Clock()
-        hosts: dict[str, Host] = {}
-        watch = Watch(setup, recorder, clock) if watched else None
-        network = Network(clock, setup.fleet, setup.faults, setup.seed)
+        hosts: dict[str, SimulatedWorker] = {}
+        watch = InvariantChecker(setup, recorder, clock) if watched else None
+        network = SimulatedNetwork(clock, setup.fleet, setup.faults, setup.seed)
         self.world = World(
             setup=setup, clock=clock, network=network, hosts=hosts, recorder=recorder,
             revive=self._revive, watch=watch,
         )  # fmt: skip
         for name in setup.fleet.workers:
-            hosts[name] = Host(name, self.world)
+            hosts[name] = SimulatedWorker(name, self.world)
         self._setup = setup
         self._recorder = recorder
         self._hosts = hosts
         self._allocator = Allocator(self.world)
         self._sensors = {
-            name: Sensor(setup, source, clock, hosts[source.worker])
+            name: SimulatedSensor(setup, source, clock, hosts[source.worker])
             for name, source in setup.fleet.sources.items()
         }
 

@@ -9,19 +9,19 @@ from typing import Protocol
 
 from pamdi_ros.fleet import Source
 from pamdi_ros.simulation.arrivals import gaps
-from pamdi_ros.simulation.chance import stream
 from pamdi_ros.simulation.clock import Clock
+from pamdi_ros.simulation.rng import stream
 from pamdi_ros.simulation.setup import Setup
 
 
-class Home(Protocol):
+class SensorHome(Protocol):
     """Takes a source's items."""
 
     def item(self, source: Source) -> object:
         """Take an item that has just arrived."""
 
 
-class Sensor:
+class SimulatedSensor:
     """Gives a source's items to its home, which may be down.
 
     :param setup: what is simulated.
@@ -30,7 +30,7 @@ class Sensor:
     :param home: the source's home.
     """
 
-    def __init__(self, setup: Setup, source: Source, clock: Clock, home: Home) -> None:
+    def __init__(self, setup: Setup, source: Source, clock: Clock, home: SensorHome) -> None:
         self._setup = setup
         self._source = source
         self._clock = clock
@@ -50,11 +50,11 @@ class Sensor:
     def set_rate(self, rate_hz: float) -> None:
         """Go on at another rate [1/s]."""
         self._changes += 1
-        chance = stream(self._setup.seed, 'arrivals', self._source.name, self._changes)
-        steps = gaps(self._source.arrival, rate_hz, chance.getrandbits(64))
+        rng = stream(self._setup.seed, 'arrivals', self._source.name, self._changes)
+        steps = gaps(self._source.arrival, rate_hz, rng.getrandbits(64))
         now = self._clock.now
         if self._source.arrival == 'periodic':
-            now -= chance.random() / rate_hz  # cameras do not start at the same moment
+            now -= rng.random() / rate_hz  # cameras do not start at the same moment
         self._times = accumulate(steps, initial=now)
         next(self._times)
         self._next(self._changes)
@@ -80,7 +80,7 @@ def arrival_times(setup: Setup) -> dict[str, list[float]]:
             times[source.name].append(clock.now)
 
     sensors = {
-        name: Sensor(setup, source, clock, Noting())
+        name: SimulatedSensor(setup, source, clock, Noting())
         for name, source in setup.fleet.sources.items()
     }
     for sensor in sensors.values():

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 import random
 
-from pamdi_ros.allocation.replan import ReplanParameters
+from pamdi_ros.allocation.replanning.decision import ReplanParameters
+from pamdi_ros.assignment import Plan
 from pamdi_ros.fleet import Fleet, PolicyParameters
 from pamdi_ros.models.units import UnitTable
 from pamdi_ros.simulation.faults import Faults
-from pamdi_ros.worker.plan import Plan
 from pamdi_ros.worker.task import ItemKey
 
 #: Gives the time of one unit of an item in place of the worker's speed: (chance, item, unit) [s].

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from pamdi_ros.allocation.memory import MemoryNeed
-from pamdi_ros.allocation.move_sequence import load_bytes
-from pamdi_ros.allocation.replan import ReplanParameters
-from pamdi_ros.simulation.chance import stream
+from pamdi_ros.allocation.replanning.decision import ReplanParameters
+from pamdi_ros.allocation.replanning.move_sequence import load_bytes
+from pamdi_ros.assignment import Partition, Unit, units_of
 from pamdi_ros.simulation.clock import Clock
+from pamdi_ros.simulation.rng import stream
 from pamdi_ros.simulation.setup import Setup
 from pamdi_ros.worker import FreeUnits, LoadUnit
-from pamdi_ros.worker.plan import Partition, Unit, units_of
 
 #: Time that a unit takes to load beside reading its weights: opening files, a first run [s].
 LOAD_UNIT_S = 0.02
@@ -47,7 +47,7 @@ class Storage:
         self._bound = setup.fleet.workers[worker].memory_bytes
         self._bytes_per_s = (setup.replan or ReplanParameters()).load_bytes_per_s
         self._failing = setup.faults.failing_loads
-        self._chance = stream(setup.seed, 'storage', worker)
+        self._rng = stream(setup.seed, 'storage', worker)
         self._clock = clock
         self._loaded = loaded
         self._exceeded = exceeded
@@ -106,7 +106,7 @@ class Storage:
             return
         self._loading = False
         problem = ''
-        fails = self._failing and self._chance.random() < self._failing
+        fails = self._failing and self._rng.random() < self._failing
         if fails or self.broken:
             self._units.discard((command.model, command.unit))
             problem = 'weights: the file cannot be read'

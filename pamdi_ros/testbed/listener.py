@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 import time
 from typing import Any
 
+from pamdi_ros.assignment import Plan
 from pamdi_ros.msg import Assignment, InferenceResult, SourceStats, WorkerStatus
 from pamdi_ros.simulation.record import Ended, Run
 from pamdi_ros.simulation.run import SAMPLE_S
 from pamdi_ros.simulation.setup import Setup
-from pamdi_ros.worker.plan import Plan
 from pamdi_ros.worker.task import ItemKey, Status
 from rclpy.time import Time
 
-#: A busy share is of the second before its beacon [s].
+#: A busy share is of the second before its heartbeat [s].
 SHARE_S = 1.0
 #: A message reaches its home at most so late, and is stamped at most so early [s].
 SLACK_S = 0.5

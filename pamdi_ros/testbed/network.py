@@ -4,7 +4,7 @@
 A host has one interface. What it sends and what it receives is each held to the bandwidth of its
 fastest link. A kernel without classful disciplines cannot tell one destination from another, so a
 slower link of the same host, or a way over relays, is as fast as that
-(:meth:`Network.caveats`). The bridge
+(:meth:`NamespaceNetwork.caveats`). The bridge
 floods no multicast, as many Wi-Fi access points do: the nodes find each other by static peers.
 """
 
@@ -71,8 +71,8 @@ class OneHost:
         raise CannotRun(f'{between[0]}-{between[1]}: emulated links cannot change')
 
 
-class Network:
-    """The hosts of a fleet; must be used within :mod:`pamdi_ros.testbed.enclosure`.
+class NamespaceNetwork:
+    """The hosts of a fleet; must be used within :mod:`pamdi_ros.testbed.namespace_sandbox`.
 
     :param fleet: its workers are the hosts.
     """
@@ -87,7 +87,7 @@ class Network:
         #: Whether the kernel can delay: only then do hosts have their links' latency.
         self.has_latency = False
 
-    def __enter__(self) -> Network:
+    def __enter__(self) -> NamespaceNetwork:
         """Make it."""
         _run('ip', 'link', 'set', 'lo', 'up')
         _run('ip', 'link', 'add', BRIDGE, 'type', 'bridge')

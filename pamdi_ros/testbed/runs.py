@@ -13,7 +13,7 @@ from pamdi_ros.simulation.record import Run
 from pamdi_ros.simulation.sensor import arrival_times
 from pamdi_ros.simulation.setup import Setup
 from pamdi_ros.testbed.listener import Listener
-from pamdi_ros.testbed.real_fleet import RealFleet
+from pamdi_ros.testbed.process_fleet import RealFleet
 
 #: From the order to play to the first moment of a run [s].
 LEAD_S = 1.0

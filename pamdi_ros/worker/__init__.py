@@ -1,63 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
 """The run-time state machine of a worker: pure, deterministic, no ROS, no torch, no clock."""
 
+from pamdi_ros.assignment import (
+    ModelProfile,
+    Partition,
+    PipelineStage,
+    Plan,
+    PlannedExit,
+    SourcePlan,
+)
 from pamdi_ros.worker.commands import (
     Command,
-    End,
-    Forget,
-    Frame,
+    ComputeUnit,
+    DropReassembly,
     FreeUnits,
     LoadUnit,
+    PublishResult,
     Restart,
-    Tell,
-    Work,
+    SendChunk,
+    SendControl,
 )
 from pamdi_ros.worker.control import (
     Ack,
-    Beacon,
     Clearance,
     ControlItem,
     Credit,
+    Heartbeat,
     Release,
     Request,
 )
-from pamdi_ros.worker.ledger import Ledger, SourceCounts
-from pamdi_ros.worker.machine import Worker
-from pamdi_ros.worker.outcome import Outcome
-from pamdi_ros.worker.plan import Leg, ModelProfile, Partition, Plan, PlannedExit, SourcePlan
-from pamdi_ros.worker.stay import Stay
+from pamdi_ros.worker.items.ledger import Ledger, SourceCounts
+from pamdi_ros.worker.machine import WorkerMachine
+from pamdi_ros.worker.stage import StageExecution
 from pamdi_ros.worker.task import Hop, ItemKey, Status, Task
+from pamdi_ros.worker.unit_result import UnitResult
 
 __all__ = [
     'Ack',
-    'Beacon',
     'Clearance',
     'Command',
+    'ComputeUnit',
     'ControlItem',
     'Credit',
-    'End',
-    'Forget',
-    'Frame',
+    'DropReassembly',
     'FreeUnits',
+    'Heartbeat',
     'Hop',
     'ItemKey',
     'Ledger',
-    'Leg',
     'LoadUnit',
     'ModelProfile',
-    'Outcome',
     'Partition',
+    'PipelineStage',
     'Plan',
     'PlannedExit',
+    'PublishResult',
     'Release',
     'Request',
     'Restart',
+    'SendChunk',
+    'SendControl',
     'SourceCounts',
     'SourcePlan',
+    'StageExecution',
     'Status',
-    'Stay',
     'Task',
-    'Tell',
-    'Work',
-    'Worker',
+    'UnitResult',
+    'WorkerMachine',
 ]

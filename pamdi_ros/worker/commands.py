@@ -5,17 +5,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pamdi_ros.assignment import Partition, PlannedExit
 from pamdi_ros.worker.control import ControlItem
-from pamdi_ros.worker.plan import Partition, PlannedExit
-from pamdi_ros.worker.stay import Stay
+from pamdi_ros.worker.stage import StageExecution
 from pamdi_ros.worker.task import Status, Task
 
 
 @dataclass(slots=True)
-class Work:
+class ComputeUnit:
     """Compute this: prepare a raw item, or run units [first, last); then answer if asked to.
 
-    :param stay: the task at this worker; its payload enters unit `first`, or is raw.
+    :param execution: the task at this worker; its payload enters unit `first`, or is raw.
     :param first: first unit to run.
     :param last: one past the last; one unit, or none where the item is only prepared.
     :param answers: the model ends here: turn the outputs into the answer or the next pass.
@@ -23,7 +23,7 @@ class Work:
     :param test: no item's: run the unit on zeros, to see whether it works again.
     """
 
-    stay: Stay
+    execution: StageExecution
     first: int
     last: int
     answers: bool
@@ -33,11 +33,11 @@ class Work:
     @property
     def task(self) -> Task:
         """The task, as it came here."""
-        return self.stay.task
+        return self.execution.task
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SendChunk:
     """Send one piece of a task to a peer.
 
     :param worker: the peer.
@@ -57,7 +57,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class SendControl:
     """Send control traffic to a peer, at once and before any frame."""
 
     worker: str
@@ -65,7 +65,7 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
-class Forget:
+class DropReassembly:
     """Throw away the pieces of a transfer that will not be completed."""
 
     sender: str
@@ -73,7 +73,7 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class PublishResult:
     """Publish the end of an item whose home is here; given exactly once an item.
 
     :param task: the task as it came home; its payload is the answer if status is RESULT.
@@ -119,4 +119,4 @@ class Restart:
     reason: str
 
 
-Command = Tell | Forget | End | FreeUnits | LoadUnit | Restart
+Command = SendControl | DropReassembly | PublishResult | FreeUnits | LoadUnit | Restart

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Control traffic between workers: handshake, custody, credit; and the beacon all hear."""
+"""Control traffic between workers: handshake, custody, credit; and the heartbeat all hear."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pamdi_ros.worker.plan import Edition, Partition
+from pamdi_ros.assignment import Edition, Partition
 from pamdi_ros.worker.task import ItemKey
 
 
@@ -105,12 +105,12 @@ ControlItem = Request | Clearance | Ack | Release | Credit
 
 
 #: A worker that is loading may be silent for so many leases: reading weights and the first run of
-#: a unit hold Python's lock, and its beacons wait meanwhile.
+#: a unit hold Python's lock, and its heartbeats wait meanwhile.
 LOADING_PATIENCE = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Beacon:
+class Heartbeat:
     """What a worker tells all others, a few times in each lease (WorkerStatus.msg).
 
     :param worker: its name.

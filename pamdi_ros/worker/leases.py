@@ -16,9 +16,9 @@ MOST_PAUSES = 3
 class _Lease:
     """One peer's.
 
-    :ivar heard_s: when its last beacon came [s].
+    :ivar heard_s: when its last heartbeat came [s].
     :ivar due_s: silent until then, it counts as there [s].
-    :ivar pauses: of the observer since that beacon.
+    :ivar pauses: of the observer since that heartbeat.
     """
 
     heard_s: float
@@ -40,7 +40,7 @@ class Leases:
         self._leases: dict[str, _Lease] = {}
 
     def heard(self, peer: str, loading: bool, now: float) -> None:
-        """Note a peer's beacon.
+        """Note a peer's heartbeat.
 
         :param loading: it says that it is loading.
         """
@@ -48,7 +48,7 @@ class Leases:
         self._leases[peer] = _Lease(now, now + patience_s)
 
     def forget(self, peer: str) -> None:
-        """Note that a peer's beacons are listened to no more."""
+        """Note that a peer's heartbeats are listened to no more."""
         self._leases.pop(peer, None)
 
     def look(self, now: float) -> None:
@@ -76,6 +76,6 @@ class Leases:
         return lease is not None and lease.heard_s + self._lease_s < lease.due_s >= now
 
     def silence_s(self, peer: str, now: float) -> float:
-        """Return the time since a peer's last beacon [s]; 0 where none came."""
+        """Return the time since a peer's last heartbeat [s]; 0 where none came."""
         lease = self._leases.get(peer)
         return 0.0 if lease is None else now - lease.heard_s

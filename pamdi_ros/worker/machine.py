@@ -8,50 +8,57 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 import random
 
+from pamdi_ros.assignment import Partition, Plan
 from pamdi_ros.fleet import Fleet, policy_parameters, PolicyParameters
-from pamdi_ros.worker.asks import Asks
-from pamdi_ros.worker.backlog import Backlog
-from pamdi_ros.worker.breakers import Breakers
-from pamdi_ros.worker.commands import Command, End, Forget, Frame, Tell, Work
-from pamdi_ros.worker.computing import Computing
+from pamdi_ros.worker.activity import WorkerActivity
+from pamdi_ros.worker.commands import (
+    Command,
+    ComputeUnit,
+    DropReassembly,
+    PublishResult,
+    SendChunk,
+    SendControl,
+)
 from pamdi_ros.worker.control import (
     Ack,
-    Beacon,
     Clearance,
     ControlItem,
     Credit,
     DECLINED,
+    Heartbeat,
     Release,
     Request,
 )
-from pamdi_ros.worker.custody import Custody
-from pamdi_ros.worker.dispatch import Dispatch
-from pamdi_ros.worker.doing import Doing
-from pamdi_ros.worker.egress import Egress
-from pamdi_ros.worker.ends import Ends
 from pamdi_ros.worker.epochs import disbelief, is_believable
-from pamdi_ros.worker.estimates import Estimates
-from pamdi_ros.worker.handover import Handover
-from pamdi_ros.worker.handshake import declined, Handshake, TOO_MANY_REQUESTS
-from pamdi_ros.worker.inversions import Inversions
-from pamdi_ros.worker.ledger import Ledger
-from pamdi_ros.worker.links import Links
-from pamdi_ros.worker.outcome import Outcome
-from pamdi_ros.worker.peers import Peers
-from pamdi_ros.worker.plan import Partition, Plan
-from pamdi_ros.worker.policies import make_policy
-from pamdi_ros.worker.reception import model_changed, Reception
-from pamdi_ros.worker.service import ServiceTimes
-from pamdi_ros.worker.store import UnitStore
+from pamdi_ros.worker.items.completion import Completion
+from pamdi_ros.worker.items.ledger import Ledger
+from pamdi_ros.worker.items.receiver import model_changed, TaskReceiver
+from pamdi_ros.worker.items.task_table import TaskTable
+from pamdi_ros.worker.items.unit_runner import UnitRunner
+from pamdi_ros.worker.peers import PeerTable
+from pamdi_ros.worker.routing.estimates import Estimates
+from pamdi_ros.worker.routing.handshake import declined, Handshake, TOO_MANY_REQUESTS
+from pamdi_ros.worker.routing.policies import make_policy
+from pamdi_ros.worker.routing.requests import PendingRequests
+from pamdi_ros.worker.routing.router import Router
+from pamdi_ros.worker.scheduling.backlog import Backlog
+from pamdi_ros.worker.scheduling.breakers import Breakers
+from pamdi_ros.worker.scheduling.inversions import Inversions
+from pamdi_ros.worker.scheduling.service_times import ServiceTimes
+from pamdi_ros.worker.scheduling.unit_store import UnitStore
+from pamdi_ros.worker.scheduling.watchdog import Watchdog
 from pamdi_ros.worker.task import reason_word, Status, Task
-from pamdi_ros.worker.watchdog import Watchdog
-from pamdi_ros.worker.workplace import Workplace
+from pamdi_ros.worker.transfer.egress import Egress
+from pamdi_ros.worker.transfer.links import LinkEstimates
+from pamdi_ros.worker.transfer.retention import RetentionBuffer
+from pamdi_ros.worker.transfer.task_transfer import TaskTransfer
+from pamdi_ros.worker.unit_result import UnitResult
 
 #: Time between two looks at what waits [s].
 TICK_S = 0.02
 
 
-class Worker:
+class WorkerMachine:
     """One worker. Not thread-safe: its driver holds one lock around every call.
 
     :param name: its name in the fleet.
@@ -89,13 +96,13 @@ class Worker:
         self.store = UnitStore()
         self._policy_name = policy or fleet.policy
         self._backlog = Backlog(len(self.classes))
-        self._peers = Peers(self.parameters.lease_s, TICK_S)
+        self._peers = PeerTable(self.parameters.lease_s, TICK_S)
         self._service = ServiceTimes(fleet, name, self.parameters.ewma_weight)
-        self._asks = Asks(incarnation)
-        links = Links(fleet, name, self.parameters)
+        self._asks = PendingRequests(incarnation)
+        links = LinkEstimates(fleet, name, self.parameters)
         self._egress = Egress(links, self.parameters, incarnation)
-        self._custody = Custody(self.parameters.retention_bytes)
-        self._handover = Handover(
+        self._custody = RetentionBuffer(self.parameters.retention_bytes)
+        self._handover = TaskTransfer(
             self._egress, self._custody, self._peers, self.parameters.attempts
         )
         self._estimates = Estimates(
@@ -109,7 +116,7 @@ class Worker:
             egress=self._egress,
             service=self._service,
         )
-        self._place = Workplace(
+        self._place = TaskTable(
             name,
             fleet,
             self._estimates,
@@ -125,12 +132,12 @@ class Worker:
             self.parameters,
             random.Random(f'{name} {seed}'),
         )
-        self._dispatch = Dispatch(self._place, self._handshake, self._estimates)
-        self._ends = Ends(self._place, self.ledger, self._handover, self._asks)
-        self._reception = Reception(self._place, self._dispatch, self._handover, self._ends)
+        self._dispatch = Router(self._place, self._handshake, self._estimates)
+        self._ends = Completion(self._place, self.ledger, self._handover, self._asks)
+        self._reception = TaskReceiver(self._place, self._dispatch, self._handover, self._ends)
         inversions = Inversions(self.parameters.quantum_s)
         self._breakers = Breakers(self.store, self.parameters)
-        self._computing = Computing(
+        self._computing = UnitRunner(
             self._place, self._reception, self._ends, inversions,
             self._breakers, Watchdog(self.parameters),
         )  # fmt: skip
@@ -178,9 +185,9 @@ class Worker:
         running = self._backlog.running is not None
         return len(self._backlog.queue) + running + len(self._place.parked) + len(self._egress)
 
-    def beacon(self, now: float) -> Beacon:
+    def heartbeat(self, now: float) -> Heartbeat:
         """Give what all peers are to hear every third of the lease."""
-        return Beacon(
+        return Heartbeat(
             worker=self.name,
             incarnation=self.incarnation,
             epoch=self.plan.epoch,
@@ -195,13 +202,13 @@ class Worker:
             slowdown=self._estimates.links.slowdowns(now),
         )
 
-    def doing(self) -> Doing:
+    def activity(self) -> WorkerActivity:
         """Give what people are to see besides."""
-        return self._computing.doing()
+        return self._computing.activity()
 
     @property
     def work_waits(self) -> bool:
-        """Tell whether :meth:`next_work` has something to give."""
+        """Tell whether :meth:`next_compute` has something to give."""
         return self._computing.waits
 
     def problems(self, now: float) -> str:
@@ -337,7 +344,7 @@ class Worker:
         commands: list[Command] = []
         for task in self._lost:
             reason = f'home_lost: {self.name} was restarted while the item was open'
-            commands.append(End(task, Status.FAILED, reason, max(0.0, task.age_s(now))))
+            commands.append(PublishResult(task, Status.FAILED, reason, max(0.0, task.age_s(now))))
         self._lost = ()
         commands += self._ends.apply(self._dispatch.look_again(now), now)
         return commands + self._load_next()
@@ -346,7 +353,7 @@ class Worker:
         """End everything that waits here: this worker ceases to serve."""
         self._place.serving = False
         reason = self._ends.stopped()
-        waiting = [self._place.leave(stay, now) for stay in list(self._backlog.queue)]
+        waiting = [self._place.leave(execution, now) for execution in list(self._backlog.queue)]
         waiting += self._place.parked.values()
         self._place.parked.clear()
         commands = [
@@ -377,7 +384,9 @@ class Worker:
         if self.serving:
             commands += self._ends.apply(self._handshake.reconsider(now), now)
             commands += self._ends.apply(self._dispatch.retry(now), now)
-        commands += [Forget(*transfer) for transfer in self._reception.ingress.given_up(now)]
+        commands += [
+            DropReassembly(*transfer) for transfer in self._reception.ingress.given_up(now)
+        ]
         commands += self._ends.flush_releases()
         self._tick_s = now + TICK_S
         return commands
@@ -421,7 +430,7 @@ class Worker:
         """
         return self._ends.rejected(reason, sender)
 
-    def not_sent(self, frame: Frame, reason: str, now: float) -> list[Command]:
+    def not_sent(self, frame: SendChunk, reason: str, now: float) -> list[Command]:
         """Note that the driver cannot send a frame; its task goes elsewhere, or ends.
 
         :param reason: 'word: explanation'; with no_contact the peer is taken for lost.
@@ -434,37 +443,37 @@ class Worker:
             if kept.answer:  # nobody can be told
                 return self.rejected(reason)
             return self._ends.drop(kept.task, Status.FAILED, reason, now)
-        if kept.answer:  # it has nowhere else to go, and waits for its home's next beacon
+        if kept.answer:  # it has nowhere else to go, and waits for its home's next heartbeat
             self._custody.restore(kept)
             return self.peer_lost(frame.worker, now)
-        # Until its next beacon nothing more is tried with that peer.
+        # Until its next heartbeat nothing more is tried with that peer.
         commands = self.peer_lost(frame.worker, now)
         return commands + self._reception.decide_again(returned, now)
 
     # --- peers ----------------------------------------------------------------------------------
 
-    def beacon_heard(self, beacon: Beacon, now: float) -> list[Command]:
-        """Take a peer's beacon."""
-        before = self._peers.beacon(beacon.worker)
-        if beacon.worker == self.name or (heard := self._peers.heard(beacon, now)) is None:
+    def heartbeat_heard(self, heartbeat: Heartbeat, now: float) -> list[Command]:
+        """Take a peer's heartbeat."""
+        before = self._peers.heartbeat(heartbeat.worker)
+        if heartbeat.worker == self.name or (heard := self._peers.heard(heartbeat, now)) is None:
             return []
         restarted, returned = heard
-        if before is not None and _placed(before) != _placed(beacon):
+        if before is not None and _placed(before) != _placed(heartbeat):
             self._estimates.changed()  # the ways found may lead over what it has let go
         commands: list[Command] = []
         if restarted and before is not None:
-            commands += self._reception.restarted_peer(beacon, before.incarnation, now)
-        if not beacon.serving:
-            return commands + self.peer_lost(beacon.worker, now)
+            commands += self._reception.restarted_peer(heartbeat, before.incarnation, now)
+        if not heartbeat.serving:
+            return commands + self.peer_lost(heartbeat.worker, now)
         if not returned:
             return commands
         self._estimates.changed()
-        for task in self._handover.back(beacon.worker):
+        for task in self._handover.back(heartbeat.worker):
             self._place.deliver(task, now)
         return commands + self._ends.apply(self._dispatch.retry(now), now)
 
     def peer_lost(self, worker: str, now: float) -> list[Command]:
-        """Take a peer for lost until its next beacon; what it had is decided anew."""
+        """Take a peer for lost until its next heartbeat; what it had is decided anew."""
         return self._reception.lost_peer(worker, now) if self._peers.mark_lost(worker) else []
 
     def control_received(
@@ -492,33 +501,33 @@ class Worker:
             else:
                 commands += self._cleared(sender, item, now)
         if clearances:
-            commands.append(Tell(sender, tuple(clearances)))
+            commands.append(SendControl(sender, tuple(clearances)))
         return commands
 
     # --- compute and send -----------------------------------------------------------------------
 
-    def next_frame(self, now: float) -> Frame | None:
+    def next_chunk(self, now: float) -> SendChunk | None:
         """Take the next piece to send; None where nothing can go now. Call it until then."""
-        return self._egress.next_frame(now)
+        return self._egress.next_chunk(now)
 
-    def next_work(self, now: float) -> tuple[Work | None, list[Command]]:
+    def next_compute(self, now: float) -> tuple[ComputeUnit | None, list[Command]]:
         """Take the next unit to compute: of the most urgent task that waits or is under way.
 
         :returns: the work, None where nothing waits; and the ends of tasks that came too late.
         """
-        return self._computing.next_work(now)
+        return self._computing.next_compute(now)
 
-    def work_done(self, work: Work, outcome: Outcome, now: float) -> list[Command]:
+    def unit_done(self, work: ComputeUnit, outcome: UnitResult, now: float) -> list[Command]:
         """Take the outcome of a Work and go on: next unit, next pass, a peer, or the answer."""
         overdue = self._computing.watchdog.overdue
-        commands = self._computing.work_done(work, outcome, now)
+        commands = self._computing.unit_done(work, outcome, now)
         self._breakers.changed |= overdue
         return commands + self._followed(now)
 
-    def work_failed(self, work: Work, reason: str, now: float) -> list[Command]:
+    def unit_failed(self, work: ComputeUnit, reason: str, now: float) -> list[Command]:
         """Note that a Work could not be done: its item is done elsewhere, or fails."""
         overdue = self._computing.watchdog.overdue
-        commands = self._computing.work_failed(work, reason, now)
+        commands = self._computing.unit_failed(work, reason, now)
         self._breakers.changed |= overdue
         return commands + self._followed(now)
 
@@ -531,6 +540,6 @@ class Worker:
         return self._ends.apply(self._handshake.conclude(asking, now), now)
 
 
-def _placed(beacon: Beacon) -> object:
+def _placed(heartbeat: Heartbeat) -> object:
     """Give what the ways over a peer follow from."""
-    return beacon.edition, beacon.held
+    return heartbeat.edition, heartbeat.held

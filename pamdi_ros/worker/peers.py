@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker knows of its peers: their last beacons, and what it sent them since."""
+"""What a worker knows of its peers: their last heartbeats, and what it sent them since."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from pamdi_ros.worker.control import Beacon
+from pamdi_ros.worker.control import Heartbeat
 from pamdi_ros.worker.leases import Leases
 
 
 @dataclass(slots=True)
 class _Sent:
-    """Work sent to a peer that its last beacon may not count yet."""
+    """Work sent to a peer that its last heartbeat may not count yet."""
 
     rank: int
     service_s: float
@@ -24,16 +24,16 @@ class _Sent:
 class Peer:
     """One peer.
 
-    :param beacon: its last.
+    :param heartbeat: its last.
     :param alive: not silent for longer than the lease.
     """
 
-    beacon: Beacon
+    heartbeat: Heartbeat
     alive: bool = True
     sent: dict[int, _Sent] = field(default_factory=dict)
 
 
-class Peers:
+class PeerTable:
     """The peers of one worker.
 
     :param lease_s: a peer silent for longer is taken for lost, see :class:`Leases` [s].
@@ -44,8 +44,8 @@ class Peers:
         self._leases = Leases(lease_s, period_s)
         self._peers: dict[str, Peer] = {}
 
-    def heard(self, beacon: Beacon, now: float) -> tuple[bool, bool] | None:
-        """Take a beacon.
+    def heard(self, heartbeat: Heartbeat, now: float) -> tuple[bool, bool] | None:
+        """Take a heartbeat.
 
         Another run's is of a restart, unless its number is lower than that of a run that is heard
         still: that was overtaken. A machine whose clock was set back begins with a lower number.
@@ -53,30 +53,30 @@ class Peers:
         :returns: (the peer was restarted since its last one, it was lost or unknown until now);
             None where it is of an earlier run than the last one, and was overtaken.
         """
-        if list(beacon.held) != sorted(beacon.held):
-            beacon = replace(beacon, held=tuple(sorted(beacon.held)))
-        peer = self._peers.get(beacon.worker)
+        if list(heartbeat.held) != sorted(heartbeat.held):
+            heartbeat = replace(heartbeat, held=tuple(sorted(heartbeat.held)))
+        peer = self._peers.get(heartbeat.worker)
         if peer is None:
-            self._peers[beacon.worker] = Peer(beacon)
-            self._leases.heard(beacon.worker, beacon.loading, now)
+            self._peers[heartbeat.worker] = Peer(heartbeat)
+            self._leases.heard(heartbeat.worker, heartbeat.loading, now)
             return False, True
-        earlier = beacon.incarnation < peer.beacon.incarnation
-        if earlier and self._leases.runs(beacon.worker, now):
+        earlier = heartbeat.incarnation < peer.heartbeat.incarnation
+        if earlier and self._leases.runs(heartbeat.worker, now):
             return None
-        self._leases.heard(beacon.worker, beacon.loading, now)
-        restarted = beacon.incarnation != peer.beacon.incarnation
+        self._leases.heard(heartbeat.worker, heartbeat.loading, now)
+        restarted = heartbeat.incarnation != peer.heartbeat.incarnation
         returned = not peer.alive
-        peer.beacon, peer.alive = beacon, True
+        peer.heartbeat, peer.alive = heartbeat, True
         if restarted:
             peer.sent.clear()
         elif peer.sent:
             peer.sent = {n: sent for n, sent in peer.sent.items() if not sent.acknowledged}
         return restarted, returned or restarted
 
-    def beacon(self, worker: str) -> Beacon | None:
-        """Give a peer's last beacon."""
+    def heartbeat(self, worker: str) -> Heartbeat | None:
+        """Give a peer's last heartbeat."""
         peer = self._peers.get(worker)
-        return None if peer is None else peer.beacon
+        return None if peer is None else peer.heartbeat
 
     def alive(self, worker: str) -> bool:
         """Tell whether a peer has been heard within the lease."""
@@ -93,7 +93,7 @@ class Peers:
         return peer is not None and not peer.alive
 
     def silence_s(self, worker: str, now: float) -> float:
-        """Time since a peer's last beacon [s]; 0 where none came."""
+        """Time since a peer's last heartbeat [s]; 0 where none came."""
         return self._leases.silence_s(worker, now)
 
     def absence(self, worker: str, now: float) -> tuple[str, str]:
@@ -108,7 +108,7 @@ class Peers:
             return '', ''
         if self._leases.runs(worker, now):
             stopped = 'worker_stopped', 'does not serve'
-            return ('worker_lost', 'is out of reach') if peer.beacon.serving else stopped
+            return ('worker_lost', 'is out of reach') if peer.heartbeat.serving else stopped
         silence_s = self._leases.silence_s(worker, now)
         return 'worker_lost', f'has not been heard for {silence_s:.1f} s'
 
@@ -123,7 +123,7 @@ class Peers:
         return lost
 
     def mark_lost(self, worker: str) -> bool:
-        """Take a peer for lost until its next beacon.
+        """Take a peer for lost until its next heartbeat.
 
         :returns: False where it was lost already, or never heard.
         """
@@ -139,7 +139,7 @@ class Peers:
             peer.sent[transfer] = _Sent(rank, service_s, weight)
 
     def acknowledged(self, worker: str, transfer: int, accepted: bool) -> None:
-        """Note what became of that work; the next beacon counts it."""
+        """Note what became of that work; the next heartbeat counts it."""
         peer = self._peers.get(worker)
         if peer is None or transfer not in peer.sent:
             return
@@ -156,7 +156,7 @@ class Peers:
         peer = self._peers.get(worker)
         if peer is None:
             return 0.0
-        backlog = peer.beacon.backlog_s
+        backlog = peer.heartbeat.backlog_s
         counted = backlog if rank is None else backlog[: rank + 1]
         wait_s = sum(counted)
         for sent in peer.sent.values():
@@ -169,7 +169,7 @@ class Peers:
         peer = self._peers.get(worker)
         if peer is None:
             return 0.0
-        lengths = peer.beacon.queue_lengths
+        lengths = peer.heartbeat.queue_lengths
         total = sum(
             length * weight
             for length, weight in zip(lengths[rank + 1 :], weights[rank + 1 :], strict=False)

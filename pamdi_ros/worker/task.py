@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A task: the rest of an item's work, and the stays that brought it here."""
+"""A task: the rest of an item's work, and the executions that brought it here."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ItemKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One stay of a task at a worker; durations are of that worker's clock.
+    """One execution of a task at a worker; durations are of that worker's clock.
 
     :param worker: its name.
     :param first_unit: first unit run there.
@@ -67,7 +67,7 @@ class Hop:
     :param queue_s: waited there [s].
     :param compute_s: computed there, preprocessing and answering included [s].
     :param transfer_s: on the way there [s]; only the home worker can tell (:meth:`Task.timed`).
-    :param bytes_in: tensor bytes received for this stay [byte].
+    :param bytes_in: tensor bytes received for this execution [byte].
     """
 
     worker: str
@@ -102,9 +102,10 @@ class Task:
     :param raw: the payload is a sensor message, not tensors yet.
     :param payload: tensors or sensor message; opaque here.
     :param payload_bytes: size of the tensors [byte].
-    :param received_bytes: tensor bytes received for this stay; 0: it did not come from a peer.
+    :param received_bytes: tensor bytes received for this execution; 0: it did not come from a
+        peer.
     :param tokens: text so far, as token ids.
-    :param hops: finished stays, oldest first.
+    :param hops: finished executions, oldest first.
     :param epoch: assignment under which it was sent here.
     :param header: the sensor message's header; opaque here.
     :param status: with an answer: how the item ended.
@@ -161,7 +162,7 @@ def share_out_transfers(hops: tuple[Hop, ...], latency_s: float) -> tuple[Hop, .
     It is shared out over the transfers in proportion to their bytes, each counted as one
     1500-byte packet at least (a small message costs a packet's time, not none).
 
-    :param hops: the stays, the first at home; a change of worker is a transfer.
+    :param hops: the executions, the first at home; a change of worker is a transfer.
     :param latency_s: arrival to result at home [s].
     :returns: the hops with transfer_s set.
     """

@@ -25,7 +25,7 @@ import numpy as np
 from pamdi_ros.allocation import Costs, plan_for
 from pamdi_ros.allocation.predict import predict
 from pamdi_ros.fleet import Fleet, FleetError, parse_fleet
-from pamdi_ros.models.catalog import unit_table
+from pamdi_ros.models.build.catalog import unit_table
 from pamdi_ros.models.units import UnitTable
 from pamdi_ros.simulation.load import loaded
 from pamdi_ros.simulation.measures import measure
@@ -65,25 +65,25 @@ class Case:
     tables: Mapping[str, UnitTable]
 
 
-def random_fleet(chance: random.Random) -> Fleet:
+def random_fleet(rng: random.Random) -> Fleet:
     """Give a fleet of 2 to 6 workers and 2 to 5 sources; in some, memory forces cuts."""
-    workers = [f'w{number}' for number in range(chance.randint(2, 6))]
-    names = [f's{number}' for number in range(chance.randint(2, 5))]
-    models = chance.sample(sorted(MODELS), chance.randint(1, 3))
+    workers = [f'w{number}' for number in range(rng.randint(2, 6))]
+    names = [f's{number}' for number in range(rng.randint(2, 5))]
+    models = rng.sample(sorted(MODELS), rng.randint(1, 3))
     classes = sorted(CLASSES, key=list(CLASSES).index)
     sources = {}
     for number, name in enumerate(names):
-        model = chance.choice(models)
+        model = rng.choice(models)
         sources[name] = {
-            'worker': chance.choice(workers),
+            'worker': rng.choice(workers),
             'topic': f'{name}/data',
             'model': model,
             'type': 'std_msgs/msg/String' if model == 'gpt2' else 'sensor_msgs/msg/Image',
-            'priority': classes[number] if number < 2 else chance.choice(classes),
-            'load_share': chance.uniform(0.5, 2.0),
-            'arrival': chance.choice(('periodic', 'poisson', 'bursty')),
+            'priority': classes[number] if number < 2 else rng.choice(classes),
+            'load_share': rng.uniform(0.5, 2.0),
+            'arrival': rng.choice(('periodic', 'poisson', 'bursty')),
         }
-    memory_mb = chance.choice((None, None, None, 70, 120, 300))
+    memory_mb = rng.choice((None, None, None, 70, 120, 300))
     used = {source['model'] for source in sources.values()}
     return parse_fleet(
         {
@@ -93,7 +93,7 @@ def random_fleet(chance: random.Random) -> Fleet:
             'models': {name: MODELS[name] for name in sorted(used)},
             'workers': {
                 name: {
-                    'ms_per_gflop': chance.choice((2.0, 4.0, 4.0, 8.0, 20.0)),
+                    'ms_per_gflop': rng.choice((2.0, 4.0, 4.0, 8.0, 20.0)),
                     'overhead_ms': 0.2,
                     **({'memory_mb': memory_mb} if memory_mb else {}),
                 }
@@ -101,9 +101,9 @@ def random_fleet(chance: random.Random) -> Fleet:
             },
             'links': {
                 'default': {
-                    'bandwidth_mbps': chance.choice((100, 300, 1000)),
-                    'latency_ms': chance.choice((0.5, 2.0)),
-                    'shared': chance.random() < 0.2,
+                    'bandwidth_mbps': rng.choice((100, 300, 1000)),
+                    'latency_ms': rng.choice((0.5, 2.0)),
+                    'shared': rng.random() < 0.2,
                 }
             },
             'sources': sources,
@@ -115,8 +115,8 @@ def cases(count: int, first: int) -> Iterator[Case]:
     """Give so many random fleets in which every source has a route."""
     number = first
     while count:
-        chance = random.Random(f'predict {number}')
-        fleet, load = random_fleet(chance), chance.uniform(0.3, 0.8)
+        rng = random.Random(f'predict {number}')
+        fleet, load = random_fleet(rng), rng.uniform(0.3, 0.8)
         tables = {name: unit_table(spec.as_mapping()) for name, spec in fleet.models.items()}
         try:
             ready = loaded(fleet, tables, load)

@@ -13,10 +13,10 @@ import statistics
 import time
 from typing import Any
 
-from pamdi_ros.allocation import Costs, Problem, Solution, solve_priced
-from pamdi_ros.allocation.thorough import solve_thoroughly
+from pamdi_ros.allocation import Costs, PlacementProblem, Solution, solve_priced
+from pamdi_ros.allocation.optimizer.multi_start import solve_thoroughly
 from pamdi_ros.fleet import FleetError, parse_fleet
-from pamdi_ros.models.catalog import unit_table
+from pamdi_ros.models.build.catalog import unit_table
 from pamdi_ros.models.units import UnitTable
 from pamdi_ros.simulation.load import loaded
 
@@ -36,24 +36,24 @@ def costs_of(seed: int) -> Costs:
 
     :raises FleetError: the load cannot be set.
     """
-    chance = random.Random(seed)
-    names = [f'w{number}' for number in range(chance.randint(2, 6))]
-    models = chance.sample(sorted(MODELS), chance.randint(1, 3))
+    rng = random.Random(seed)
+    names = [f'w{number}' for number in range(rng.randint(2, 6))]
+    models = rng.sample(sorted(MODELS), rng.randint(1, 3))
     tables = {model: _table(model) for model in models}
     whole = sum(
         table.weight_bytes(0, len(table)) + table.activation_bytes(0, len(table))
         for table in tables.values()
     )
-    mean_mb = chance.choice((1.2, 1.6, 2.5, 4.0)) * whole / 1e6 / len(names)
+    mean_mb = rng.choice((1.2, 1.6, 2.5, 4.0)) * whole / 1e6 / len(names)
     sources: dict[str, Any] = {}
-    for number in range(chance.randint(1, 5)):
+    for number in range(rng.randint(1, 5)):
         sources[f's{number}'] = {
-            'worker': chance.choice(names),
+            'worker': rng.choice(names),
             'topic': f's{number}',
             'type': 'sensor_msgs/msg/Image',
-            'model': models[number] if number < len(models) else chance.choice(models),
-            'priority': chance.choice(list(CLASSES)),
-            'load_share': chance.uniform(0.5, 2.0),
+            'model': models[number] if number < len(models) else rng.choice(models),
+            'priority': rng.choice(list(CLASSES)),
+            'load_share': rng.uniform(0.5, 2.0),
         }
     used = {source['model'] for source in sources.values()}
     mapping = {
@@ -62,24 +62,22 @@ def costs_of(seed: int) -> Costs:
         'models': {model: _spec(model) for model in sorted(used)},
         'workers': {
             name: {
-                'ms_per_gflop': chance.choice((2.0, 4.0, 4.0, 8.0, 20.0)),
+                'ms_per_gflop': rng.choice((2.0, 4.0, 4.0, 8.0, 20.0)),
                 'overhead_ms': 0.15,
-                'memory_mb': mean_mb * chance.uniform(0.6, 1.4),
+                'memory_mb': mean_mb * rng.uniform(0.6, 1.4),
             }
             for name in names
         },
         'links': {
             'default': {
-                'bandwidth_mbps': chance.choice((100, 300, 1000)),
-                'latency_ms': chance.choice((0.5, 2.0)),
+                'bandwidth_mbps': rng.choice((100, 300, 1000)),
+                'latency_ms': rng.choice((0.5, 2.0)),
             }
         },
         'sources': sources,
     }
     tables = {model: tables[model] for model in used}
-    return Costs(
-        fleet=loaded(parse_fleet(mapping), tables, chance.uniform(0.2, 0.7)), tables=tables
-    )
+    return Costs(fleet=loaded(parse_fleet(mapping), tables, rng.uniform(0.2, 0.7)), tables=tables)
 
 
 def _spec(model: str) -> dict[str, Any]:
@@ -100,7 +98,7 @@ def main() -> None:
     cpu_s: dict[str, list[float]] = {'quick': [], 'thorough': []}
     for seed in range(options.first, options.first + options.fleets):
         try:
-            problem = Problem.from_costs(costs_of(seed))
+            problem = PlacementProblem.from_costs(costs_of(seed))
         except FleetError:
             continue
         began_s = time.process_time()

@@ -17,9 +17,9 @@ import time
 from typing import Any
 
 from allocation.growth_figure import draw_growth, Measured
-from pamdi_ros.allocation import Costs, Problem, Solution, solve_priced
+from pamdi_ros.allocation import Costs, PlacementProblem, Solution, solve_priced
 from pamdi_ros.fleet import parse_fleet
-from pamdi_ros.models.catalog import unit_table
+from pamdi_ros.models.build.catalog import unit_table
 
 #: Models with a shipped profile.
 MODELS: dict[str, dict[str, Any]] = {
@@ -32,13 +32,15 @@ MODELS: dict[str, dict[str, Any]] = {
 SIZES = ((5, 5), (10, 10), (20, 15), (50, 30), (100, 60), (200, 100))
 
 
-def problem_of(workers: int, sources: int, seed: int, *, memory_mb: float | None) -> Problem:
+def problem_of(
+    workers: int, sources: int, seed: int, *, memory_mb: float | None
+) -> PlacementProblem:
     """Give a fleet of Xaviers and Nanos at 60 % load with real models.
 
     :param memory_mb: mean memory of a worker; None: no bounds.
     """
-    chance = random.Random(seed)
-    speeds = [chance.choice((4.0, 8.0, 20.0)) for _ in range(workers)]
+    rng = random.Random(seed)
+    speeds = [rng.choice((4.0, 8.0, 20.0)) for _ in range(workers)]
     mapping: dict[str, Any] = {
         'fleet': 'bench',
         'priority_classes': {
@@ -49,7 +51,7 @@ def problem_of(workers: int, sources: int, seed: int, *, memory_mb: float | None
             f'w{number}': {
                 'ms_per_gflop': speed, 'overhead_ms': 0.15,
                 **({} if memory_mb is None
-                   else {'memory_mb': chance.uniform(0.5, 1.5) * memory_mb}),
+                   else {'memory_mb': rng.uniform(0.5, 1.5) * memory_mb}),
             }
             for number, speed in enumerate(speeds)
         },
@@ -57,12 +59,12 @@ def problem_of(workers: int, sources: int, seed: int, *, memory_mb: float | None
         'sources': {},
     }  # fmt: skip
     for number in range(sources):
-        model = chance.choice(list(MODELS))
+        model = rng.choice(list(MODELS))
         text = model == 'gpt2'
         mapping['sources'][f's{number}'] = {
-            'worker': f'w{chance.randrange(workers)}', 'topic': f's{number}', 'model': model,
+            'worker': f'w{rng.randrange(workers)}', 'topic': f's{number}', 'model': model,
             'type': 'std_msgs/msg/String' if text else 'sensor_msgs/msg/Image',
-            'priority': chance.choice(('critical', 'normal', 'background')), 'rate_hz': 1.0,
+            'priority': rng.choice(('critical', 'normal', 'background')), 'rate_hz': 1.0,
         }  # fmt: skip
     fleet = parse_fleet(mapping)
     tables = {name: unit_table(spec.as_mapping()) for name, spec in fleet.models.items()}
@@ -76,7 +78,7 @@ def problem_of(workers: int, sources: int, seed: int, *, memory_mb: float | None
         / tables[source.model].flops(0, len(tables[source.model]))
         for name, source in fleet.sources.items()
     }
-    return Problem.from_costs(costs, rates_hz=rates)
+    return PlacementProblem.from_costs(costs, rates_hz=rates)
 
 
 def measure(workers: int, sources: int, seeds: int, *, scarce: bool) -> Measured:

@@ -6,29 +6,29 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-from pamdi_ros.allocation import Problem
+from pamdi_ros.allocation import PlacementProblem
 from pamdi_ros.allocation.columns import Column, column
-from pamdi_ros.allocation.space import Space
+from pamdi_ros.allocation.optimizer.block_placement import Space
 from scipy.optimize import minimize
 
 
-def routes(problem: Problem, source: int) -> list[Column]:
+def routes(problem: PlacementProblem, source: int) -> list[Column]:
     """Give every route of a source: any worker for any block, any exit."""
     blocks = problem.models[problem.streams[source].model]
     found = []
     for exit_ in blocks.exits:
         for workers in product(range(len(problem.workers)), repeat=exit_.block):
-            legs: list[tuple[int, int, int]] = []
+            stages: list[tuple[int, int, int]] = []
             for block, worker in enumerate(workers):
-                if legs and legs[-1][0] == worker:
-                    legs[-1] = (worker, legs[-1][1], block + 1)
+                if stages and stages[-1][0] == worker:
+                    stages[-1] = (worker, stages[-1][1], block + 1)
                 else:
-                    legs.append((worker, block, block + 1))
-            found.append(column(problem, source, legs))
+                    stages.append((worker, block, block + 1))
+            found.append(column(problem, source, stages))
     return found
 
 
-def best_unsplit(problem: Problem) -> float:
+def best_unsplit(problem: PlacementProblem) -> float:
     """Give the best objective with one route for each source; −inf: none is feasible."""
     best = -np.inf
     for chosen in product(*(routes(problem, m) for m in range(len(problem.streams)))):
@@ -37,7 +37,7 @@ def best_unsplit(problem: Problem) -> float:
     return best
 
 
-def best_split(problem: Problem) -> float:
+def best_split(problem: PlacementProblem) -> float:
     """Give the best objective of one source with its items split over any two routes that fit."""
     (every,) = (routes(problem, source) for source in range(len(problem.streams)))
     best = -np.inf
@@ -55,7 +55,7 @@ def best_split(problem: Problem) -> float:
     return best
 
 
-def value_of(problem: Problem, groups: list[list[Column]], shares: np.ndarray) -> float:
+def value_of(problem: PlacementProblem, groups: list[list[Column]], shares: np.ndarray) -> float:
     """Give the objective of shares on columns, from the formula."""
     loads = np.zeros((problem.resources, len(problem.classes)))
     worth = 0.0

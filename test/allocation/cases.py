@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from pamdi_ros.allocation.memory import MemoryNeed
+from pamdi_ros.assignment import Plan
 from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.models.units import UnitCost, UnitTable
-from pamdi_ros.worker.plan import Plan
 
 MB = 10**6
 
@@ -67,11 +67,11 @@ def assert_plan_is_sound(plan: Plan, fleet: Fleet, tables: dict[str, UnitTable])
     for name, source in plan.sources.items():
         assert bool(source.route) != bool(source.reason), name
         at = 0
-        for leg in source.route:
-            assert leg.first == at < leg.last
-            at = leg.last
-            held = plan.partitions(leg.worker)
-            assert any(part.covers(source.model, leg.first, leg.last) for part in held)
+        for stage in source.route:
+            assert stage.first == at < stage.last
+            at = stage.last
+            held = plan.partitions(stage.worker)
+            assert any(part.covers(source.model, stage.first, stage.last) for part in held)
         if source.route:
             assert at == source.unit_count == len(tables[source.model])
     for worker in fleet.workers.values():

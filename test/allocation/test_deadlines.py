@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from allocation.cases import fleet_of, table
-from pamdi_ros.allocation import Costs, Problem, solve_priced
-from pamdi_ros.allocation.deadlines import needless
+from pamdi_ros.allocation import Costs, PlacementProblem, solve_priced
+from pamdi_ros.allocation.optimizer.deadlines import needless
 import pytest
 
 HEAVY, LIGHT = table('heavy', [(1, 30)] * 2), table('light', [(1, 30)] * 2)
@@ -19,7 +19,7 @@ WORKERS: dict[str, dict[str, Any]] = {
 }
 
 
-def problem_of(deadline_s: float | None) -> Problem:
+def problem_of(deadline_s: float | None) -> PlacementProblem:
     """Give two sources that want the fast worker, the rarer of them with a deadline."""
     sources = {
         'often': ('slow', 'heavy', 'critical', 5.0),
@@ -27,7 +27,7 @@ def problem_of(deadline_s: float | None) -> Problem:
     }
     tables = {'heavy': HEAVY, 'light': LIGHT}
     fleet = fleet_of(WORKERS, sources, {'default': {'bandwidth_mbps': 1000, 'latency_ms': 1}})
-    problem = Problem.from_costs(Costs(fleet=fleet, tables=tables))
+    problem = PlacementProblem.from_costs(Costs(fleet=fleet, tables=tables))
     streams = tuple(
         replace(stream, deadline_s=deadline_s if stream.name == 'rare' else None)
         for stream in problem.streams
@@ -35,7 +35,7 @@ def problem_of(deadline_s: float | None) -> Problem:
     return replace(problem, streams=streams)
 
 
-def latency_s(problem: Problem, source: str) -> float:
+def latency_s(problem: PlacementProblem, source: str) -> float:
     """Give the longest latency of a source's routes in the plan."""
     solution = solve_priced(problem)
     assert solution.feasible, solution.reason

@@ -79,7 +79,7 @@ def test_work_of_lower_classes_is_only_pushed_back() -> None:
     assert taken(1, [[0.0, 0.2], [0.0, 5.0]]) == 0
 
 
-def test_the_top_class_believes_the_beacon_the_others_ask() -> None:
-    full, beacon, truth = [0.3, 0.3], IDLE, [2.0, 2.0]
-    assert taken(0, [full, beacon], [full, truth]) == 1
-    assert taken(1, [full, beacon], [full, truth]) == 0
+def test_the_top_class_believes_the_heartbeat_the_others_ask() -> None:
+    full, heartbeat, truth = [0.3, 0.3], IDLE, [2.0, 2.0]
+    assert taken(0, [full, heartbeat], [full, truth]) == 1
+    assert taken(1, [full, heartbeat], [full, truth]) == 0

@@ -6,7 +6,13 @@ from __future__ import annotations
 import math
 import random
 
-from pamdi_ros.allocation.estimate import Estimate, Estimator, MEMORY_S, RETURN_S, WINDOW_S
+from pamdi_ros.allocation.replanning.estimate import (
+    Estimate,
+    Estimator,
+    MEMORY_S,
+    RETURN_S,
+    WINDOW_S,
+)
 import pytest
 
 
@@ -26,11 +32,11 @@ def at(estimator: Estimator, now: float, prior: float | None = None) -> Estimate
     return found
 
 
-def wandering(chance: random.Random, seconds: float) -> list[float]:
+def wandering(rng: random.Random, seconds: float) -> list[float]:
     """Return values within ±25 % of 1, drawn anew every 2 to 30 s."""
     values: list[float] = []
     while len(values) < 2 * seconds:
-        values += [chance.uniform(0.75, 1.25)] * round(2 * chance.uniform(2, 30))
+        values += [rng.uniform(0.75, 1.25)] * round(2 * rng.uniform(2, 30))
     return values[: round(2 * seconds)]
 
 
@@ -64,11 +70,11 @@ def test_it_is_not_steady_while_it_changes() -> None:
 
 @pytest.mark.parametrize('seed', range(50))
 def test_what_wanders_is_averaged_and_what_doubles_meanwhile_is_found(seed: int) -> None:
-    chance = random.Random(seed)
-    estimator = fed(wandering(chance, 300))
+    rng = random.Random(seed)
+    estimator = fed(wandering(rng, 300))
     before = at(estimator, 300)
     assert abs(math.log(before.value)) < 0.2
-    fed([2 * value for value in wandering(chance, 40)], estimator, 300)
+    fed([2 * value for value in wandering(rng, 40)], estimator, 300)
     after = at(estimator, 340)
     assert after.value > 1.4
     assert before.differs(after, 0.2)

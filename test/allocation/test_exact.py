@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from allocation.brute_force import best_split, best_unsplit
 from allocation.random_fleets import random_costs, random_problem
-from pamdi_ros.allocation import evaluate, Problem, solve_exact
+from pamdi_ros.allocation import evaluate, PlacementProblem, solve_exact
 from pamdi_ros.fleet.frozen import FrozenDict
 import pytest
 from sweep import seeds
@@ -15,10 +15,10 @@ from sweep import seeds
 TOLERANCE = 2e-3
 
 
-def tiny(seed: int, workers: int, sources: int) -> Problem:
+def tiny(seed: int, workers: int, sources: int) -> PlacementProblem:
     """Give a random problem cut down to a few workers, sources and blocks."""
     costs = random_costs(seed, scarce=True, most=(workers, sources, 4))
-    return Problem.from_costs(costs)
+    return PlacementProblem.from_costs(costs)
 
 
 @pytest.mark.parametrize('seed', range(8))
@@ -66,7 +66,7 @@ def test_more_of_anything_never_hurts(seed: int, better: str) -> None:
         bandwidth_factor=2.0 if better == 'bandwidth' else 1.0,
         faster='w0' if better == 'worker' else '',
     )
-    after = solve_exact(Problem.from_costs(costs), gap=TOLERANCE)
+    after = solve_exact(PlacementProblem.from_costs(costs), gap=TOLERANCE)
     if before.feasible:
         assert after.objective >= before.objective - 2 * TOLERANCE * abs(before.objective)
 
@@ -76,7 +76,7 @@ def test_where_nothing_can_be_exact_the_priced_answer_can_still_run() -> None:
     fleet = problem.costs.fleet
     busy = {n: replace(s, rate_hz=1e4) for n, s in fleet.sources.items()}
     costs = replace(problem.costs, fleet=replace(fleet, sources=FrozenDict(busy)))
-    exact = solve_exact(Problem.from_costs(costs))
+    exact = solve_exact(PlacementProblem.from_costs(costs))
     assert not exact.feasible
     assert 'overload' in exact.reason
     assert all(exact.placement.values())

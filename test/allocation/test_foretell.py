@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from allocation.cases import fleet_of, table
 from pamdi_ros.allocation import Costs
-from pamdi_ros.allocation.conditions import Conditions
 from pamdi_ros.allocation.foretell import with_loaded_latencies
-from pamdi_ros.allocation.proposal import propose
+from pamdi_ros.allocation.replanning.candidate_plan import propose
+from pamdi_ros.allocation.replanning.fleet_conditions import FleetConditions
 import pytest
 
 TABLES = {'net': table('net', [(1, 30)] * 4)}
@@ -20,7 +20,7 @@ def plan_of(rate_hz: float):
         {'eye': ('a', 'net', 'critical', rate_hz)},
         {'default': {'bandwidth_mbps': 1000, 'latency_ms': 1}},
     )
-    return Costs(fleet=fleet, tables=TABLES), propose(fleet, TABLES, Conditions()).plan
+    return Costs(fleet=fleet, tables=TABLES), propose(fleet, TABLES, FleetConditions()).plan
 
 
 def test_a_plan_says_at_once_what_an_item_takes_alone() -> None:

@@ -6,8 +6,8 @@ from __future__ import annotations
 from allocation.cases import fleet_of, MB, table
 from pamdi_ros.allocation import Costs
 from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.assignment import Partition
 from pamdi_ros.models.units import UnitCost, UnitTable
-from pamdi_ros.worker.plan import Partition
 
 
 def holdings() -> Holdings:

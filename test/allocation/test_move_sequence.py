@@ -9,7 +9,7 @@ import heapq
 import random
 
 from pamdi_ros.allocation.memory import MemoryNeed
-from pamdi_ros.allocation.move_sequence import (
+from pamdi_ros.allocation.replanning.move_sequence import (
     Holdings,
     is_served,
     load_bytes,
@@ -17,8 +17,8 @@ from pamdi_ros.allocation.move_sequence import (
     MoveSequence,
     outages_s,
 )
+from pamdi_ros.assignment import Partition, partitions_of, Unit, units_of
 from pamdi_ros.models.units import UnitTable
-from pamdi_ros.worker.plan import Partition, partitions_of, Unit, units_of
 from simulation.worlds import table_of
 from sweep import seeds
 
@@ -57,26 +57,26 @@ def size_of(tables: Mapping[str, UnitTable], units: frozenset[Unit] | set[Unit])
 
 def random_case(seed: int) -> Case:
     """Give two random placements of two or three workers, with hardly more memory than needed."""
-    chance = random.Random(f'move {seed}')
-    names = [f'w{number}' for number in range(chance.choice((2, 3, 3, 4)))]
-    models = chance.choice((['a'], ['a', 'b'], ['a', 'b']))
-    units = chance.choice((1, 2, 3)) * (3 - len(models))  # six blocks in all at most
+    rng = random.Random(f'move {seed}')
+    names = [f'w{number}' for number in range(rng.choice((2, 3, 3, 4)))]
+    models = rng.choice((['a'], ['a', 'b'], ['a', 'b']))
+    units = rng.choice((1, 2, 3)) * (3 - len(models))  # six blocks in all at most
     tables = {
-        model: table(model, [chance.choice((1, 2, 3)) for _ in range(units)]) for model in models
+        model: table(model, [rng.choice((1, 2, 3)) for _ in range(units)]) for model in models
     }
     every = [(model, unit) for model in models for unit in range(units)]
 
     def placement() -> dict[str, frozenset[Unit]]:
         placed: dict[str, set[Unit]] = {name: set() for name in names}
         for unit in every:
-            for name in chance.sample(names, chance.choice((1, 1, 1, 2))):
+            for name in rng.sample(names, rng.choice((1, 1, 1, 2))):
                 placed[name].add(unit)
         return {name: frozenset(units) for name, units in placed.items()}
 
     held, wanted = placement(), placement()
     memory = {
         name: max(MB, size_of(tables, held[name]), size_of(tables, wanted[name]))
-        + chance.choice((0, 0, 0, 1)) * MB
+        + rng.choice((0, 0, 0, 1)) * MB
         for name in names
     }
     return Case(held=held, wanted=wanted, tables=tables, memory_bytes=memory)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Moves are published step by step, each when the beacons confirm the one before."""
+"""Moves are published step by step, each when the heartbeats confirm the one before."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from dataclasses import replace
 
 from allocation.cases import fleet_of, table
 from pamdi_ros.allocation import Costs, plan_for
-from pamdi_ros.allocation.mover import any_route, Holder, LoadTimes, MOST_ATTEMPTS, Mover
-from pamdi_ros.allocation.replan import ReplanParameters
-from pamdi_ros.worker.plan import Leg, Partition, Plan, Unit, units_of
+from pamdi_ros.allocation.replanning.decision import ReplanParameters
+from pamdi_ros.allocation.replanning.mover import (
+    any_route,
+    Holder,
+    LoadTimes,
+    MOST_ATTEMPTS,
+    Mover,
+)
+from pamdi_ros.assignment import Partition, PipelineStage, Plan, Unit, units_of
 
 MB = 10**6
 #: Two blocks of 20 MB each; every worker has room for both, and for little more.
@@ -27,11 +33,11 @@ FLEET = fleet_of(fleet(25), {'eye': ('a', 'net', 'critical', 5.0)})
 def plan_of(first: str, last: str) -> Plan:
     """Give a plan whose first half is at one worker and whose second is at another."""
     plan = plan_for('static_chain', Costs(fleet=FLEET, tables={'net': TABLE}), epoch=1)
-    route = (Leg(first, 0, 1), Leg(last, 1, 2))
+    route = (PipelineStage(first, 0, 1), PipelineStage(last, 1, 2))
     placement: dict[str, tuple[Partition, ...]] = {}
-    for leg in route:
-        part = Partition('net', leg.first, leg.last)
-        placement[leg.worker] = (*placement.get(leg.worker, ()), part)
+    for stage in route:
+        part = Partition('net', stage.first, stage.last)
+        placement[stage.worker] = (*placement.get(stage.worker, ()), part)
     return replace(
         plan, placement=placement, sources={'eye': replace(plan.sources['eye'], route=route)}
     )
@@ -102,12 +108,12 @@ def test_two_workers_change_places_and_both_halves_are_always_held() -> None:
     steps = [(plan.step, plan.steps) for plan in plans if plan.steps]
     assert steps == [(number, len(steps)) for number in range(1, len(steps) + 1)]
     for plan in plans[:-1]:  # a fixed route leads over what is there
-        for leg in plan.sources['eye'].route:
-            assert any(part.covers('net', leg.first, leg.last)
-                       for part in plan.partitions(leg.worker))  # fmt: skip
+        for stage in plan.sources['eye'].route:
+            assert any(part.covers('net', stage.first, stage.last)
+                       for part in plan.partitions(stage.worker))  # fmt: skip
 
 
-def test_the_next_step_waits_for_the_beacons() -> None:
+def test_the_next_step_waits_for_the_heartbeats() -> None:
     before, after = plan_of('a', 'b'), plan_of('c', 'c')
     workers, mover = Workers(before), Mover(FLEET, {'net': TABLE}, PARAMETERS)
     after = replace(after, placement={'c': (Partition('net', 0, 1),), 'b': before.placement['b']})
@@ -195,7 +201,7 @@ def test_any_route_over_what_is_held_has_few_legs() -> None:
     held: dict[str, frozenset[Unit]] = {
         'a': frozenset({('net', 0)}), 'c': frozenset({('net', 0), ('net', 1)})
     }  # fmt: skip
-    assert any_route(source, held) == (Leg('c', 0, 2),)
+    assert any_route(source, held) == (PipelineStage('c', 0, 2),)
     assert any_route(source, {'a': held['a']}) == ()
 
 
@@ -222,7 +228,7 @@ def test_an_allocator_that_hears_nobody_changes_nothing() -> None:
     assert (deaf.moving, bool(deaf.given_up)) == (False, True)
 
 
-def test_a_beacon_of_before_the_assignment_in_force_tells_nothing_of_what_goes() -> None:
+def test_a_heartbeat_of_before_the_assignment_in_force_tells_nothing_of_what_goes() -> None:
     running = replace(plan_of('c', 'b'), epoch=2)  # a has been told to let go of its half
     stale = Holder(units=frozenset({('net', 0)}), edition=(1, 0), loading=False)
     there = {

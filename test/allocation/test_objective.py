@@ -6,10 +6,10 @@ from __future__ import annotations
 from allocation.cases import fleet_of, table
 from allocation.random_fleets import random_problem
 import numpy as np
-from pamdi_ros.allocation import Costs, evaluate, Flow, Problem, route_s, solve_priced
+from pamdi_ros.allocation import Costs, evaluate, Flow, PlacementProblem, route_s, solve_priced
 from pamdi_ros.allocation.columns import column
 from pamdi_ros.allocation.objective import waiting, waiting_slope
-from pamdi_ros.worker.plan import Leg, Partition
+from pamdi_ros.assignment import Partition, PipelineStage
 import pytest
 from sweep import seeds
 
@@ -18,18 +18,20 @@ WORKERS = {'a': {'ms_per_gflop': 5, 'memory_mb': 100}, 'b': {'ms_per_gflop': 5, 
 SOURCES = {'s': ('a', 'net', 'critical', 10.0), 't': ('a', 'net', 'background', 20.0)}
 
 
-def problem() -> Problem:
+def problem() -> PlacementProblem:
     """Two equal workers, both sources at the first."""
-    return Problem.from_costs(Costs(fleet=fleet_of(WORKERS, SOURCES), tables={'net': NET}))
+    return PlacementProblem.from_costs(
+        Costs(fleet=fleet_of(WORKERS, SOURCES), tables={'net': NET})
+    )
 
 
-def flow(*legs: Leg, share: float = 1.0) -> Flow:
+def flow(*stages: PipelineStage, share: float = 1.0) -> Flow:
     """Give a flow through the whole model."""
-    return Flow(share=share, route=legs, exit_unit=4)
+    return Flow(share=share, route=stages, exit_unit=4)
 
 
 HELD = {name: (Partition('net', 0, 4),) for name in 'ab'}
-AT_HOME = (flow(Leg('a', 0, 4)),)
+AT_HOME = (flow(PipelineStage('a', 0, 4)),)
 
 
 def test_delays_and_waiting_by_hand() -> None:
@@ -44,7 +46,7 @@ def test_delays_and_waiting_by_hand() -> None:
 
 def test_what_travels_occupies_the_interfaces_of_both_ends() -> None:
     """0.1 MB at 12.5 MB/s is 8 ms; half of 20 items a second go there."""
-    away = (flow(Leg('a', 0, 4), share=0.5), flow(Leg('b', 0, 4), share=0.5))
+    away = (flow(PipelineStage('a', 0, 4), share=0.5), flow(PipelineStage('b', 0, 4), share=0.5))
     found = evaluate(problem(), HELD, {'s': AT_HOME, 't': away})
     out_of_a, into_b = 2, 2 + 2 + 1
     assert found.loads[[out_of_a, into_b], -1] == pytest.approx([0.08, 0.08])
@@ -55,7 +57,11 @@ def test_what_travels_occupies_the_interfaces_of_both_ends() -> None:
     ('held', 'flows', 'reason'),
     [
         (HELD, {'s': AT_HOME}, 'not all items of t are served'),
-        (HELD, {'s': AT_HOME, 't': (flow(Leg('a', 0, 4), share=0.5),)}, 'not all items of t'),
+        (
+            HELD,
+            {'s': AT_HOME, 't': (flow(PipelineStage('a', 0, 4), share=0.5),)},
+            'not all items of t',
+        ),
         ({}, {'s': AT_HOME, 't': AT_HOME}, 's runs units where they are not held'),
     ],
 )
@@ -75,7 +81,7 @@ def test_overload_and_lack_of_memory_are_named() -> None:
         tables={'net': NET},
     )
     held = {'a': HELD['a']}
-    found = evaluate(Problem.from_costs(costs), held, {'s': AT_HOME})
+    found = evaluate(PlacementProblem.from_costs(costs), held, {'s': AT_HOME})
     assert found.objective == -np.inf
     assert 'a lacks 11.0 MB' in found.reason
     assert 'a would be busy for 200% of the time' in found.reason
@@ -103,5 +109,5 @@ def test_a_column_takes_as_long_as_its_route(seed: int) -> None:
                 assert part.latency_s == pytest.approx(expected_s)
         blocks = found.models[stream.model]
         built = column(found, number, [(stream.home, 0, len(blocks))])
-        home = Leg(found.workers[stream.home], 0, blocks.cuts[-1])
+        home = PipelineStage(found.workers[stream.home], 0, blocks.cuts[-1])
         assert built.latency_s == pytest.approx(route_s(found.costs, source, [home]))

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Beacons and counters become conditions."""
+"""Heartbeats and counters become conditions."""
 
 from __future__ import annotations
 
 from allocation.cases import fleet_of
-from pamdi_ros.allocation.conditions import changes, Conditions
-from pamdi_ros.allocation.estimate import Estimate
-from pamdi_ros.allocation.observer import Observer, START_PATIENCE_S
-from pamdi_ros.allocation.rates import Counts
+from pamdi_ros.allocation.replanning.estimate import Estimate
+from pamdi_ros.allocation.replanning.fleet_conditions import changes, FleetConditions
+from pamdi_ros.allocation.replanning.observer import Observer, START_PATIENCE_S
+from pamdi_ros.allocation.replanning.rates import Counts
 from pamdi_ros.worker.control import LOADING_PATIENCE
 import pytest
 
@@ -24,7 +24,7 @@ def observer() -> Observer:
 
 
 def beat(observer: Observer, model_s: dict[str, float], begin_s: float, end_s: float) -> None:
-    """Have worker a beacon ten times a second."""
+    """Have worker a heartbeat ten times a second."""
     for tenth in range(round(10 * begin_s), round(10 * end_s)):
         observer.heard('a', model_s, {'b': 3.0}, tenth / 10)
 
@@ -44,7 +44,7 @@ def speed(observer: Observer, model: str, now: float) -> Estimate:
     return observer.conditions({}, now).speeds['a', model]
 
 
-def test_a_speed_is_what_was_measured_from_the_first_beacon_on(observer: Observer) -> None:
+def test_a_speed_is_what_was_measured_from_the_first_heartbeat_on(observer: Observer) -> None:
     observer.heard('a', {'net': 0.08}, {}, 100.0)
     assert speed(observer, 'net', 100.0).value == pytest.approx(4e-11)
     assert not speed(observer, 'net', 100.0).steady
@@ -58,7 +58,9 @@ def test_one_slow_moment_is_no_drift(observer: Observer) -> None:
     beat(observer, {'net': 0.02}, 100, 130)
     beat(observer, {'net': 0.08}, 130, 132)
     found = observer.conditions({}, 132)
-    assert not [c for c in changes(FLEET, Conditions(), found) if c.subject.startswith('speed')]
+    assert not [
+        c for c in changes(FLEET, FleetConditions(), found) if c.subject.startswith('speed')
+    ]
 
 
 def test_each_model_has_its_own_speed(observer: Observer) -> None:
@@ -130,9 +132,9 @@ def test_a_model_that_stays_withdrawn_is_planned_without_until_it_stays_back(
 
 
 def test_what_cannot_be_run_any_more_is_a_change_for_sure() -> None:
-    sick = Conditions(unfit=frozenset({('a', 'net')}))
-    (gone,) = changes(FLEET, Conditions(), sick)
-    (back,) = changes(FLEET, sick, Conditions())
+    sick = FleetConditions(unfit=frozenset({('a', 'net')}))
+    (gone,) = changes(FLEET, FleetConditions(), sick)
+    (back,) = changes(FLEET, sick, FleetConditions())
     assert (gone.text, back.text) == ('a cannot run net', 'a runs net again')
     assert gone.at_once and back.at_once
 

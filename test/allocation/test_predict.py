@@ -11,7 +11,7 @@ from pamdi_ros.allocation import Costs, plan_for
 from pamdi_ros.allocation.predict import predict, Prediction
 from pamdi_ros.fleet import config_path, Fleet, load_fleet
 from pamdi_ros.fleet.arrival import BURST_FACTOR, BURST_OFF_S, BURST_ON_S
-from pamdi_ros.models.catalog import unit_table
+from pamdi_ros.models.build.catalog import unit_table
 from pamdi_ros.models.units import UnitTable
 from pamdi_ros.simulation.load import loaded
 from pamdi_ros.simulation.measures import measure
@@ -78,12 +78,12 @@ def test_two_equal_workers_come_near_m_d_2() -> None:
     """M/D/2 at ρ = 0.6: the wait is 0.29 service times (its own simulation; any table)."""
     source = source_of('w0', 'm', 'critical', 2 * 0.6 / SERVICE_S, arrival='poisson')
     quick = {'default': {'bandwidth_mbps': 1e6, 'latency_ms': 0}}
-    fresh = {'lease_s': 0.003}  # beacons every millisecond
+    fresh = {'lease_s': 0.003}  # heartbeats every millisecond
     found = predicted(fleet(2, {'s': source}, links=quick, policy_parameters=fresh))
     assert found.sources['s'].loaded_s == pytest.approx(1.29 * SERVICE_S, rel=0.05)
 
 
-def test_who_goes_by_old_beacons_waits_longer() -> None:
+def test_who_goes_by_old_heartbeats_waits_longer() -> None:
     """The top class does not ask: 1.52 service times in 100 s of the simulator."""
     source = source_of('w0', 'm', 'critical', 2 * 0.6 / SERVICE_S, arrival='poisson')
     quick = {'default': {'bandwidth_mbps': 1e6, 'latency_ms': 0}}

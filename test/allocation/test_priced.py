@@ -9,14 +9,21 @@ from typing import Any
 
 from allocation.cases import assert_plan_is_sound, fleet_of, table
 from allocation.random_fleets import random_problem
-from pamdi_ros.allocation import Costs, evaluate, plan_for, Problem, solve_exact, solve_priced
+from pamdi_ros.allocation import (
+    Costs,
+    evaluate,
+    PlacementProblem,
+    plan_for,
+    solve_exact,
+    solve_priced,
+)
 from pamdi_ros.allocation.memory import MemoryNeed
-from pamdi_ros.allocation.priced import solve_placed
-from pamdi_ros.allocation.problem import Problem as Whole
+from pamdi_ros.allocation.optimizer.priced import solve_placed
+from pamdi_ros.allocation.problem import PlacementProblem as Whole
 from pamdi_ros.allocation.solution import Solution
+from pamdi_ros.assignment import Partition, PipelineStage
 from pamdi_ros.fleet import parse_fleet
 from pamdi_ros.fleet.frozen import FrozenDict
-from pamdi_ros.worker.plan import Leg, Partition
 import pytest
 from sweep import seeds
 
@@ -25,9 +32,11 @@ NET = table('net', [(1, 10)] * 4)  # 41 MB, 20 ms at 5 ms/GFLOP
 
 def problem_of(
     workers: dict[str, dict[str, Any]], sources: dict[str, tuple[str, str, str, float]]
-) -> Problem:
+) -> PlacementProblem:
     """Give a problem of one model."""
-    return Problem.from_costs(Costs(fleet=fleet_of(workers, sources), tables={'net': NET}))
+    return PlacementProblem.from_costs(
+        Costs(fleet=fleet_of(workers, sources), tables={'net': NET})
+    )
 
 
 def assert_is_sound(problem: Whole, solution: Solution) -> None:
@@ -44,11 +53,11 @@ def assert_is_sound(problem: Whole, solution: Solution) -> None:
         assert [flow.share for flow in flows] == sorted((f.share for f in flows), reverse=True)
         for flow in flows:
             at = 0
-            for leg in flow.route:
-                held = solution.placement[leg.worker]
-                assert any(part.covers(stream.model, leg.first, leg.last) for part in held)
-                assert leg.first == at
-                at = leg.last
+            for stage in flow.route:
+                held = solution.placement[stage.worker]
+                assert any(part.covers(stream.model, stage.first, stage.last) for part in held)
+                assert stage.first == at
+                at = stage.last
             assert at == flow.exit_unit
     found = evaluate(problem, solution.placement, solution.flows)
     if solution.feasible:
@@ -133,14 +142,14 @@ def test_a_deadline_below_the_solo_latency_is_named() -> None:
     )
     late = replace(costs.fleet.sources['s'], deadline_s=0.015)
     costs = replace(costs, fleet=replace(costs.fleet, sources=FrozenDict({'s': late})))
-    solution = solve_priced(Problem.from_costs(costs))
+    solution = solve_priced(PlacementProblem.from_costs(costs))
     assert not solution.feasible
     assert solution.reason == (
         's needs 20.0 ms alone on the fleet, more than its deadline of 15.0 ms'
     )
     assert solution.remedy is not None
     assert solution.remedy.source == 's'
-    assert solution.flows['s'][0].route == (Leg('a', 0, 4),)
+    assert solution.flows['s'][0].route == (PipelineStage('a', 0, 4),)
 
 
 def test_overload_sheds_the_low_class_and_still_plans_for_all() -> None:
@@ -176,7 +185,7 @@ def test_under_overload_low_classes_leave_early_before_anything_is_dropped() -> 
                 },
             }
         )  # fmt: skip
-        problem = Problem.from_costs(Costs(fleet=fleet, tables={'net': NET}))
+        problem = PlacementProblem.from_costs(Costs(fleet=fleet, tables={'net': NET}))
         solution = solve_priced(problem)
         assert solution.feasible
         assert_is_sound(problem, solution)
@@ -197,16 +206,18 @@ def test_the_plan_of_pa_mdi_plus_is_sound(seed: int) -> None:
 
 def test_priorities_and_rates_in_force_are_planned_for() -> None:
     costs = problem_of({'a': {'ms_per_gflop': 5}}, {'s': ('a', 'net', 'critical', 1.0)}).costs
-    problem = Problem.from_costs(costs, priorities={'s': 'background'}, rates_hz={'s': 25.0})
+    problem = PlacementProblem.from_costs(
+        costs, priorities={'s': 'background'}, rates_hz={'s': 25.0}
+    )
     assert solve_priced(problem).worker_use['a'] == {'critical': 0.0, 'background': 0.5}
     with pytest.raises(ValueError, match="'x' is no source of fleet test"):
-        Problem.from_costs(costs, rates_hz={'x': 1.0})
+        PlacementProblem.from_costs(costs, rates_hz={'x': 1.0})
 
 
 def test_smaller_blocks_are_tried_where_large_ones_do_not_fit() -> None:
     workers = {f'w{n}': {'ms_per_gflop': 5.0, 'memory_mb': 12} for n in range(4)}
     fleet = fleet_of(workers, {'camera': ('w0', 'net', 'critical', 2.0)})
-    problem = Problem.from_costs(Costs(fleet=fleet, tables={'net': NET}), most_blocks=2)
+    problem = PlacementProblem.from_costs(Costs(fleet=fleet, tables={'net': NET}), most_blocks=2)
     solution = solve_priced(problem)  # a block of two units takes 21 MB
 
     assert solution.feasible, solution.reason
@@ -219,9 +230,9 @@ def test_smaller_blocks_are_tried_where_large_ones_do_not_fit() -> None:
 def test_flows_over_a_placement_that_cuts_inside_blocks() -> None:
     workers = {f'w{n}': {'ms_per_gflop': 5.0} for n in range(2)}
     fleet = fleet_of(workers, {'camera': ('w0', 'net', 'critical', 2.0)})
-    problem = Problem.from_costs(Costs(fleet=fleet, tables={'net': NET}), most_blocks=2)
+    problem = PlacementProblem.from_costs(Costs(fleet=fleet, tables={'net': NET}), most_blocks=2)
     placement = {'w0': (Partition('net', 0, 1),), 'w1': (Partition('net', 1, 4),)}
 
     flow = solve_placed(problem, placement).nominal('camera')
     assert flow is not None
-    assert flow.route == (Leg('w0', 0, 1), Leg('w1', 1, 4))
+    assert flow.route == (PipelineStage('w0', 0, 1), PipelineStage('w1', 1, 4))

@@ -8,13 +8,13 @@ from itertools import pairwise
 
 from allocation.cases import fleet_of, table
 from pamdi_ros.allocation import Costs
-from pamdi_ros.allocation.purchases import purchases
-from pamdi_ros.allocation.report import Report, report_of
+from pamdi_ros.allocation.advice.purchases import purchases
+from pamdi_ros.allocation.advice.report import PlanReport, report_of
 import pytest
 
 
 @cache
-def busy_fleet(workers: int) -> Report:
+def busy_fleet(workers: int) -> PlanReport:
     """Plan a fleet whose links and memories are in demand, and more of them than are tried."""
     tables = {'net': table('net', [(1.0, 20.0), (1.0, 20.0), (1.0, 20.0)])}
     fleet = fleet_of(

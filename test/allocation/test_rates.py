@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pamdi_ros.allocation.rates import (
+from pamdi_ros.allocation.replanning.rates import (
     ArrivalCounter,
     Counts,
     ItemCounter,

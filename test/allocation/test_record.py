@@ -9,8 +9,8 @@ from pathlib import Path
 
 from allocation.cases import fleet_of, table
 from pamdi_ros.allocation import Costs, digest, plan_for, read_record, Record, write_record
+from pamdi_ros.assignment import Plan
 from pamdi_ros.fleet.policy import POLICIES
-from pamdi_ros.worker.plan import Plan
 import pytest
 
 EXITS = {

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from allocation.cases import fleet_of, table
-from pamdi_ros.allocation import Costs, plan_for, Problem, solve_priced
+from pamdi_ros.allocation import Costs, PlacementProblem, plan_for, solve_priced
 from pamdi_ros.allocation.demand import demands
-from pamdi_ros.allocation.replicas import copy_s
+from pamdi_ros.allocation.optimizer.replicas import copy_s
+from pamdi_ros.assignment import Partition, PipelineStage, Plan
 from pamdi_ros.fleet import Fleet, Links, parse_fleet
 from pamdi_ros.models.units import UnitTable
-from pamdi_ros.worker.plan import Leg, Partition, Plan
 import pytest
 
 NET = table('net', [(1, 10)] * 4)  # 41 MB, 4 GFLOP
@@ -43,8 +43,8 @@ TWO_SOURCES = {'slow': ('b', 'big', 'background', 1.0), 'fast': ('a', 'net', 'cr
 def test_with_memory_for_all_every_worker_holds_every_model() -> None:
     plan = planned(fleet_of(workers_with(1000, 'abc'), TWO_SOURCES), NET, BIG)
     assert holders(plan) == {'a': 'net big', 'b': 'big net', 'c': 'net big'}
-    assert plan.sources['fast'].route == (Leg('a', 0, 4),)
-    assert plan.sources['slow'].route == (Leg('b', 0, 4),)
+    assert plan.sources['fast'].route == (PipelineStage('a', 0, 4),)
+    assert plan.sources['slow'].route == (PipelineStage('b', 0, 4),)
 
 
 def test_every_source_has_a_route_before_any_copy_is_made() -> None:
@@ -91,8 +91,8 @@ def test_parts_of_a_model_that_fits_nowhere_are_copied() -> None:
     fleet = fleet_of(workers_with(31, 'abcd'), {'s': ('a', 'net', 'critical', 1.0)})
     plan = planned(fleet, NET)
     route = plan.sources['s'].route
-    assert [leg.worker for leg in route] == ['a', 'b']
-    parts = {Partition('net', leg.first, leg.last) for leg in route}
+    assert [stage.worker for stage in route] == ['a', 'b']
+    parts = {Partition('net', stage.first, stage.last) for stage in route}
     for part in parts:  # the fixed route's own parts, so that tasks find the same cut anywhere
         assert sum(part in held for held in plan.placement.values()) >= 2
     assert {part for held in plan.placement.values() for part in held} == parts
@@ -133,7 +133,7 @@ def test_the_nominal_route_is_the_cheapest_over_all_copies() -> None:
     workers = {'a': {'ms_per_gflop': 5}, 'b': {'ms_per_gflop': 5}}
     sources = {'fast': ('a', 'net', 'critical', 45.0), 'slow': ('a', 'big', 'background', 1.0)}
     plan = planned(fleet_of(workers, sources), NET, BIG)
-    assert plan.sources['slow'].route == (Leg('a', 0, 4),)
+    assert plan.sources['slow'].route == (PipelineStage('a', 0, 4),)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_copies_come_on_top_of_the_priced_placement() -> None:
     costs = Costs(
         fleet=fleet_of(workers_with(100, 'abc'), TWO_SOURCES), tables={'net': NET, 'big': BIG}
     )
-    problem = Problem.from_costs(costs)
+    problem = PlacementProblem.from_costs(costs)
     placed = solve_priced(problem).placement
     plan = plan_for('pa_mdi_plus', costs, epoch=1)
     for worker, parts in placed.items():

@@ -10,10 +10,10 @@ from allocation.cases import fleet_of, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pamdi_ros.allocation import Costs, route_s
+from pamdi_ros.allocation.baselines.route import cheapest_route
 from pamdi_ros.allocation.memory import Holdings
-from pamdi_ros.allocation.route import cheapest_route
+from pamdi_ros.assignment import PipelineStage
 from pamdi_ros.fleet import Fleet, Links, parse_fleet
-from pamdi_ros.worker.plan import Leg
 import pytest
 from sweep import cases
 
@@ -44,14 +44,14 @@ def text_fleet(passes: int) -> Fleet:
 @pytest.mark.parametrize(
     ('passes', 'route', 'expected_ms'),
     [
-        (1, [Leg('a', 0, 4)], 80 + 1),
-        (1, [Leg('b', 0, 4)], 9 + 16 + 2 + 1),  # there 1 ms + 0.1 MB, back 1 ms
-        (3, [Leg('b', 0, 4)], 9 + 3 * 18 + 1),
-        (1, [Leg('a', 0, 1), Leg('b', 1, 4)], 21 + 9 + 14 + 1),
-        (3, [Leg('a', 0, 1), Leg('b', 1, 4)], 3 * (21 + 9 + 14) + 2 * 9 + 1),
+        (1, [PipelineStage('a', 0, 4)], 80 + 1),
+        (1, [PipelineStage('b', 0, 4)], 9 + 16 + 2 + 1),  # there 1 ms + 0.1 MB, back 1 ms
+        (3, [PipelineStage('b', 0, 4)], 9 + 3 * 18 + 1),
+        (1, [PipelineStage('a', 0, 1), PipelineStage('b', 1, 4)], 21 + 9 + 14 + 1),
+        (3, [PipelineStage('a', 0, 1), PipelineStage('b', 1, 4)], 3 * (21 + 9 + 14) + 2 * 9 + 1),
     ],
 )
-def test_latency_of_a_route(passes: int, route: list[Leg], expected_ms: float) -> None:
+def test_latency_of_a_route(passes: int, route: list[PipelineStage], expected_ms: float) -> None:
     fleet = text_fleet(passes)
     costs = Costs(fleet=fleet, tables={'net': table('net', [(1, 10)] * 4)})
     assert route_s(costs, fleet.sources['s'], route) == pytest.approx(expected_ms / 1e3)
@@ -80,13 +80,13 @@ def test_no_route_over_what_is_held_is_cheaper(
     latencies = []
     for workers in product('abc', repeat=count):  # who runs each unit
         if all(holdings.holds(w, 'net', unit, unit + 1) for unit, w in enumerate(workers)):
-            legs: list[Leg] = []
+            stages: list[PipelineStage] = []
             for unit, worker in enumerate(workers):
-                if legs and legs[-1].worker == worker:
-                    legs[-1] = Leg(worker, legs[-1].first, unit + 1)
+                if stages and stages[-1].worker == worker:
+                    stages[-1] = PipelineStage(worker, stages[-1].first, unit + 1)
                 else:
-                    legs.append(Leg(worker, unit, unit + 1))
-            latencies.append(route_s(costs, source, legs))
+                    stages.append(PipelineStage(worker, unit, unit + 1))
+            latencies.append(route_s(costs, source, stages))
     found = cheapest_route(costs, source, holdings, held_only=True)
     assert bool(found) == bool(latencies)
     if found:
@@ -98,5 +98,5 @@ def test_a_route_over_a_worker_without_a_way_takes_for_ever() -> None:
     cut = replace(linked, links=Links())
     for fleet, expected_s in ((linked, 0.005 + 0.009 + 0.001), (cut, float('inf'))):
         costs = Costs(fleet=fleet, tables={'net': table('net', [(1, 1)])})
-        latency_s = route_s(costs, fleet.sources['s'], [Leg('b', 0, 1)])
+        latency_s = route_s(costs, fleet.sources['s'], [PipelineStage('b', 0, 1)])
         assert latency_s == pytest.approx(expected_s)

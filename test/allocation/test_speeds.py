@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from allocation.cases import fleet_of
-from pamdi_ros.allocation.estimate import Estimate
-from pamdi_ros.allocation.speeds import speeds_of
+from pamdi_ros.allocation.replanning.estimate import Estimate
+from pamdi_ros.allocation.replanning.speeds import speeds_of
 import pytest
 
 SOURCES = {'eye': ('a', 'net', 'critical', 10.0)}

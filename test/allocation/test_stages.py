@@ -6,15 +6,15 @@ from __future__ import annotations
 from allocation.cases import fleet_of, table
 from pamdi_ros.allocation import Costs
 from pamdi_ros.allocation.stages import stages_of
-from pamdi_ros.fleet.ways import Ways
-from pamdi_ros.worker.plan import Leg, Partition, Plan, SourcePlan
+from pamdi_ros.assignment import Partition, PipelineStage, Plan, SourcePlan
+from pamdi_ros.fleet.shortest_paths import Ways
 import pytest
 
 TABLES = {'net': table('net', [(1, 30)] * 4)}
 WHOLE = (Partition('net', 0, 4),)
 
 
-def places(*route: Leg) -> dict[tuple[str, int], set[str]]:
+def places(*route: PipelineStage) -> dict[tuple[str, int], set[str]]:
     """Give the workers to choose from, by where an item is, under a plan with that route."""
     workers = {name: {'memory_mb': 500, 'ms_per_gflop': 10} for name in 'ab'}
     links = {'default': {'bandwidth_mbps': 1000, 'latency_ms': 1}}
@@ -38,7 +38,7 @@ def test_transfers_that_follow_are_charged_where_they_cannot_be_avoided() -> Non
         model='net',
         priority_class='critical',
         unit_count=4,
-        route=(Leg('a', 0, 2), Leg('b', 2, 4)),
+        route=(PipelineStage('a', 0, 2), PipelineStage('b', 2, 4)),
     )
     for held, charge_s, rest_s in (
         ((Partition('net', 0, 2),), 0.001 + 0.5 * 0.0008, 0.0018 + 0.02 + 0.001),
@@ -58,10 +58,10 @@ def test_transfers_that_follow_are_charged_where_they_cannot_be_avoided() -> Non
 
 
 def test_a_whole_model_is_one_stay() -> None:
-    assert places(Leg('b', 0, 4)) == {('a', 0): {'a', 'b'}}
+    assert places(PipelineStage('b', 0, 4)) == {('a', 0): {'a', 'b'}}
 
 
 @pytest.mark.parametrize('cut', [1, 3])
 def test_a_stay_ends_where_the_route_leaves_the_worker(cut: int) -> None:
-    found = places(Leg('a', 0, cut), Leg('b', cut, 4))
+    found = places(PipelineStage('a', 0, cut), PipelineStage('b', cut, 4))
     assert found == {('a', 0): {'a', 'b'}, ('a', cut): {'a', 'b'}}

@@ -7,9 +7,9 @@ from allocation.cases import assert_plan_is_sound, fleet_of, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pamdi_ros.allocation import Costs, plan_for
+from pamdi_ros.assignment import PipelineStage, Plan
 from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.models.units import UnitTable
-from pamdi_ros.worker.plan import Leg, Plan
 import pytest
 from sweep import cases
 
@@ -26,7 +26,7 @@ def test_what_fits_at_home_on_a_fast_home_is_not_cut() -> None:
         {'a': {'ms_per_gflop': 5}, 'b': {'ms_per_gflop': 5}}, {'s': ('a', 'net', 'critical', 1)}
     )
     plan = planned(fleet, table('net', [(1, 10)] * 4))
-    assert plan.sources['s'].route == (Leg('a', 0, 4),)
+    assert plan.sources['s'].route == (PipelineStage('a', 0, 4),)
     assert (plan.epoch, plan.policy) == (3, 'static_chain')
 
 
@@ -37,7 +37,7 @@ def test_a_slow_home_gives_its_work_to_a_fast_neighbour() -> None:
     )
     # 4 GFLOP: 80 ms at home; 16 ms + (1 ms + 8 ms for 0.1 MB) there, + 1 ms back
     plan = planned(fleet, table('net', [(1, 10)] * 4))
-    assert plan.sources['s'].route == (Leg('xavier', 0, 4),)
+    assert plan.sources['s'].route == (PipelineStage('xavier', 0, 4),)
 
 
 def test_a_link_too_slow_keeps_the_work_at_home() -> None:
@@ -46,7 +46,9 @@ def test_a_link_too_slow_keeps_the_work_at_home() -> None:
         {'s': ('nano', 'net', 'critical', 1)},
         {'default': {'bandwidth_mbps': 5, 'latency_ms': 1}},  # 160 ms for 0.1 MB
     )
-    assert planned(fleet, table('net', [(1, 10)] * 4)).sources['s'].route == (Leg('nano', 0, 4),)
+    assert planned(fleet, table('net', [(1, 10)] * 4)).sources['s'].route == (
+        PipelineStage('nano', 0, 4),
+    )
 
 
 def test_memory_forces_the_cut_that_loses_least() -> None:
@@ -55,9 +57,9 @@ def test_memory_forces_the_cut_that_loses_least() -> None:
     )
     plan = planned(fleet, table('net', [(1, 10)] * 4))
     route = plan.sources['s'].route
-    assert [(leg.first, leg.last) for leg in route] in ([(0, 3), (3, 4)], [(0, 2), (2, 4)],
+    assert [(stage.first, stage.last) for stage in route] in ([(0, 3), (3, 4)], [(0, 2), (2, 4)],
                                                         [(0, 1), (1, 4)])  # fmt: skip
-    assert [leg.worker for leg in route] == ['a', 'b']
+    assert [stage.worker for stage in route] == ['a', 'b']
 
 
 def test_a_worker_may_be_visited_twice_when_its_memory_allows() -> None:
@@ -67,7 +69,11 @@ def test_a_worker_may_be_visited_twice_when_its_memory_allows() -> None:
     )
     # unit 1 fits only at b; a must not hold 0, 2 and 3 together
     plan = planned(fleet, table('net', [(1, 10), (1, 30), (1, 10)], boundary_mb=0.01))
-    assert plan.sources['s'].route == (Leg('a', 0, 1), Leg('b', 1, 2), Leg('a', 2, 3))
+    assert plan.sources['s'].route == (
+        PipelineStage('a', 0, 1),
+        PipelineStage('b', 1, 2),
+        PipelineStage('a', 2, 3),
+    )
 
 
 def test_a_background_source_avoids_the_worker_that_an_urgent_one_loads() -> None:
@@ -79,8 +85,8 @@ def test_a_background_source_avoids_the_worker_that_an_urgent_one_loads() -> Non
         },
     )
     plan = planned(fleet, table('net', [(1, 10)] * 4), table('big', [(4, 10)] * 4))
-    assert plan.sources['fast'].route == (Leg('a', 0, 4),)
-    assert {leg.worker for leg in plan.sources['slow'].route} == {'b'}
+    assert plan.sources['fast'].route == (PipelineStage('a', 0, 4),)
+    assert {stage.worker for stage in plan.sources['slow'].route} == {'b'}
 
 
 def test_sources_of_one_model_share_its_weights() -> None:
@@ -89,7 +95,7 @@ def test_sources_of_one_model_share_its_weights() -> None:
         {'s': ('a', 'net', 'critical', 1), 't': ('a', 'net', 'background', 1)},
     )
     plan = planned(fleet, table('net', [(1, 10)] * 4))
-    assert plan.sources['t'].route == plan.sources['s'].route == (Leg('a', 0, 4),)
+    assert plan.sources['t'].route == plan.sources['s'].route == (PipelineStage('a', 0, 4),)
     assert [(p.first, p.last) for p in plan.partitions('a')] == [(0, 4)]
 
 
@@ -124,7 +130,9 @@ def test_only_workers_that_can_be_reached_are_used() -> None:
     )  # fmt: skip
     costs = Costs(fleet=fleet, tables={})
     assert costs.send_s(125_000, 'a', 'c') == pytest.approx(2 * 125_000 / 125e6)
-    assert planned(fleet, table('net', [(1, 1)] * 2)).sources['s'].route == (Leg('c', 0, 2),)
+    assert planned(fleet, table('net', [(1, 1)] * 2)).sources['s'].route == (
+        PipelineStage('c', 0, 2),
+    )
 
 
 def test_a_text_of_several_passes_weighs_as_many() -> None:
@@ -152,8 +160,8 @@ def test_a_text_of_several_passes_weighs_as_many() -> None:
     )  # fmt: skip
     # 2.5 / s x 40 ms a pass is 10 % of a, or 90 % with 9 passes: the camera had better leave
     plan = planned(fleet, table('text', [(1, 1)] * 4), table('net', [(1, 1)] * 4))
-    assert plan.sources['talk'].route == (Leg('a', 0, 4),)
-    assert plan.sources['camera'].route == (Leg('b', 0, 4),)
+    assert plan.sources['talk'].route == (PipelineStage('a', 0, 4),)
+    assert plan.sources['camera'].route == (PipelineStage('b', 0, 4),)
 
 
 UNITS = st.lists(st.tuples(st.floats(0.01, 2), st.floats(0, 40)), min_size=1, max_size=6)

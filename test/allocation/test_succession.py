@@ -7,8 +7,8 @@ from collections import deque
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pamdi_ros.allocation.succession import allocator_id, Succession, TAKE_OVER_S
-from pamdi_ros.worker.plan import Edition
+from pamdi_ros.allocation.replanning.succession import allocator_id, Succession, TAKE_OVER_S
+from pamdi_ros.assignment import Edition
 from sweep import cases
 
 

@@ -99,9 +99,9 @@ def _catalog(monkeypatch: pytest.MonkeyPatch, weights_mb: float) -> None:
             raise ValueError('gpt2 cannot be built today')
         return _Table(weights_mb)
 
-    catalog = types.ModuleType('pamdi_ros.models.catalog')
+    catalog = types.ModuleType('pamdi_ros.models.build.catalog')
     catalog.unit_table = unit_table  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, 'pamdi_ros.models.catalog', catalog)
+    monkeypatch.setitem(sys.modules, 'pamdi_ros.models.build.catalog', catalog)
 
 
 def test_models_are_built_on_demand(

@@ -55,10 +55,10 @@ def test_the_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             assert all(first < last for first, last in parts)
     for source in found['sources'].values():
         at = 0
-        for leg in source['route']:
-            assert leg['worker'] in found['workers']
-            assert leg['first_unit'] == at < leg['last_unit']
-            at = leg['last_unit']
+        for stage in source['route']:
+            assert stage['worker'] in found['workers']
+            assert stage['first_unit'] == at < stage['last_unit']
+            at = stage['last_unit']
         assert at == source['exit_unit']
         assert 0 < source['solo_ms'] <= source['loaded_ms'] * 1.001
     assert found['purchases'][0]['what']

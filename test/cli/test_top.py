@@ -151,7 +151,7 @@ def test_it_waits_for_a_fleet_and_ends_cleanly(start: Start, end: str) -> None:
 
 def test_a_fleet_that_comes_changes_goes_and_comes_again(start: Start, fleet_file: Path) -> None:
     terminal = start(fleet_file, domain=DOMAIN, columns=100)
-    terminal.until('waiting for a beacon of fleet played')
+    terminal.until('waiting for a heartbeat of fleet played')
     with PlayedFleet(DOMAIN, epoch=4) as fleet:
         terminal.until('epoch 4')
         for words in ('42.1', 'resnet18[0:21)', 'late', '2/2 workers serve'):
@@ -197,7 +197,7 @@ def test_once_and_json(fleet_file: Path, tmp_path: Path) -> None:
 def test_once_without_a_fleet(fleet_file: Path) -> None:
     done = once(fleet_file, '--once', '--seconds', 0.5, domain=EMPTY_DOMAIN)
     assert done.returncode == 1
-    assert 'waiting for a beacon of fleet played' in done.stdout and 'not heard' in done.stdout
+    assert 'waiting for a heartbeat of fleet played' in done.stdout and 'not heard' in done.stdout
     assert 'Traceback' not in done.stderr
 
 

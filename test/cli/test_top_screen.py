@@ -216,7 +216,7 @@ def test_what_it_waits_for() -> None:
     assert 'no fleet' in nothing and 'waiting for any fleet in ROS domain 7' in nothing
     view = replace(fleet(3), workers={'robot0': WorkerView(name='robot0')})
     lines = ' '.join(drawn(view, 80, 24, domain='7', fleets=['/warehouse', '/lab']))
-    assert 'waiting for a beacon of fleet warehouse in ROS domain 7' in lines
+    assert 'waiting for a heartbeat of fleet warehouse in ROS domain 7' in lines
     assert 'Seen: /lab.' in lines
     assert 'waiting' not in ' '.join(drawn(fleet(3)))
 

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from pamdi_ros.demo.sensor_node import Sensor, SETTLE_S
+from pamdi_ros.demo.sensor_node import DemoSensor, SETTLE_S
 from pamdi_ros.fleet import Source, TEXT_TYPE
 import pytest
 import rclpy
@@ -62,12 +62,14 @@ class Listener:
         self.sent.append(message.data)
 
 
-def text_sensor(listener: Any, gap_s: float) -> Sensor:
+def text_sensor(listener: Any, gap_s: float) -> DemoSensor:
     source = Source(
         name='ear', worker='w', topic='t', type=TEXT_TYPE, model='m', priority='p', rate_hz=1.0
     )
     words = itertools.cycle([String(data='one'), String(data='two')])
-    return Sensor(source=source, publisher=listener, messages=words, gaps=itertools.repeat(gap_s))
+    return DemoSensor(
+        source=source, publisher=listener, messages=words, gaps=itertools.repeat(gap_s)
+    )
 
 
 def test_nothing_is_published_until_somebody_listens() -> None:

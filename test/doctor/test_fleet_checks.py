@@ -40,7 +40,9 @@ sources:
 IMAGE = 'sensor_msgs/msg/Image'
 CAMERA = Endpoint(node='/driver', type=IMAGE, profile='best_effort, volatile')
 HOME = Endpoint(node='/pair/one/executor', type=IMAGE, profile='best_effort, volatile')
-BEACON = Endpoint(node='/pair/one/executor', type='pamdi_ros/msg/WorkerStatus', profile='reliable')
+HEARTBEAT = Endpoint(
+    node='/pair/one/executor', type='pamdi_ros/msg/WorkerStatus', profile='reliable'
+)
 ALLOCATOR = Endpoint(node='/pair/allocator', type='pamdi_ros/msg/Assignment', profile='reliable')
 
 
@@ -67,8 +69,8 @@ def worker(name: str, first: int, last: int, **changed: Any) -> WorkerView:
 WELL = FleetFacts(
     prefix='/pair',
     topics={
-        '/pair/workers/one/status': TopicFacts(publishers=(BEACON,)),
-        '/pair/workers/two/status': TopicFacts(publishers=(BEACON,)),
+        '/pair/workers/one/status': TopicFacts(publishers=(HEARTBEAT,)),
+        '/pair/workers/two/status': TopicFacts(publishers=(HEARTBEAT,)),
         '/pair/assignment': TopicFacts(publishers=(ALLOCATOR,)),
         '/pair/one/image': TopicFacts(publishers=(CAMERA,), subscriptions=(HOME,)),
     },
@@ -110,7 +112,7 @@ def test_a_fleet_that_is_well(fleet: Fleet) -> None:
         (with_two(state=LOADING, message='fetching resnet18'), WARN, 'fetching resnet18'),
         (with_two(state=DEGRADED, message='weights: no such file'), WARN, 'no such file'),
         (with_two(state=UNCONFIGURED), FAIL, 'not configured'),
-        (with_two(heard_s=None), FAIL, 'no beacon'),
+        (with_two(heard_s=None), FAIL, 'no heartbeat'),
         (seen(workers={'one': WELL.workers['one']},
               topics={'/pair/workers/two/status': TopicFacts()}), FAIL, 'is not there'),
         (seen(doubled=frozenset({'two'})), FAIL, 'two executors'),

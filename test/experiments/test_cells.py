@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pamdi_ros.experiments.cells import choose, Found, reduction
+from pamdi_ros.experiments.cells import CellResult, choose, reduction
 from pamdi_ros.simulation.measures import Delays, RunMeasures, SourceMeasures
 import pytest
 
@@ -20,7 +20,7 @@ def source_of(mean_s: float | None, *, stable: bool = True) -> SourceMeasures:
 
 def cell_of(
     *means_s: float | None, stable: bool = True, others: bool = True, policy: str = 'local'
-) -> Found[RunMeasures]:
+) -> CellResult[RunMeasures]:
     runs = tuple(
         RunMeasures(
             sources={
@@ -33,7 +33,7 @@ def cell_of(
         for mean_s in means_s
     )  # fmt: skip
     seeds = tuple(range(len(runs)))
-    return Found(factors={'policy': policy}, seeds=seeds, runs=runs)
+    return CellResult(factors={'policy': policy}, seeds=seeds, runs=runs)
 
 
 def test_a_reduction_is_taken_seed_by_seed() -> None:

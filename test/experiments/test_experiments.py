@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pamdi_ros.experiments.catalog import experiment, EXPERIMENTS
-from pamdi_ros.experiments.report import Report
+from pamdi_ros.experiments.report import ExperimentReport
 from pamdi_ros.experiments.size import SLICE
 from pamdi_ros.experiments.writing import Origin, write
 from pamdi_ros.fleet import load_fleet
@@ -22,7 +22,7 @@ ORIGIN = Origin(command='pamdi experiment', started='2026-01-01T00:00:00+00:00',
 
 
 @cache
-def sliced(name: str) -> Report:
+def sliced(name: str) -> ExperimentReport:
     """Run a slice of an experiment once, in this process."""
     shares: list[float] = []
     found = experiment(name).run(SLICE, shares.append, processes=1)
@@ -32,7 +32,7 @@ def sliced(name: str) -> Report:
 
 
 @pytest.fixture(scope='module', params=[name for name in EXPERIMENTS if name != 'calibration'])
-def report(request: pytest.FixtureRequest) -> Report:
+def report(request: pytest.FixtureRequest) -> ExperimentReport:
     """Give the slice of each experiment."""
     return sliced(request.param)
 
@@ -45,7 +45,9 @@ def sources(value: Any) -> list[dict[str, Any]]:
     return [one for item in value for one in sources(item)] if isinstance(value, list) else []
 
 
-def test_it_writes_numbers_summary_figures_and_fleets(report: Report, tmp_path: Path) -> None:
+def test_it_writes_numbers_summary_figures_and_fleets(
+    report: ExperimentReport, tmp_path: Path
+) -> None:
     paths = {path.relative_to(tmp_path) for path in write(report, SLICE, ORIGIN, tmp_path)}
     drawn = {Path(f'{one.name}.{end}') for one in report.figures for end in ('png', 'svg')}
     fleets = {Path('fleets') / f'{one.name}.yaml' for one in report.rigs}
@@ -67,14 +69,14 @@ def test_it_writes_numbers_summary_figures_and_fleets(report: Report, tmp_path: 
         assert f'### {table.title}' in text
 
 
-def test_every_item_ends_once(report: Report) -> None:
+def test_every_item_ends_once(report: ExperimentReport) -> None:
     counted = sources(json.loads(json.dumps(report.runs)))
     assert counted
     for one in counted:
         assert one['accepted'] == one['results'] + sum(one['dropped'].values())
 
 
-def test_tables_are_whole(report: Report) -> None:
+def test_tables_are_whole(report: ExperimentReport) -> None:
     assert report.tables
     for table in report.tables:
         assert table.rows

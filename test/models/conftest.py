@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pamdi_ros.models import Model
-from pamdi_ros.models.build import build
-from pamdi_ros.models.cache import obtain
-from pamdi_ros.models.request import read_request
+from pamdi_ros.models.build.cache import obtain
+from pamdi_ros.models.build.program import build
+from pamdi_ros.models.build.request import read_request
 import pytest
 import torch
 

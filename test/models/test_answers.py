@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from pamdi_ros.models.answers import Answer, output_kind, read_answer
+from pamdi_ros.models.tasks.answers import Answer, output_kind, read_answer
 import pytest
 import torch
 

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from threading import Event
 
-from pamdi_ros.models.cache import cache_root, ENTRY_FILE, obtain, run_builder
+from pamdi_ros.models.build.cache import cache_root, ENTRY_FILE, obtain, run_builder
+from pamdi_ros.models.build.request import ModelRequest, read_request
 from pamdi_ros.models.errors import ModelError
-from pamdi_ros.models.request import ModelRequest, read_request
 import pytest
 
 REQUEST = read_request({'zoo': 'resnet56', 'arguments': {'blocks': 1}})
@@ -93,7 +93,7 @@ def test_a_builder_leaves_half_of_the_processors_to_others_unless_told_otherwise
 
 CATALOG = """
 import json, sys
-from pamdi_ros.models.catalog import unit_table
+from pamdi_ros.models.build.catalog import unit_table
 from pamdi_ros.models.errors import ModelError
 for spec in json.loads(sys.argv[1]):
     try:

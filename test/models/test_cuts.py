@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pamdi_ros.models.cuts import choose_cuts, LARGEST_SHARE, Position
+from pamdi_ros.models.graph.cuts import choose_cuts, LARGEST_SHARE, Position
 
 
 def places(*rows: tuple[int, int, int]) -> list[Position]:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from pamdi_ros.models import Model, ModelError
-from pamdi_ros.models.build import build
-from pamdi_ros.models.build_heads import build_heads
-from pamdi_ros.models.cache import obtain
-from pamdi_ros.models.catalog import unit_table
-from pamdi_ros.models.exits import Boundary, pooled_linear
-from pamdi_ros.models.heads import ensure_heads, read_heads
-from pamdi_ros.models.request import read_request
+from pamdi_ros.models.build.cache import obtain
+from pamdi_ros.models.build.catalog import unit_table
+from pamdi_ros.models.build.exits import Boundary, pooled_linear
+from pamdi_ros.models.build.heads import ensure_heads, read_heads
+from pamdi_ros.models.build.program import build
+from pamdi_ros.models.build.request import read_request
+from pamdi_ros.models.engines.exit_heads import build_heads
 import pytest
 from safetensors.torch import save_file
 import torch

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pamdi_ros.models import Model, ModelError
-from pamdi_ros.models.measure import tensors_of
+from pamdi_ros.models.graph.measure import tensors_of
 import pytest
 import torch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pamdi_ros.models.errors import ModelError
-from pamdi_ros.models.labels import read_labels
+from pamdi_ros.models.tasks.labels import read_labels
 import pytest
 
 TWO = (((1, 2), 'float32'),)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 import json
 
 from pamdi_ros.models import Model
-from pamdi_ros.models.cache import PROGRAM_FILE
-from pamdi_ros.models.capture import CaptureError
-from pamdi_ros.models.lowering import lower_module
-from pamdi_ros.models.program import Interpreter, Program, resolve
+from pamdi_ros.models.build.cache import PROGRAM_FILE
+from pamdi_ros.models.graph.capture import CaptureError
+from pamdi_ros.models.graph.lowering import lower_module
+from pamdi_ros.models.graph.program import Interpreter, Program, resolve
 import pytest
 import torch
 from torch import nn, Tensor

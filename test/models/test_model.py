@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from pamdi_ros.models import Model
-from pamdi_ros.models.catalog import unit_table
+from pamdi_ros.models.build.catalog import unit_table
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -67,7 +67,7 @@ def test_labels_are_built_in_only_where_the_classes_fit(get_model: GetModel) -> 
 RSS = """
 import json, sys
 import psutil, torch
-from pamdi_ros.models.model import Model
+from pamdi_ros.models.engines.model import Model
 spec = json.loads(sys.argv[1])
 warm = Model.from_spec({'zoo': 'resnet56', 'arguments': {'blocks': 1}}, sys.argv[2])
 warm.partition(0, 1)(*warm.example_inputs())

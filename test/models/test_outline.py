@@ -7,7 +7,7 @@ import json
 from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 from pamdi_ros.models import Model
-from pamdi_ros.models.outline import Constant, Operation, Outline, Tail
+from pamdi_ros.models.graph.outline import Constant, Operation, Outline, Tail
 import pytest
 from sweep import cases
 

@@ -11,7 +11,7 @@ from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 import numpy as np
 from pamdi_ros.models import Model, ModelError
-from pamdi_ros.models.measure import tensors_of
+from pamdi_ros.models.graph.measure import tensors_of
 import pytest
 from sweep import cases
 import torch

@@ -11,14 +11,14 @@ import sys
 
 from pamdi_ros.fleet import config_path, load_fleet
 from pamdi_ros.models import Model
-from pamdi_ros.models.build import stored_tensors
-from pamdi_ros.models.catalog import unit_table
-from pamdi_ros.models.costs import read_outline
+from pamdi_ros.models.build.catalog import unit_table
+from pamdi_ros.models.build.meta_model import fake_module, trace_skeleton
+from pamdi_ros.models.build.profiles import find_profile, Profile, read_profile
+from pamdi_ros.models.build.program import stored_tensors
+from pamdi_ros.models.build.request import ModelRequest, read_request
+from pamdi_ros.models.build.weights import tied_names
 from pamdi_ros.models.errors import ModelError
-from pamdi_ros.models.profiles import find_profile, Profile, read_profile
-from pamdi_ros.models.request import ModelRequest, read_request
-from pamdi_ros.models.skeleton import fake_module, trace_skeleton
-from pamdi_ros.models.weights import tied_names
+from pamdi_ros.models.graph.costs import read_outline
 import pytest
 from sweep import cases
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -160,7 +160,11 @@ class Absent:
         if name.split('.')[0] in ('torch', 'torchvision', 'transformers', 'safetensors'):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
-from pamdi_ros.models import catalog, outline, profiles, quantum, units
+from pamdi_ros.models import units
+from pamdi_ros.models.build import catalog
+from pamdi_ros.models.graph import outline
+from pamdi_ros.models.build import profiles
+from pamdi_ros.models import granularity as quantum
 for zoo in sys.argv[2:]:
     print(len(catalog.unit_table({'zoo': zoo, 'unit_flops': 4 * 10**8}, sys.argv[1])))
 """

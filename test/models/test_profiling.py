@@ -4,8 +4,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pamdi_ros.models import Model, ModelError
-from pamdi_ros.models.profiles import Profile
-from pamdi_ros.models.profiling import device_facts, profile_of, unit_times, WARM_UP
+from pamdi_ros.models.build.profiles import Profile
+from pamdi_ros.models.engines.profiling import device_facts, profile_of, unit_times, WARM_UP
 import pytest
 
 GetModel = Callable[[Mapping[str, object]], Model]

@@ -9,7 +9,7 @@ from typing import Any
 import weakref
 
 from pamdi_ros.models.errors import ModelError
-from pamdi_ros.models.program import (
+from pamdi_ros.models.graph.program import (
     decode,
     encode,
     encode_literal,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+from pamdi_ros.models.build.request import read_request
 from pamdi_ros.models.errors import ModelError
-from pamdi_ros.models.request import read_request
 import pytest
 
 GOOD = {'zoo': 'resnet18', 'input_shape': [3, 64, 64], 'weights': 'seed:3'}

@@ -12,10 +12,10 @@ import sys
 from threading import Event
 
 from pamdi_ros.models import Model, ModelError
-from pamdi_ros.models.build_heads import build_heads
-from pamdi_ros.models.cache import PROGRAM_FILE
-from pamdi_ros.models.heads import ensure_heads, read_heads
-from pamdi_ros.models.program import FORMAT, resolve
+from pamdi_ros.models.build.cache import PROGRAM_FILE
+from pamdi_ros.models.build.heads import ensure_heads, read_heads
+from pamdi_ros.models.engines.exit_heads import build_heads
+from pamdi_ros.models.graph.program import FORMAT, resolve
 import pytest
 import torch
 
@@ -129,8 +129,8 @@ SERVE = """
 import builtins, json, pickle, sys, unittest.mock
 import torch, torch.fx
 from pamdi_ros.models import Model
-from pamdi_ros.models.answers import read_answer
-from pamdi_ros.models.text import TextModel
+from pamdi_ros.models.tasks.answers import read_answer
+from pamdi_ros.models.engines.text import TextModel
 
 def never(*_, **__):
     raise AssertionError('a process that serves does this')

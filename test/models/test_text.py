@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 from pamdi_ros.models import Model, ModelError
-from pamdi_ros.models.text import TextModel, Vocabulary
+from pamdi_ros.models.engines.text import TextModel, Vocabulary
 import pytest
 import torch
 

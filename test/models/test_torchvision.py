@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pamdi_ros.models import Model
-from pamdi_ros.models.measure import tensors_of
+from pamdi_ros.models.graph.measure import tensors_of
 import pytest
 from safetensors.torch import save_file
 from sweep import cases

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pamdi_ros.models import Model, ModelError
-from pamdi_ros.models.resnet56 import ResNet56
+from pamdi_ros.models.build.resnet56 import ResNet56
 import pytest
 from safetensors.torch import save_file
 import torch

@@ -4,9 +4,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pamdi_ros.models import Model, ModelError, zoo
-from pamdi_ros.models.request import read_request
-from pamdi_ros.models.skeleton import fake_module
+from pamdi_ros.models import Model, ModelError
+from pamdi_ros.models.build import zoo
+from pamdi_ros.models.build.meta_model import fake_module
+from pamdi_ros.models.build.request import read_request
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode

@@ -5,7 +5,7 @@ from monitor.messages import diagnostic, diagnostics, header, message
 from pamdi_ros.fleet import load_fleet
 from pamdi_ros.fleet.resources import config_path
 from pamdi_ros.monitor.collector import Collector, FORGET_S, KEPT_ITEMS, KEPT_LATENCIES
-from pamdi_ros.monitor.view import HeldPartition, Level, LinkView, Stay
+from pamdi_ros.monitor.view import HeldPartition, HopView, Level, LinkView
 
 
 def status(name: str = 'robot1', **fields: object) -> object:
@@ -109,10 +109,10 @@ def test_what_is_kept_is_bounded() -> None:
 
 def test_an_assignment_names_workers_and_tells_of_sources() -> None:
     collector = Collector('/f')
-    leg = message('RouteLeg', worker='robot2', first_unit=0, last_unit=4)
+    stage = message('RouteLeg', worker='robot2', first_unit=0, last_unit=4)
     source = message(
         'SourceAssignment', source='camera', model='m', priority_class='high', weight=4.0,
-        route=[leg], unit_count=4, loaded_s=0.5, solo_s=0.25,
+        route=[stage], unit_count=4, loaded_s=0.5, solo_s=0.25,
     )  # fmt: skip
     collector.assignment(assignment(3, sources=[source], policy='pa_mdi_plus'), 1.0)
     view = collector.view(1.0)
@@ -178,7 +178,7 @@ def test_an_item_has_its_hops_and_tells_the_home() -> None:
     (item,) = view.items
     assert item.answer == 'cat (88 %)'
     assert item.stays == (
-        Stay(
+        HopView(
             worker='robot1', first=0, last=2, transfer_s=0.3, queue_s=0.1, compute_s=0.2,
             bytes_in=4,
         ),

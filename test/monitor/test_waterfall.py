@@ -3,13 +3,15 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pamdi_ros.monitor.view import ItemView, Stay
+from pamdi_ros.monitor.view import HopView, ItemView
 from pamdi_ros.monitor.waterfall import choose, ticks, waterfall
 import pytest
 
 
-def stay(worker: str, transfer_s: float, queue_s: float, compute_s: float, last: int = 3) -> Stay:
-    return Stay(
+def stay(
+    worker: str, transfer_s: float, queue_s: float, compute_s: float, last: int = 3
+) -> HopView:
+    return HopView(
         worker=worker,
         first=0,
         last=last,

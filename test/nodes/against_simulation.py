@@ -25,7 +25,7 @@ import numpy as np
 from pamdi_ros.fleet import Fleet, load_fleet
 from pamdi_ros.fleet.launch_plan import DDS_PROFILE, DDS_PROFILE_VARIABLES
 from pamdi_ros.fleet.resources import config_path
-from pamdi_ros.models.catalog import unit_table
+from pamdi_ros.models.build.catalog import unit_table
 from pamdi_ros.msg import InferenceResult
 from pamdi_ros.nodes.sensors import message_class
 from pamdi_ros.simulation.load import loaded

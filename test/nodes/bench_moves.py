@@ -15,12 +15,12 @@ import time
 
 from nodes.running_fleet import LATCHED, RunningFleet
 from nodes.test_switching import Camera, FLEET, HALVES, halves
-from pamdi_ros.allocation.mover import holder_of, Mover
-from pamdi_ros.allocation.replan import ReplanParameters
-from pamdi_ros.models.catalog import unit_table
+from pamdi_ros.allocation.replanning.decision import ReplanParameters
+from pamdi_ros.allocation.replanning.mover import holder_of, Mover
+from pamdi_ros.models.build.catalog import unit_table
 from pamdi_ros.msg import Assignment
-from pamdi_ros.nodes import beacon_message
-from pamdi_ros.nodes.assignment_message import from_message, to_message
+from pamdi_ros.nodes.conversions import heartbeat_message as heartbeat_message
+from pamdi_ros.nodes.conversions.assignment_message import from_message, to_message
 
 DOMAIN = 86
 ITEMS_BEFORE = 60
@@ -53,7 +53,7 @@ def main() -> None:
 
             def holders() -> dict:
                 return {
-                    name: holder_of(beacon_message.from_message(status, fleet.fleet))
+                    name: holder_of(heartbeat_message.from_message(status, fleet.fleet))
                     for name, status in client.status.items()
                 }
 

@@ -21,10 +21,10 @@ from pamdi_ros.fleet import Event
 from pamdi_ros.msg import WorkerStatus
 from pamdi_ros.simulation.sensor import arrival_times
 from pamdi_ros.simulation.setup import Setup
-from pamdi_ros.testbed import enclosure
+from pamdi_ros.testbed import namespace_sandbox as enclosure
 from pamdi_ros.testbed.listener import Listener
-from pamdi_ros.testbed.network import BRIDGE, Network
-from pamdi_ros.testbed.real_fleet import RealFleet
+from pamdi_ros.testbed.network import BRIDGE, NamespaceNetwork
+from pamdi_ros.testbed.process_fleet import RealFleet
 from pamdi_ros.worker.task import reason_word, Status
 
 OTHER = 'pamdi1'
@@ -52,7 +52,7 @@ DOCUMENT: dict[str, Any] = {
 }  # fmt: skip
 
 
-def switch(network: Network, to: str) -> None:
+def switch(network: NamespaceNetwork, to: str) -> None:
     """Put the far hosts on a switch."""
     for name in FAR:
         subprocess.run(['ip', 'link', 'set', network._port(name), 'master', to], check=True)
@@ -61,7 +61,7 @@ def switch(network: Network, to: str) -> None:
 def measure(directory: Path) -> None:
     """Run, and print what came of it."""
     with RealFleet(DOCUMENT, directory, networked=True, replan=True) as fleet:
-        assert isinstance(fleet.network, Network)
+        assert isinstance(fleet.network, NamespaceNetwork)
         subprocess.run(['ip', 'link', 'add', OTHER, 'type', 'bridge'], check=True)
         subprocess.run(['ip', 'link', 'set', OTHER, 'up'], check=True)
         setup = Setup(fleet=fleet.fleet, tables={}, policy='pa_mdi_plus', seconds=END_S)

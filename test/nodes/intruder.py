@@ -123,8 +123,8 @@ class Intruder:
         publisher = self._client.publisher(topic, Chunk, qos.inbox(priority, 3))
         publisher.publish(encode_chunk(ChunkMessage(**{**values, **changes})))
 
-    def beacon(self, worker: str, **changes: Any) -> None:
-        """Publish a beacon of this name to those who listen to a worker's."""
+    def heartbeat(self, worker: str, **changes: Any) -> None:
+        """Publish a heartbeat of this name to those who listen to a worker's."""
         values = {
             'worker': self.name, 'incarnation': 7, 'state': WorkerStatus.STATE_SERVING,
             'priority_classes': ['critical', 'normal'], 'queue_lengths': [0, 0],
@@ -187,9 +187,9 @@ class Intruder:
         self.chunk(worker, age_s=1e9)
         self.chunk(worker, incarnation=2**64 - 1)
         other = 'b' if worker == 'a' else 'a'
-        self.beacon(other, backlog_s=[NAN, 0.0])
-        self.beacon(other, queue_lengths=[2**32 - 1, 0])
-        self.beacon(other, incarnation=2**64 - 1)
+        self.heartbeat(other, backlog_s=[NAN, 0.0])
+        self.heartbeat(other, queue_lengths=[2**32 - 1, 0])
+        self.heartbeat(other, incarnation=2**64 - 1)
 
     def everything(self) -> None:
         """Try every door once."""
@@ -211,7 +211,7 @@ class Intruder:
         return range(seen + 1, seen + 4)
 
     def run(self, worker: str) -> int:
-        """Return which run of a worker beacons."""
+        """Return which run of a worker heartbeats."""
         return int(self._client.status[worker].incarnation)
 
     def units(self) -> int:

@@ -122,11 +122,11 @@ class Joining:
         self.client.between.remove(self._feed)
         self.client.settled('camera')
 
-    def after_beacon(self) -> dict[str, float]:
-        """How long after the fast worker's first beacon each thing was seen [s].
+    def after_heartbeat(self) -> dict[str, float]:
+        """How long after the fast worker's first heartbeat each thing was seen [s].
 
-        Its run is numbered by the time at which it was configured, just before that beacon. Here
-        the beacon is heard later: a new topic must be found first.
+        Its run is numbered by the time at which it was configured, just before that heartbeat.
+        Here the heartbeat is heard later: a new topic must be found first.
         """
         first_s = self.client.status['fast'].incarnation / 1e9
         return {what: at_s - first_s for what, at_s in self.seen_s.items()}
@@ -155,14 +155,14 @@ def workers_of(result: InferenceResult) -> set[str]:
 
 
 def measure(policy: str, figures: dict[str, object]) -> dict[str, float]:
-    """Run once and give how long after the first beacon each thing was seen [s]."""
+    """Run once and give how long after the first heartbeat each thing was seen [s]."""
     with tempfile.TemporaryDirectory() as directory:
         joining = Joining(Path(directory), policy, figures)
         with joining.fleet:
             joining.until_planned_without()
             before_s, after_s = joining.join()
             joining.cease()
-    seen = joining.after_beacon()
+    seen = joining.after_heartbeat()
     told = ', '.join(f'{what} {at_s:.2f} s' for what, at_s in seen.items())
     print(f'{policy}, {figures["zoo"]}: {1e3 * before_s:.0f} -> {1e3 * after_s:.0f} ms; {told}')
     return seen

@@ -48,7 +48,7 @@ class Client:
     :param fleet_file: tells names only.
     :ivar results: of each source, from sources/<source>/result, as they came.
     :ivar all_results: from the fleet-wide topic.
-    :ivar status: the newest beacon of each worker; `beacons` has all, as they came.
+    :ivar status: the newest heartbeat of each worker; `heartbeats` has all, as they came.
     """
 
     def __init__(self, fleet_file: Path, domain: int) -> None:
@@ -57,7 +57,7 @@ class Client:
         self.results: dict[str, list[InferenceResult]] = {name: [] for name in fleet.sources}
         self.all_results: list[InferenceResult] = []
         self.status: dict[str, WorkerStatus] = {}
-        self.beacons: list[WorkerStatus] = []
+        self.heartbeats: list[WorkerStatus] = []
         self.stats: dict[str, SourceStats] = {}
         self.assignments: list[Assignment] = []
         self.between: list[Callable[[], object]] = []
@@ -193,7 +193,7 @@ class Client:
 
     def _status(self, status: WorkerStatus) -> None:
         self.status[status.worker] = status
-        self.beacons.append(status)
+        self.heartbeats.append(status)
 
     def _stats(self, stats: SourceStats) -> None:
         self.stats[stats.source] = stats
@@ -213,7 +213,7 @@ class RunningFleet:
     :param parameters: of the nodes, besides their own.
     :param executor: module that runs in place of the executor that ships; None: that one.
     :param lease_s: where the file has no policy_parameters [s]: longer than by default, so that
-        beacons are fewer and a busy machine misses none; None: as by default.
+        heartbeats are fewer and a busy machine misses none; None: as by default.
     """
 
     def __init__(
@@ -287,7 +287,7 @@ class RunningFleet:
         )
 
     def speak(self) -> bool:
-        """Whether every worker that was started has sent a beacon."""
+        """Whether every worker that was started has sent a heartbeat."""
         started = {name for name in self.fleet.workers if f'{name}/executor' not in self._late}
         return started <= set(self.client.status)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.models import ModelError
-from pamdi_ros.nodes import executor_node
-from pamdi_ros.worker import Outcome, Work
+from pamdi_ros.nodes.executor import executor_node
+from pamdi_ros.worker import ComputeUnit, UnitResult
 
 VARIABLE = 'PAMDI_SICKNESS'
 make_engine = executor_node.make_engine
@@ -31,14 +31,14 @@ class SickEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def run(self, work: Work) -> Outcome:
+    def run(self, work: ComputeUnit) -> UnitResult:
         """Run a unit, unless the device is broken."""
         ails = ailment(self._sign)
         if ails == 'hang':
             self._sign.unlink()
             while True:
                 time.sleep(60)
-        if ails == 'raise' and not work.stay.raw:
+        if ails == 'raise' and not work.execution.raw:
             raise RuntimeError('the device of this test is broken')
         return self._engine.run(work)
 

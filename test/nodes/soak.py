@@ -81,7 +81,7 @@ class Soak:
         self.befell: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
         self._signs = signs
-        self._chance = random.Random(seed)
+        self._rng = random.Random(seed)
         self._out = {
             name: self.client.publisher(fleet.topic(name), Image) for name in fleet.fleet.sources
         }
@@ -109,10 +109,10 @@ class Soak:
 
     def befall(self) -> None:
         """Have something happen, and end some seconds later."""
-        worker = self._chance.choice(('left', 'right'))
-        what = self._chance.choice(('kill', 'raise', 'hang', 'load', 'move', 'priority'))
+        worker = self._rng.choice(('left', 'right'))
+        what = self._rng.choice(('kill', 'raise', 'hang', 'load', 'move', 'priority'))
         self.befell[what] += 1
-        rest_s = self._chance.uniform(3, 8)
+        rest_s = self._rng.uniform(3, 8)
         if what == 'kill':
             self.fleet.kill(f'{worker}/executor')
             self._in(rest_s, lambda: self.fleet.start(f'{worker}/executor'))
@@ -127,7 +127,7 @@ class Soak:
         elif what == 'move':
             self._replan.call_async(Trigger.Request())
         else:
-            name = self._chance.choice(('critical', 'normal', 'background'))
+            name = self._rng.choice(('critical', 'normal', 'background'))
             value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=name)
             wish = Parameter(name='priority.look', value=value)
             self._set.call_async(SetParameters.Request(parameters=[wish]))

@@ -248,23 +248,23 @@ def test_a_node_configured_anew_recalls_its_assignment(office: Office) -> None:
 def test_workers_that_are_further_are_overtaken(office: Office) -> None:
     before = office.assigned(1).epoch
     publisher = office.client.publisher('workers/one/status', WorkerStatus)
-    office.client.until(publisher.get_subscription_count, 'nobody hears the beacon')
-    beacon = WorkerStatus(worker='one', epoch=before + 10)
+    office.client.until(publisher.get_subscription_count, 'nobody hears the heartbeat')
+    heartbeat = WorkerStatus(worker='one', epoch=before + 10)
     deadline_s = time.monotonic() + PATIENCE_S
     while office.client.assignments[-1].epoch <= before and time.monotonic() < deadline_s:
-        publisher.publish(beacon)
+        publisher.publish(heartbeat)
         office.client.spin(0.1)
     assert office.client.assignments[-1].epoch == before + 11
 
 
-def test_a_beacon_that_lies_does_not_use_up_all_numbers(office: Office) -> None:
+def test_a_heartbeat_that_lies_does_not_use_up_all_numbers(office: Office) -> None:
     before = office.client.assignments[-1].epoch
     publisher = office.client.publisher('workers/two/status', WorkerStatus)
-    office.client.until(publisher.get_subscription_count, 'nobody hears the beacon')
+    office.client.until(publisher.get_subscription_count, 'nobody hears the heartbeat')
 
     def is_told() -> bool:
         publisher.publish(WorkerStatus(worker='two', epoch=2**62 - 1))
-        return 'bad_epoch: two beacons with number' in office.log()
+        return 'bad_epoch: the heartbeat of two comes with number' in office.log()
 
     office.client.until(is_told, office.log)
     assert office.set('priority.door', 'background').successful

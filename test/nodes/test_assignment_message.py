@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from pamdi_ros.assignment import ModelProfile, PlannedExit
 from pamdi_ros.fleet import parse_fleet
 from pamdi_ros.msg import Assignment
-from pamdi_ros.nodes.assignment_message import from_message, to_message
-from pamdi_ros.worker.plan import ModelProfile, PlannedExit
+from pamdi_ros.nodes.conversions.assignment_message import from_message, to_message
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 from worker.cases import FLEET, make_plan
@@ -54,7 +54,7 @@ def set_exit(index: int, **fields: object) -> Change:
 
 
 def set_leg(index: int, **fields: object) -> Change:
-    """Change one leg of the first source's route."""
+    """Change one stage of the first source's route."""
 
     def change(message: Assignment) -> None:
         for name, value in fields.items():

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nodes.wire_cases import FLEET, task
 import numpy as np
-from pamdi_ros.nodes import chunks, task_message
-from pamdi_ros.nodes.chunks import Assembler, Outgoing
+from pamdi_ros.nodes.conversions import task_message
+from pamdi_ros.nodes.transport import chunks
+from pamdi_ros.nodes.transport.chunks import Assembler, Outgoing
 from pamdi_ros.nodes.wire import (
     BadMessage,
     ChunkMessage,
@@ -21,7 +22,7 @@ from pamdi_ros.nodes.wire import (
 )
 from pamdi_ros.nodes.wire.torch_tensors import from_wire
 from pamdi_ros.worker import Task
-from pamdi_ros.worker.commands import Frame
+from pamdi_ros.worker.commands import SendChunk
 import pytest
 from sweep import cases
 import torch
@@ -37,7 +38,7 @@ def pieces(
 ) -> list[ChunkMessage]:
     """Give a task's pieces as they are received."""
     out = outgoing(incarnation)
-    frames = [Frame('b', transfer, sent, index, count, 0) for index in range(count)]
+    frames = [SendChunk('b', transfer, sent, index, count, 0) for index in range(count)]
     return [decode_chunk(out.message(frame, now)) for frame in frames]
 
 
@@ -93,7 +94,7 @@ def test_the_age_is_that_of_the_quickest_piece() -> None:
     assembler, sent = Assembler(decode_task), task()
     out = outgoing()
     for index, (now, delay) in enumerate([(101.0, 0.3), (101.5, 0.1), (102.0, 0.2)]):
-        piece = decode_chunk(out.message(Frame('b', 1, sent, index, 3, 0), now))
+        piece = decode_chunk(out.message(SendChunk('b', 1, sent, index, 3, 0), now))
         assembler.add(piece, now - 50.0 + delay)  # b's clock is 50 s behind
     assert assembled(assembler, sent, now=52.2).arrived_s == pytest.approx(50.1)
 
@@ -104,8 +105,8 @@ def test_encoding_again_gives_the_same_pieces(monkeypatch: pytest.MonkeyPatch) -
     sent, out, assembler = task(), outgoing(), Assembler(decode_task)
     other = task(500)
     for index, now in ((0, 101.0), (2, 101.5), (1, 103.0)):
-        assembler.add(decode_chunk(out.message(Frame('b', 1, sent, index, 3, 0), now)), 50.0)
-        out.message(Frame('b', 2, other, 0, 2, 0), now)
+        assembler.add(decode_chunk(out.message(SendChunk('b', 1, sent, index, 3, 0), now)), 50.0)
+        out.message(SendChunk('b', 2, other, 0, 2, 0), now)
     assembled(assembler, sent)
 
 
@@ -114,25 +115,25 @@ def test_encoded_bytes_are_kept_until_the_last_piece_only() -> None:
     out = Outgoing('a', 9, lambda m: encodings.append(m) or encode_task(m), encode_chunk)
     sent = task()
     for index in range(5):
-        out.message(Frame('b', 1, sent, index, 5, 0), 101.0)
+        out.message(SendChunk('b', 1, sent, index, 5, 0), 101.0)
     assert len(encodings) == 1
     assert out._kept_bytes == 0
 
 
 def test_a_whole_task_tells_its_age_and_transfer() -> None:
-    message = decode_task(outgoing().message(Frame('b', 4, task(), 0, 1, 0), 101.25))
+    message = decode_task(outgoing().message(SendChunk('b', 4, task(), 0, 1, 0), 101.25))
     assert (message.age_s, message.transfer, message.sender) == (1.25, 4, 'a')
 
 
 def test_what_cannot_be_sent_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadMessage, match='cannot_send'):
-        outgoing().message(Frame('b', 1, task(next_unit=2**16), 0, 1, 0), 101.0)
+        outgoing().message(SendChunk('b', 1, task(next_unit=2**16), 0, 1, 0), 101.0)
     with pytest.raises(BadMessage, match='bad_tensor'):
         strange = task(payload=(torch.zeros(3, dtype=torch.complex64),))
-        outgoing().message(Frame('b', 1, strange, 0, 2, 0), 101.0)
+        outgoing().message(SendChunk('b', 1, strange, 0, 2, 0), 101.0)
     monkeypatch.setattr(chunks, 'LARGEST_TASK', 1000)
     with pytest.raises(BadMessage, match='too_large'):
-        outgoing().message(Frame('b', 1, task(), 0, 2, 0), 101.0)
+        outgoing().message(SendChunk('b', 1, task(), 0, 2, 0), 101.0)
 
 
 def test_contradicting_pieces_are_refused() -> None:
@@ -271,12 +272,12 @@ def test_no_sender_has_the_others_finished_transfers_forgotten(
         assembler.take('a', 9, transfer)
     other = Outgoing('b', 9, encode_task, encode_chunk)
     for index in (0, 1):
-        frame = Frame('c', 1, sent, index, 2, 0)
+        frame = SendChunk('c', 1, sent, index, 2, 0)
         assembler.add(decode_chunk(other.message(frame, 101.0)), 50.0)
     assembler.take('b', 9, 1)
     for transfer, known in ((0, False), (1, False), (2, True), (4, True)):
         before = len(assembler)
         assembler.add(pieces(sent, 2, transfer=transfer)[0], 50.0)
         assert (len(assembler) == before) is known
-    assembler.add(decode_chunk(other.message(Frame('c', 1, sent, 0, 2, 0), 101.0)), 50.0)
+    assembler.add(decode_chunk(other.message(SendChunk('c', 1, sent, 0, 2, 0), 101.0)), 50.0)
     assert all(name[0] == 'a' for name in assembler._building)

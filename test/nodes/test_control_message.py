@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from nodes.wire_cases import FLEET
 from pamdi_ros.msg import ClearToCompute, Control, ItemRelease, RequestToCompute, TaskAck
 from pamdi_ros.msg import Credit as CreditMsg
-from pamdi_ros.nodes.control_message import from_message, to_message
-from pamdi_ros.nodes.inbox import read_control
+from pamdi_ros.nodes.conversions.control_message import from_message, to_message
+from pamdi_ros.nodes.executor.inbox import read_control
 from pamdi_ros.nodes.wire import BadMessage, limits
 from pamdi_ros.worker import ItemKey
 from pamdi_ros.worker.control import Ack, Clearance, ControlItem, Credit, Release, Request
-from pamdi_ros.worker.ends import MOST_TOLD
+from pamdi_ros.worker.items.completion import MOST_TOLD
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 from sweep import cases

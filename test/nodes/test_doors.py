@@ -88,9 +88,9 @@ def besieged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
         (lambda one: one.task('a', 'alert', 1, generation=2**32 - 1), 'a', 'bad_number'),
         (lambda one: one.chunk('b', incarnation=2**64 - 1), 'b', 'bad_chunk'),
         (lambda one: one.chunk('b', age_s=1e9), 'b', 'bad_time'),
-        (lambda one: one.beacon('b', incarnation=2**64 - 1), 'a', 'bad_beacon'),
-        (lambda one: one.beacon('b', backlog_s=[NAN, 0.0]), 'a', 'bad_time'),
-        (lambda one: one.beacon('a', queue_lengths=[2**32 - 1, 0]), 'b', 'bad_number'),
+        (lambda one: one.heartbeat('b', incarnation=2**64 - 1), 'a', 'bad_heartbeat'),
+        (lambda one: one.heartbeat('b', backlog_s=[NAN, 0.0]), 'a', 'bad_time'),
+        (lambda one: one.heartbeat('a', queue_lengths=[2**32 - 1, 0]), 'b', 'bad_number'),
         (lambda one: one.nonsense('b'), 'b', 'bad_number'),
     ],
 )

@@ -8,20 +8,20 @@ from typing import Any
 
 from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.models import Model
-from pamdi_ros.nodes.computed import AnswerTensors, CannotCompute
-from pamdi_ros.nodes.engine import Engine
-from pamdi_ros.nodes.sizes import says_nothing, sizes_only
+from pamdi_ros.nodes.conversions.answer_tensors import AnswerTensors, CannotCompute
+from pamdi_ros.nodes.executor.engine import Engine
+from pamdi_ros.nodes.executor.synthetic_engine import is_placeholder, sizes_only
 from pamdi_ros.nodes.wire.torch_tensors import to_wire
 from pamdi_ros.worker import (
+    ComputeUnit,
     ItemKey,
     ModelProfile,
-    Outcome,
     Partition,
     Plan,
     PlannedExit,
-    Stay,
+    StageExecution,
     Task,
-    Work,
+    UnitResult,
 )
 import pytest
 import torch
@@ -61,27 +61,27 @@ def engine_with(fleet: Fleet, *parts: Partition) -> Engine:
     return engine
 
 
-def stay_of(payload: object, last: int, size: int = 0) -> Stay:
+def stay_of(payload: object, last: int, size: int = 0) -> StageExecution:
     task = Task(
         key=ItemKey('eye', 1, 1), home='a', model='net', priority_class='normal', rank=0,
         arrived_s=0.0, received_s=0.0, payload=payload, payload_bytes=size,
     )  # fmt: skip
-    return Stay(
+    return StageExecution(
         task=task, order=(0.0,), rank=0, unit=0, last=last, payload=payload, payload_bytes=size,
         tokens=(), passes_left=1, raw=False, since_s=0.0, first=0,
     )  # fmt: skip
 
 
-def run_all(engine: Engine, stay: Stay, count: int) -> Outcome:
+def run_all(engine: Engine, execution: StageExecution, count: int) -> UnitResult:
     """Run a stay's units as the state machine does."""
     while True:
-        unit = stay.unit
-        outcome = engine.run(Work(stay, unit, unit + 1, unit + 1 == count))
+        unit = execution.unit
+        outcome = engine.run(ComputeUnit(execution, unit, unit + 1, unit + 1 == count))
         assert outcome.compute_s > 0
-        stay.compute_s += outcome.compute_s
-        stay.payload, stay.payload_bytes = outcome.payload, outcome.payload_bytes
-        stay.unit += 1
-        if stay.unit == stay.last:
+        execution.compute_s += outcome.compute_s
+        execution.payload, execution.payload_bytes = outcome.payload, outcome.payload_bytes
+        execution.unit += 1
+        if execution.unit == execution.last:
             return outcome
 
 
@@ -115,11 +115,11 @@ def test_an_exit_answers_with_its_head_if_it_is_confident(
 ) -> None:
     fleet = exits_fleet()
     engine = engine_with(fleet, Partition('net', 0, 9))
-    stay = stay_of((to_wire(model.example_inputs()[0]),), 9)
+    execution = stay_of((to_wire(model.example_inputs()[0]),), 9)
     for unit in range(9):
         asked = PlannedExit(unit=9, accuracy=0.5, threshold=threshold) if unit == 8 else None
-        outcome = engine.run(Work(stay, unit, unit + 1, False, asked))
-        stay.payload, stay.unit, stay.compute_s = outcome.payload, unit + 1, 1.0
+        outcome = engine.run(ComputeUnit(execution, unit, unit + 1, False, asked))
+        execution.payload, execution.unit, execution.compute_s = outcome.payload, unit + 1, 1.0
     boundary = model.partition(0, 9)(*model.example_inputs())
     assert outcome.confident is confident
     assert torch.equal(outcome.payload[0], boundary[0])  # type: ignore[index]
@@ -142,21 +142,21 @@ def test_what_a_worker_without_arithmetic_sends_is_computed_for_its_time_only(
     )
     size = model.table.boundary_bytes(0)
     outcome = run_all(engine, stay_of(sizes_only(size), count, size), count)
-    assert says_nothing(outcome.payload)
+    assert is_placeholder(outcome.payload)
     assert outcome.payload_bytes == 5 * 8
 
 
 def test_zeros_by_that_name_are_no_tensors_where_all_workers_compute(model: Model) -> None:
     engine = engine_with(fleet_of(), Partition('net', 0, 2))
     with pytest.raises(CannotCompute, match='bad_tensor'):
-        engine.run(Work(stay_of(sizes_only(100), 2), 0, 1, False))
+        engine.run(ComputeUnit(stay_of(sizes_only(100), 2), 0, 1, False))
 
 
 def test_units_that_are_not_held_cost_the_item(model: Model) -> None:
     engine = engine_with(fleet_of(), Partition('net', 0, 2))
-    stay = replace(stay_of(model.example_inputs(), 4), unit=3)
+    execution = replace(stay_of(model.example_inputs(), 4), unit=3)
     with pytest.raises(CannotCompute, match='not_held'):
-        engine.run(Work(stay, 3, 4, False))
+        engine.run(ComputeUnit(execution, 3, 4, False))
 
 
 def test_another_count_of_units_in_the_assignment_is_no_ground_to_serve(model: Model) -> None:
@@ -187,7 +187,7 @@ class Short:
 def test_where_memory_is_short_what_can_be_is_freed_and_the_unit_run_once_more() -> None:
     engine = engine_with(fleet_of(), Partition('net', 0, 1))
     unit = engine._units['net', 0]
-    test = Work(stay_of(None, 1), 0, 1, False, test=True)
+    test = ComputeUnit(stay_of(None, 1), 0, 1, False, test=True)
     engine._units['net', 0] = Short(unit, 1)  # type: ignore[assignment]
     assert engine.run(test).compute_s > 0
     engine._units['net', 0] = Short(unit, 2)  # type: ignore[assignment]
@@ -200,7 +200,7 @@ def test_a_processor_without_memory_says_so_too() -> None:
     unit = Short(engine._units['net', 0], 2, "DefaultCPUAllocator: can't allocate memory: 9 TB")
     engine._units['net', 0] = unit  # type: ignore[assignment]
     with pytest.raises(CannotCompute, match=r'^out_of_memory: cpu: DefaultCPUAllocator'):
-        engine.run(Work(stay_of(None, 1), 0, 1, False, test=True))
+        engine.run(ComputeUnit(stay_of(None, 1), 0, 1, False, test=True))
     assert unit.times == 0
 
 
@@ -208,4 +208,4 @@ def test_a_test_runs_a_unit_as_an_item_would() -> None:
     engine = engine_with(fleet_of(), Partition('net', 0, 1))
     engine.free([Partition('net', 0, 1)])
     with pytest.raises(CannotCompute, match=r'^not_held: '):
-        engine.run(Work(stay_of(None, 1), 0, 1, False, test=True))
+        engine.run(ComputeUnit(stay_of(None, 1), 0, 1, False, test=True))

@@ -63,8 +63,8 @@ def test_an_early_answer_is_the_heads_and_comes_home(fleet: RunningFleet, tmp_pa
     image, tensor = frame()
     result = fleet.client.ask('quick', '/exits/quick', image)
     assert (result.status, result.exit_unit) == (InferenceResult.RESULT, 9), result.reason
-    stays = [(hop.worker, hop.first_unit, hop.last_unit) for hop in result.hops]
-    assert stays[-2:] == [('away', 0, 9), ('home', 9, 9)]
+    executions = [(hop.worker, hop.first_unit, hop.last_unit) for hop in result.hops]
+    assert executions[-2:] == [('away', 0, 9), ('home', 9, 9)]
     path = tmp_path / 'fleet.yaml'
     path.write_text(FLEET)
     model = Model.from_spec(load_fleet(path).models['quick'].as_mapping())

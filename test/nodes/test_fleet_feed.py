@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from pamdi_ros.monitor.view import FleetView
 from pamdi_ros.msg import Assignment, InferenceResult, SourceStats, WorkerStatus
 from pamdi_ros.nodes import qos
-from pamdi_ros.nodes.fleet_feed import FleetFeed
+from pamdi_ros.nodes.monitor.fleet_feed import FleetFeed
 import pytest
 from rcl_interfaces.msg import SetParametersResult
 import rclpy

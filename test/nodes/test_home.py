@@ -13,14 +13,23 @@ from typing import Any
 from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.monitor.view import Level
 from pamdi_ros.msg import InferenceResult, Tensor
-from pamdi_ros.nodes import home as homes
-from pamdi_ros.nodes import qos, result_message
-from pamdi_ros.nodes.home import Home
-from pamdi_ros.nodes.journal import Journal
-from pamdi_ros.nodes.runtime import Runtime
-from pamdi_ros.nodes.sizes import SizesEngine
-from pamdi_ros.nodes.task_message import SensorHeader
-from pamdi_ros.worker import Command, End, Frame, ItemKey, Status, Task, Worker
+from pamdi_ros.nodes import qos
+from pamdi_ros.nodes.conversions import result_message
+from pamdi_ros.nodes.conversions.task_message import SensorHeader
+from pamdi_ros.nodes.executor import home as homes
+from pamdi_ros.nodes.executor.home import Home
+from pamdi_ros.nodes.executor.journal import Journal
+from pamdi_ros.nodes.executor.runtime import Runtime
+from pamdi_ros.nodes.executor.synthetic_engine import SyntheticEngine
+from pamdi_ros.worker import (
+    Command,
+    ItemKey,
+    PublishResult,
+    SendChunk,
+    Status,
+    Task,
+    WorkerMachine,
+)
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -48,7 +57,7 @@ class Silent:
     def execute(self, command: Command) -> None:
         raise AssertionError(command)
 
-    def send(self, frame: Frame, now: float) -> str:
+    def send(self, frame: SendChunk, now: float) -> str:
         raise AssertionError(frame)
 
 
@@ -62,12 +71,12 @@ class Stage:
         self.node = rclpy.create_node('home', context=self.context)
         self.loop.add_node(self.node)
         fleet: Fleet = parse_fleet(FLEET)
-        engine = SizesEngine(fleet, 'a')
+        engine = SyntheticEngine(fleet, 'a')
         self.journal = Journal(directory / 'journal', print)
         self.home = Home(
             self.node, fleet, 'a', prefix='/solo', engine=engine, journal=self.journal
         )
-        self.home.serve(Runtime(Worker('a', fleet, incarnation=RUN), engine, Silent()))
+        self.home.serve(Runtime(WorkerMachine('a', fleet, incarnation=RUN), engine, Silent()))
         self.heard: list[int] = []
         self.topics_gone = False
 
@@ -110,13 +119,13 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     made.close()
 
 
-def end(seq: int) -> End:
+def end(seq: int) -> PublishResult:
     """Give the end of an item."""
     task = Task(
         key=ItemKey('eye', RUN, seq), home='a', model='net', priority_class='normal', rank=0,
         arrived_s=0.0, received_s=0.0,
     )  # fmt: skip
-    return End(task, Status.EXPIRED, 'expired: in a test', 0.1)
+    return PublishResult(task, Status.EXPIRED, 'expired: in a test', 0.1)
 
 
 def test_first_ends_wait_for_a_listener_and_come_in_order(
@@ -241,7 +250,7 @@ class Publishing(Silent):
         self._home = home
 
     def execute(self, command: Command) -> None:
-        assert isinstance(command, End)
+        assert isinstance(command, PublishResult)
         self._home.ended(command)
 
 

@@ -33,11 +33,12 @@ def test_a_worker_that_joins_is_planned_for_and_helps_the_urgent_source(
             lambda: joining.said[-1:],
         )
         (source,) = client.assignments[-1].sources
-        assert {leg.worker for leg in source.route} == {'fast'}
+        assert {stage.worker for stage in source.route} == {'fast'}
         if policy == 'static_chain':
             assert client.assignments[-1].epoch > epoch
         joining.cease()
         assert each_ended_once(results)
-        # On a fixed route nobody steps in for a worker that a busy machine keeps from beaconing.
+        # On a fixed route nobody steps in for a worker that a busy machine keeps from
+        # heartbeating.
         allowed = {'', 'worker_lost'} if policy == 'static_chain' else {''}
         assert {result.reason.split(':')[0] for result in results} <= allowed

@@ -13,8 +13,8 @@ import time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nodes.wire_cases import FLEET, task
-from pamdi_ros.nodes.journal import Journal, journal_file
-from pamdi_ros.nodes.task_message import SensorHeader
+from pamdi_ros.nodes.conversions.task_message import SensorHeader
+from pamdi_ros.nodes.executor.journal import Journal, journal_file
 from pamdi_ros.worker import ItemKey
 import pytest
 from sweep import cases
@@ -25,7 +25,7 @@ import itertools, sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from nodes.wire_cases import task
-from pamdi_ros.nodes.journal import Journal
+from pamdi_ros.nodes.executor.journal import Journal
 from pamdi_ros.worker import ItemKey
 journal = Journal(Path(sys.argv[1]), print)
 for seq in itertools.count(1):

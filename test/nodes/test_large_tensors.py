@@ -62,7 +62,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
 
 def test_while_a_model_is_built_its_home_and_the_allocator_say_so(wide: RunningFleet) -> None:
     told = 'building weights of model wide, for '
-    assert any(b.message.startswith(told) for b in wide.client.beacons if b.worker == 'one')
+    assert any(b.message.startswith(told) for b in wide.client.heartbeats if b.worker == 'one')
     assert 'all models are there after ' in wide.log('wide/allocator')
 
 

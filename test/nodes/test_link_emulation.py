@@ -11,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nodes.wire_cases import FLEET
 from pamdi_ros.fleet import Fleet, parse_fleet
-from pamdi_ros.nodes.link_emulation import caveat, control_bytes, EmulatedLinks, Interface
+from pamdi_ros.nodes.transport.link_emulation import (
+    caveat,
+    control_bytes,
+    EmulatedLinks,
+    Interface,
+)
 import pytest
 
 #: Of the small fleet's links.

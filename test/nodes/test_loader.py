@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 from pamdi_ros.models import ModelError
-from pamdi_ros.nodes.loader import Loader
+from pamdi_ros.nodes.executor.loader import UnitLoader
 from pamdi_ros.worker import FreeUnits, LoadUnit, Partition
 
 
@@ -57,7 +57,7 @@ class Told:
 def test_what_is_freed_waits_for_the_unit_in_hand_and_what_follows_for_that() -> None:
     shelf = Shelf()
     told: Any = Told(shelf)
-    loader = Loader(shelf, told)
+    loader = UnitLoader(shelf, told)
     loader.do(FreeUnits((Partition('net', 0, 2),)))
     loader.do(LoadUnit('net', 4, timed=True))
     loader.do(LoadUnit('net', 5))
@@ -72,7 +72,7 @@ def test_whatever_goes_wrong_is_told_and_the_loader_goes_on() -> None:
     shelf = Shelf()
     told: Any = Told(shelf)
     over = threading.Semaphore(0)
-    loader = Loader(shelf, told, done=over.release)
+    loader = UnitLoader(shelf, told, done=over.release)
     for failure in (ModelError('weights', 'x', 'cannot be read'), MemoryError('none'), None):
         shelf.failure = failure
         loader.do(LoadUnit('net', 1))
@@ -87,7 +87,7 @@ def test_whatever_goes_wrong_is_told_and_the_loader_goes_on() -> None:
 def test_after_its_end_nothing_more_is_loaded() -> None:
     shelf = Shelf()
     told: Any = Told(shelf)
-    loader = Loader(shelf, told)
+    loader = UnitLoader(shelf, told)
     loader.close()
     loader.do(LoadUnit('net', 1))
     assert not shelf.done

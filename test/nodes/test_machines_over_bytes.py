@@ -16,8 +16,9 @@ from typing import Any
 
 from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.msg import Control, WorkerStatus
-from pamdi_ros.nodes import beacon_message, control_message, task_message
-from pamdi_ros.nodes.chunks import Assembler, Outgoing
+from pamdi_ros.nodes.conversions import control_message, task_message
+from pamdi_ros.nodes.conversions import heartbeat_message as heartbeat_message
+from pamdi_ros.nodes.transport.chunks import Assembler, Outgoing
 from pamdi_ros.nodes.wire import (
     decode_chunk,
     decode_task,
@@ -27,18 +28,18 @@ from pamdi_ros.nodes.wire import (
 from pamdi_ros.nodes.wire.torch_tensors import from_wire
 from pamdi_ros.worker import (
     Command,
-    End,
-    Forget,
-    Leg,
+    DropReassembly,
     ModelProfile,
-    Outcome,
     Partition,
+    PipelineStage,
     Plan,
+    PublishResult,
+    SendControl,
     SourcePlan,
     Status,
     Task,
-    Tell,
-    Worker,
+    UnitResult,
+    WorkerMachine,
 )
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
@@ -73,8 +74,8 @@ def plan(policy: str) -> Plan:
     """Both workers run the middle unit of the other's items; under some policies they choose."""
     whole = (Partition('net', 0, UNITS),)
     routes = {
-        'a': (Leg('a', 0, 1), Leg('b', 1, 2), Leg('a', 2, 3)),
-        'b': (Leg('b', 0, 1), Leg('a', 1, 3)),
+        'a': (PipelineStage('a', 0, 1), PipelineStage('b', 1, 2), PipelineStage('a', 2, 3)),
+        'b': (PipelineStage('b', 0, 1), PipelineStage('a', 1, 3)),
     }
     return Plan(
         epoch=1,
@@ -108,7 +109,7 @@ class World:
 
     def __init__(self, seed: int, loss: float) -> None:
         self.now = 0.0
-        self.chance = random.Random(seed)
+        self.rng = random.Random(seed)
         self.loss = loss
         self.hosts = {name: Host(name, self) for name in 'ab'}
         self._due: list[tuple[float, int, Callable[[], None]]] = []
@@ -120,9 +121,9 @@ class World:
 
     def send(self, deliver: Callable[[bytes], None], data: bytes) -> None:
         """Carry a message, perhaps."""
-        for _ in range(self.chance.choice((1, 1, 1, 2))):
-            if self.chance.random() >= self.loss:
-                delay_s = 0.002 + len(data) * 8e-8 + self.chance.random() * 0.001
+        for _ in range(self.rng.choice((1, 1, 1, 2))):
+            if self.rng.random() >= self.loss:
+                delay_s = 0.002 + len(data) * 8e-8 + self.rng.random() * 0.001
                 self.at(self.now + delay_s, lambda: deliver(data))
 
     def run(self, until_s: float) -> None:
@@ -138,11 +139,11 @@ class Host:
     def __init__(self, name: str, world: World) -> None:
         self.name = name
         self.world = world
-        self.ends: list[End] = []
+        self.ends: list[PublishResult] = []
         self.pieces = 0
         self._ahead_s = 1000.0 * (name == 'b')
         self._busy = False
-        self.machine = Worker(name, FLEET, incarnation=7)
+        self.machine = WorkerMachine(name, FLEET, incarnation=7)
         self._out = Outgoing(name, 7, encode_task, encode_chunk)
         self._in = Assembler(decode_task)
 
@@ -164,10 +165,10 @@ class Host:
         self.turn()
 
     def turn(self) -> None:
-        """Beacon and tick, fifty times a second."""
+        """Heartbeat and tick, fifty times a second."""
         message = WorkerStatus(state=WorkerStatus.STATE_SERVING)
-        beacon_message.fill(message, self.machine.beacon(self.now), FLEET)
-        self.world.send(self.peer.beacon, bytes(serialize_message(message)))
+        heartbeat_message.fill(message, self.machine.heartbeat(self.now), FLEET)
+        self.world.send(self.peer.heartbeat, bytes(serialize_message(message)))
         self.do(self.machine.tick(self.now))
         self.world.at(self.world.now + 0.02, self.turn)
 
@@ -184,10 +185,10 @@ class Host:
 
     # --- what comes in ---
 
-    def beacon(self, data: bytes) -> None:
+    def heartbeat(self, data: bytes) -> None:
         status = deserialize_message(data, WorkerStatus)
-        beacon = beacon_message.from_message(status, FLEET)
-        self.do(self.machine.beacon_heard(beacon, self.now))
+        heartbeat = heartbeat_message.from_message(status, FLEET)
+        self.do(self.machine.heartbeat_heard(heartbeat, self.now))
 
     def control(self, data: bytes) -> None:
         items, refused = control_message.from_message(deserialize_message(data, Control), FLEET)
@@ -221,18 +222,18 @@ class Host:
         """Carry out commands; then send what may go, and compute."""
         for command in commands:
             match command:
-                case Tell(_, items):
+                case SendControl(_, items):
                     message = control_message.to_message(items, self.name, 7, FLEET)
                     self.world.send(self.peer.control, bytes(serialize_message(message)))
-                case Forget(sender, transfer):
+                case DropReassembly(sender, transfer):
                     self._in.forget(sender, transfer)
-                case End():
+                case PublishResult():
                     self.ends.append(command)
-        while (frame := self.machine.next_frame(self.now)) is not None:
+        while (frame := self.machine.next_chunk(self.now)) is not None:
             data = self._out.message(frame, self.now)
             self.world.send(self.peer.task if frame.count == 1 else self.peer.chunk, data)
         if not self._busy:
-            work, more = self.machine.next_work(self.now)
+            work, more = self.machine.next_compute(self.now)
             if work is not None:
                 self._busy = True
                 self.world.at(self.world.now + UNIT_S, lambda: self.computed(work))
@@ -242,8 +243,8 @@ class Host:
     def computed(self, work: Any) -> None:
         self._busy = False
         payload = (tensor(work.task, work.last),)
-        outcome = Outcome(payload, 4 * ELEMENTS[work.last], UNIT_S)
-        self.do(self.machine.work_done(work, outcome, self.now))
+        outcome = UnitResult(payload, 4 * ELEMENTS[work.last], UNIT_S)
+        self.do(self.machine.unit_done(work, outcome, self.now))
 
 
 @pytest.mark.parametrize('policy', ['static_chain', 'pa_mdi_plus'])

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pamdi_ros.msg import SourceStats
-from pamdi_ros.nodes.meters import ActivityMeter, Reading, SourceMeter
+from pamdi_ros.nodes.executor.meters import ActivityMeter, Reading, SourceMeter
 from pamdi_ros.worker import SourceCounts
 import pytest
 

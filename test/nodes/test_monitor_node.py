@@ -12,7 +12,7 @@ from nodes.running_fleet import Client
 from pamdi_ros.fleet import fleet_nodes, load_fleet
 from pamdi_ros.monitor.checks import limit_fields
 from pamdi_ros.msg import InferenceResult, SourceStats, WorkerStatus
-from pamdi_ros.nodes.monitor_node import look_period_s
+from pamdi_ros.nodes.monitor.monitor_node import look_period_s
 from pamdi_ros.supervisor import node_child, Supervisor
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile

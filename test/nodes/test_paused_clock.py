@@ -45,7 +45,7 @@ def test_a_clock_that_stands_still_stops_nothing(clock: str, tmp_path: Path) -> 
     stopped = Clock(clock=Time(sec=STOOD_S))
 
     def is_told() -> bool:
-        return {beacon.header.stamp.sec for beacon in client.status.values()} == {STOOD_S}
+        return {heartbeat.header.stamp.sec for heartbeat in client.status.values()} == {STOOD_S}
 
     def tell_time() -> None:
         if not (len(client.status) == len(fleet.fleet.workers) and is_told()):
@@ -63,11 +63,11 @@ def test_a_clock_that_stands_still_stops_nothing(clock: str, tmp_path: Path) -> 
         image = Image(height=32, width=32, encoding='rgb8', step=96, data=bytes(3072))
         result = client.ask('camera', fleet.topic('camera'), image)
         assert (result.status, result.reason) == (InferenceResult.RESULT, '')
-        beats, told = len(client.beacons), len(said)
+        beats, told = len(client.heartbeats), len(said)
         client.until(
-            lambda: len(client.beacons) > beats + 6 and set(said[told:]) >= SPEAKERS,
-            lambda: f'{len(client.beacons) - beats} beacons; {sorted(set(said[told:]))}',
+            lambda: len(client.heartbeats) > beats + 6 and set(said[told:]) >= SPEAKERS,
+            lambda: f'{len(client.heartbeats) - beats} heartbeats; {sorted(set(said[told:]))}',
         )
-        stamps = {beacon.header.stamp.sec for beacon in client.beacons[beats:]}
+        stamps = {heartbeat.header.stamp.sec for heartbeat in client.heartbeats[beats:]}
         assert stamps == {STOOD_S if clock == 'paused' else 0}
         assert client.status['one'].state == WorkerStatus.STATE_SERVING

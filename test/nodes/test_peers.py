@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Peers on real DDS: contact, beacons, loss, return, and topics deep enough for all credit."""
+"""Peers on real DDS: contact, heartbeats, loss, return, and topics deep enough for all credit."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from nodes.wire_cases import FLEET, task
 import numpy as np
 from pamdi_ros.msg import Chunk, Control, WorkerStatus
 from pamdi_ros.msg import Task as TaskMsg
-from pamdi_ros.nodes import beacon_message, control_message, qos
-from pamdi_ros.nodes.chunks import Assembler, Outgoing
-from pamdi_ros.nodes.link_emulation import control_bytes, EmulatedLinks, Interface
-from pamdi_ros.nodes.peers import Peers
+from pamdi_ros.nodes import qos
+from pamdi_ros.nodes.conversions import control_message
+from pamdi_ros.nodes.conversions import heartbeat_message as heartbeat_message
 from pamdi_ros.nodes.qos_events import (
     quiet_publisher,
     quiet_subscription,
     UnsupportedEventTypeError,
 )
 from pamdi_ros.nodes.reach import way_through
+from pamdi_ros.nodes.transport.chunks import Assembler, Outgoing
+from pamdi_ros.nodes.transport.link_emulation import control_bytes, EmulatedLinks, Interface
+from pamdi_ros.nodes.transport.peers import PeerConnections
 from pamdi_ros.nodes.wire import (
     BadMessage,
     decode_chunk,
@@ -29,9 +31,9 @@ from pamdi_ros.nodes.wire import (
     encode_chunk,
     encode_task,
 )
-from pamdi_ros.worker import Leg, Partition
-from pamdi_ros.worker.commands import Frame
-from pamdi_ros.worker.control import Beacon, Credit, LOADING_PATIENCE
+from pamdi_ros.worker import Partition, PipelineStage
+from pamdi_ros.worker.commands import SendChunk
+from pamdi_ros.worker.control import Credit, Heartbeat, LOADING_PATIENCE
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -96,7 +98,7 @@ class Voice:
 
     def __init__(self, stage: Stage, run: int = 1) -> None:
         self.node = stage.nodes[1]
-        self.beacon = Beacon(
+        self.heartbeat = Heartbeat(
             worker='b', incarnation=run, epoch=1, held=(Partition('net', 0, 5),),
             backlog_s=(0.0, 0.0), queue_lengths=(0, 0),
         )  # fmt: skip
@@ -107,11 +109,11 @@ class Voice:
         self._said_s = 0.0
 
     def speak(self) -> None:
-        """Publish a beacon if it is time to."""
+        """Publish a heartbeat if it is time to."""
         if time.monotonic() - self._said_s >= LEASE_S / 6:
             self._said_s = time.monotonic()
             message = WorkerStatus(state=self.state, message='fetching')
-            beacon_message.fill(message, self.beacon, FLEET)
+            heartbeat_message.fill(message, self.heartbeat, FLEET)
             self._out.publish(message)
 
     def leave(self) -> None:
@@ -144,14 +146,14 @@ class Log:
     """What Peers told."""
 
     def __init__(self) -> None:
-        self.heard: list[Beacon] = []
+        self.heard: list[Heartbeat] = []
         self.lost: list[str] = []
         self.refused: list[BadMessage] = []
 
 
-def peers_of_a(stage: Stage, log: Log, **options: Any) -> Peers:
+def peers_of_a(stage: Stage, log: Log, **options: Any) -> PeerConnections:
     """Make worker a's peers and contact b."""
-    peers = Peers(
+    peers = PeerConnections(
         stage.nodes[0], FLEET, topic, log.heard.append, lost=log.lost.append,
         refused=log.refused.append, lease_s=LEASE_S, **options,
     )  # fmt: skip
@@ -159,19 +161,22 @@ def peers_of_a(stage: Stage, log: Log, **options: Any) -> Peers:
     return peers
 
 
-def test_contact_beacons_and_messages(stage: Stage) -> None:
+def test_contact_heartbeats_and_messages(stage: Stage) -> None:
     log, voice = Log(), Voice(stage)
     peers = peers_of_a(stage, log)
     assert peers.out_of_reach() == ['b']
-    legs = (Leg('b', 0, 5),)
-    assert 'b: not heard yet' in peers.waiting_for('net', legs, 'a', 9.0)
+    stages = (PipelineStage('b', 0, 5),)
+    assert 'b: not heard yet' in peers.waiting_for('net', stages, 'a', 9.0)
     assert 'unit 0 of net; out of reach: b' in peers.waiting_for_a_way('net', 5, ())
     ears = Ears(stage)
     stage.actions.append(voice.speak)
     stage.until(lambda: log.heard and not peers.out_of_reach(), 'no contact')
-    assert log.heard[0] == voice.beacon
-    assert peers.waiting_for('net', legs, 'a', 9.0) == ''
-    assert peers.waiting_for('net', (Leg('b', 0, 6),), 'a', 9.0) == 'waiting for b: fetching'
+    assert log.heard[0] == voice.heartbeat
+    assert peers.waiting_for('net', stages, 'a', 9.0) == ''
+    assert (
+        peers.waiting_for('net', (PipelineStage('b', 0, 6),), 'a', 9.0)
+        == 'waiting for b: fetching'
+    )
     assert peers.waiting_for_a_way('net', 5, ()) == ''
     assert peers.waiting_for_a_way('net', 7, [Partition('net', 4, 7)]) == ''
     assert 'unit 5 of net' in peers.waiting_for_a_way('net', 7, [Partition('net', 6, 7)])
@@ -191,7 +196,9 @@ def test_contact_beacons_and_messages(stage: Stage) -> None:
 
 def encode_task_of_a() -> bytes:
     """Give transfer 4 of worker a as one message."""
-    return Outgoing('a', 9, encode_task, encode_chunk).message(Frame('b', 4, task(), 0, 1, 0), 1e3)
+    return Outgoing('a', 9, encode_task, encode_chunk).message(
+        SendChunk('b', 4, task(), 0, 1, 0), 1e3
+    )
 
 
 def test_all_that_credit_allows_is_held(stage: Stage) -> None:
@@ -202,7 +209,7 @@ def test_all_that_credit_allows_is_held(stage: Stage) -> None:
     out, sent = Outgoing('a', 9, encode_task, encode_chunk), task(100_000)
     count = qos.MOST_CREDIT
     for index in range(count):
-        message = out.message(Frame('b', 1, sent, index, count, 0), 101.0)
+        message = out.message(SendChunk('b', 1, sent, index, count, 0), 101.0)
         assert peers.send('b', 'critical', message, in_pieces=True)
     stage.until(lambda: len(ears.chunks) >= count, f'{len(ears.chunks)} of {count} came')
     assembler = Assembler(decode_task)
@@ -221,7 +228,7 @@ def test_silence_is_a_loss_and_speech_a_return(stage: Stage) -> None:
     assert log.lost == []
     stage.actions.clear()
     stage.until(lambda: log.lost, 'its silence was not noticed by the middleware')
-    assert 'lost' in peers.waiting_for('net', (Leg('b', 0, 5),), 'a', 9.0)
+    assert 'lost' in peers.waiting_for('net', (PipelineStage('b', 0, 5),), 'a', 9.0)
     stage.until(lambda: peers.late().get('b'), 'its missed deadline was not told')
     before = len(log.heard)
     stage.actions.append(voice.speak)
@@ -263,9 +270,9 @@ def test_a_new_run_is_a_loss_first(stage: Stage) -> None:
     voice.leave()
     again = Voice(stage, run=6)
     stage.actions.append(again.speak)
-    stage.until(lambda: order[-1] == again.beacon, 'the new run was not heard')
+    stage.until(lambda: order[-1] == again.heartbeat, 'the new run was not heard')
     assert order.count('b') == 1
-    assert order.index('b') < order.index(again.beacon)
+    assert order.index('b') < order.index(again.heartbeat)
     peers.close()
 
 
@@ -280,20 +287,20 @@ def test_an_older_run_beside_the_newer_one_is_refused_and_loses_nothing(stage: S
     assert {error.word for error in log.refused} == {'two_workers'}
     assert peers.doubled() == ['b']
     assert log.lost == []
-    assert {beacon.incarnation for beacon in log.heard} == {5}
+    assert {heartbeat.incarnation for heartbeat in log.heard} == {5}
     peers.close()
 
 
-def test_a_beacon_that_lies_is_refused(stage: Stage) -> None:
+def test_a_heartbeat_that_lies_is_refused(stage: Stage) -> None:
     log, voice = Log(), Voice(stage)
-    voice.beacon = Beacon(
+    voice.heartbeat = Heartbeat(
         worker='b', incarnation=1, held=(Partition('huge', 0, 1),), backlog_s=(0.0, 0.0),
         queue_lengths=(0, 0),
     )  # fmt: skip
     peers = peers_of_a(stage, log)
     stage.actions.append(voice.speak)
     stage.until(lambda: log.refused, 'not refused')
-    assert log.refused[0].word == 'bad_beacon'
+    assert log.refused[0].word == 'bad_heartbeat'
     assert log.heard == []
     peers.close()
 
@@ -314,7 +321,7 @@ def test_a_profile_that_differs_is_told(stage: Stage) -> None:
     peers.close()
 
 
-def test_a_default_subscription_hears_the_beacons(stage: Stage) -> None:
+def test_a_default_subscription_hears_the_heartbeats(stage: Stage) -> None:
     heard: list[WorkerStatus] = []
     voice = Voice(stage)
     for profile in (QoSProfile(depth=10), qos.STATUS):
@@ -378,16 +385,16 @@ def test_a_lower_run_alone_is_a_restart_once_the_lease_has_run_out(stage: Stage)
     voice.leave()
     again = Voice(stage, run=2)  # its machine's clock was set back
     stage.actions = [again.speak, peers.watch]
-    stage.until(lambda: order[-1] == again.beacon, 'the new run was not heard')
+    stage.until(lambda: order[-1] == again.heartbeat, 'the new run was not heard')
     assert order.count('b') == 1
-    assert order.index('b') < order.index(again.beacon)
+    assert order.index('b') < order.index(again.heartbeat)
     peers.close()
 
 
 def test_a_peer_that_loads_is_silent_for_longer_before_it_is_lost(stage: Stage) -> None:
     log, voice = Log(), Voice(stage)
     peers = peers_of_a(stage, log)
-    voice.beacon = replace(voice.beacon, loading=True)
+    voice.heartbeat = replace(voice.heartbeat, loading=True)
     stage.actions = [voice.speak, peers.watch]
     stage.until(lambda: log.heard, 'not heard')
     last_s = time.monotonic()

@@ -14,27 +14,27 @@ import time
 from typing import Any
 
 from pamdi_ros.allocation import Costs, plan_for
-from pamdi_ros.allocation.proposal import Proposal
-from pamdi_ros.allocation.replan import ReplanParameters
-from pamdi_ros.allocation.replanning import Replanning
+from pamdi_ros.allocation.replanning.candidate_plan import Proposal
+from pamdi_ros.allocation.replanning.decision import ReplanParameters
+from pamdi_ros.allocation.replanning.replanner import Replanning
+from pamdi_ros.assignment import Plan
 from pamdi_ros.fleet import parse_fleet
-from pamdi_ros.models.catalog import unit_table
+from pamdi_ros.models.build.catalog import unit_table
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.units import UnitTable
-from pamdi_ros.nodes import planning as plannings
-from pamdi_ros.nodes.planning import (
+from pamdi_ros.nodes.allocator import planning as plannings
+from pamdi_ros.nodes.allocator.planning import (
     AGAIN_S,
-    Decision,
     fetch_tables,
     give_way,
     LONGEST_AGAIN_S,
     MODELS_AGAIN_S,
     NICENESS,
     Planning,
+    PlanningDecision,
     Tables,
 )
-from pamdi_ros.worker.control import Beacon
-from pamdi_ros.worker.plan import Plan
+from pamdi_ros.worker.control import Heartbeat
 import pytest
 import yaml
 
@@ -87,7 +87,7 @@ def test_a_recorded_plan_is_gone_on_with_unless_its_models_cost_something_else(
         assert decision.text == 'planned'
 
 
-def first_decision(planning: Planning, recorded: Plan) -> Decision:
+def first_decision(planning: Planning, recorded: Plan) -> PlanningDecision:
     """Give what an allocator decides that has just been started."""
     give_up_s = time.monotonic() + PATIENCE_S
     planning.begin(recorded)
@@ -198,8 +198,8 @@ def test_a_model_that_could_not_be_used_is_planned_with_when_it_can(
             elif running is not None and len(asked) < 3:
                 assert 'was killed; tried again' in planning.trouble(now)
             if running is not None:
-                for beacon in beacons(running):
-                    planning.heard(beacon, now)
+                for heartbeat in heartbeats(running):
+                    planning.heard(heartbeat, now)
             if (step := planning.step(now)) is not None:
                 running = replace(step, epoch=running.epoch + 1)
                 planning.published(running, now)
@@ -213,10 +213,10 @@ def test_a_model_that_could_not_be_used_is_planned_with_when_it_can(
     assert asked[2] - asked[1] >= 2 * MODELS_AGAIN_S
 
 
-def beacons(plan: Plan) -> list[Beacon]:
+def heartbeats(plan: Plan) -> list[Heartbeat]:
     """Give those of workers that hold what they are to hold."""
     return [
-        Beacon(worker=name, incarnation=1, epoch=plan.epoch, held=plan.partitions(name))
+        Heartbeat(worker=name, incarnation=1, epoch=plan.epoch, held=plan.partitions(name))
         for name in ('a', 'b')
     ]
 

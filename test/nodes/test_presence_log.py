@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pamdi_ros.nodes.presence_log import PresenceLog, Word
+from pamdi_ros.nodes.executor.presence_log import PresenceLog, Word
 
 
 def test_an_outage_and_its_end_are_told_at_once() -> None:

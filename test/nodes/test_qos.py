@@ -21,7 +21,7 @@ def test_histories_hold_all_that_credit_allows_from_all_senders() -> None:
     assert qos.inbox(normal, 1).reliability == ReliabilityPolicy.BEST_EFFORT
 
 
-def test_beacons_match_peers_and_onlookers() -> None:
+def test_heartbeats_match_peers_and_onlookers() -> None:
     offered = qos.status_offered(0.3)
     for requested in (qos.status_requested(0.3), qos.STATUS, QoSProfile(depth=10)):
         assert qos.mismatch(offered, requested) == ''

@@ -10,25 +10,25 @@ import time
 from typing import Any
 
 from pamdi_ros.fleet import Fleet, parse_fleet
-from pamdi_ros.nodes.computed import CannotCompute
-from pamdi_ros.nodes.runtime import Runtime
+from pamdi_ros.nodes.conversions.answer_tensors import CannotCompute
+from pamdi_ros.nodes.executor.runtime import Runtime
 from pamdi_ros.worker import (
     Command,
-    End,
-    Frame,
-    Leg,
+    ComputeUnit,
     ModelProfile,
-    Outcome,
     Partition,
+    PipelineStage,
     Plan,
+    PublishResult,
+    SendChunk,
+    SendControl,
     SourcePlan,
     Status,
     Task,
-    Tell,
-    Work,
-    Worker,
+    UnitResult,
+    WorkerMachine,
 )
-from pamdi_ros.worker.control import Beacon
+from pamdi_ros.worker.control import Heartbeat
 import pytest
 
 FLEET = {
@@ -52,7 +52,10 @@ PLAN = Plan(
     placement={'a': (Partition('net', 0, UNITS),)},
     sources={
         'eye': SourcePlan(
-            model='net', priority_class='normal', unit_count=UNITS, route=(Leg('a', 0, UNITS),)
+            model='net',
+            priority_class='normal',
+            unit_count=UNITS,
+            route=(PipelineStage('a', 0, UNITS),),
         )
     },
     models={'net': ModelProfile(flops=(1,) * UNITS, boundary_bytes=(4,) * (UNITS + 1))},
@@ -62,7 +65,9 @@ CHAIN = replace(
     PLAN,
     placement={'a': (Partition('net', 0, 2),), 'b': (Partition('net', 2, UNITS),)},
     sources={
-        'eye': replace(PLAN.sources['eye'], route=(Leg('a', 0, 2), Leg('b', 2, UNITS))),
+        'eye': replace(
+            PLAN.sources['eye'], route=(PipelineStage('a', 0, 2), PipelineStage('b', 2, UNITS))
+        ),
     },
 )
 PATIENCE_S = 30.0
@@ -87,7 +92,7 @@ class SlowEngine:
     def rested(self) -> None:
         self.rests += 1
 
-    def run(self, work: Work) -> Outcome:
+    def run(self, work: ComputeUnit) -> UnitResult:
         with self._lock:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
@@ -97,7 +102,7 @@ class SlowEngine:
             assert self.go_on.wait(PATIENCE_S)
             if self.failure is not None:
                 raise self.failure
-            return Outcome(payload='answer', payload_bytes=4, compute_s=1e-6)
+            return UnitResult(payload='answer', payload_bytes=4, compute_s=1e-6)
         finally:
             with self._lock:
                 self.at_once -= 1
@@ -108,12 +113,12 @@ class Bench:
 
     def __init__(self, fleet: Fleet) -> None:
         self.engine = SlowEngine()
-        self.ends: list[End] = []
-        self.carried: list[Command | Frame] = []
+        self.ends: list[PublishResult] = []
+        self.carried: list[Command | SendChunk] = []
         self.broken: list[int] = []
         self.no_way = ''
         self.at_once = self.most_at_once = 0
-        self.machine = Worker('a', fleet, incarnation=1)
+        self.machine = WorkerMachine('a', fleet, incarnation=1)
         self.runtime = Runtime(self.machine, self.engine, self)
 
     def assign(self, plan: Plan) -> None:
@@ -122,16 +127,16 @@ class Bench:
 
     def execute(self, command: Command) -> None:
         self._carried(command)
-        if isinstance(command, End):
+        if isinstance(command, PublishResult):
             self.ends.append(command)
             if command.task.key.seq in self.broken:
                 raise RuntimeError('publishing failed')
 
-    def send(self, frame: Frame, now: float) -> str:
+    def send(self, frame: SendChunk, now: float) -> str:
         self._carried(frame)
         return self.no_way
 
-    def _carried(self, one: Command | Frame) -> None:
+    def _carried(self, one: Command | SendChunk) -> None:
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         self.carried.append(one)
@@ -139,7 +144,7 @@ class Bench:
         self.at_once -= 1
 
     def item(self) -> None:
-        def arrived(machine: Worker, now: float) -> list[Command]:
+        def arrived(machine: WorkerMachine, now: float) -> list[Command]:
             task = Task(
                 key=machine.ledger.number('eye'), home='a', model='net', priority_class='normal',
                 rank=0, arrived_s=now, received_s=now, lifespan_s=60.0, raw=True,
@@ -242,7 +247,7 @@ def test_an_event_that_fails_half_way_loses_no_end(bench: Bench) -> None:
     bench.engine.go_on.clear()
     bench.item()
 
-    def closes_and_fails(machine: Worker, now: float) -> list[Command]:
+    def closes_and_fails(machine: WorkerMachine, now: float) -> list[Command]:
         machine.closed(now)
         raise ZeroDivisionError
 
@@ -252,23 +257,24 @@ def test_an_event_that_fails_half_way_loses_no_end(bench: Bench) -> None:
     assert bench.machine.ledger.counts['eye'].dropped == {'worker_stopped': 1}
 
 
-def test_the_clock_beacons_while_a_unit_computes(bench: Bench) -> None:
-    beacons: list[Beacon] = []
+def test_the_clock_heartbeats_while_a_unit_computes(bench: Bench) -> None:
+    heartbeats: list[Heartbeat] = []
     bench.runtime.open(
-        lambda: beacons.append(bench.runtime.ask(lambda m: m.beacon(bench.runtime.now()))), 0.01
+        lambda: heartbeats.append(bench.runtime.ask(lambda m: m.heartbeat(bench.runtime.now()))),
+        0.01,
     )
     bench.engine.go_on.clear()
     bench.runtime.start()
     bench.item()
     assert bench.engine.begun.acquire(timeout=PATIENCE_S)
-    before = len(beacons)
-    until(lambda: len(beacons) > before + 5, 'no beacons during a unit')
+    before = len(heartbeats)
+    until(lambda: len(heartbeats) > before + 5, 'no heartbeats during a unit')
     bench.runtime.close()
-    told = len(beacons)
+    told = len(heartbeats)
     assert not bench.ends
     bench.engine.go_on.set()
     bench.wait(1)
-    assert len(beacons) == told, 'beacons after the end'
+    assert len(heartbeats) == told, 'heartbeats after the end'
 
 
 def test_the_clock_ends_items_on_time_while_a_unit_computes(bench: Bench) -> None:
@@ -278,7 +284,7 @@ def test_the_clock_ends_items_on_time_while_a_unit_computes(bench: Bench) -> Non
     bench.item()
     assert bench.engine.begun.acquire(timeout=PATIENCE_S)
 
-    def arrived(machine: Worker, now: float) -> list[Command]:
+    def arrived(machine: WorkerMachine, now: float) -> list[Command]:
         task = Task(
             key=machine.ledger.number('eye'), home='a', model='net', priority_class='normal',
             rank=0, arrived_s=now, received_s=now, lifespan_s=0.05, raw=True,
@@ -290,7 +296,7 @@ def test_the_clock_ends_items_on_time_while_a_unit_computes(bench: Bench) -> Non
     assert bench.ends[0].reason.startswith('expired: ')
 
 
-def test_a_beacon_that_fails_does_not_stop_the_clock(bench: Bench) -> None:
+def test_a_heartbeat_that_fails_does_not_stop_the_clock(bench: Bench) -> None:
     calls = []
 
     def beat() -> None:
@@ -323,7 +329,7 @@ def test_waiting_for_the_unit_in_hand_ends_with_it(bench: Bench) -> None:
 def chain() -> Iterator[Bench]:
     made = Bench(parse_fleet(FLEET))
     made.assign(CHAIN)
-    made.runtime.tell(lambda m, now: m.beacon_heard(Beacon(
+    made.runtime.tell(lambda m, now: m.heartbeat_heard(Heartbeat(
         worker='b', incarnation=1, epoch=1, held=CHAIN.partitions('b'), backlog_s=(0.0,),
         queue_lengths=(0,)), now))  # fmt: skip
     yield made
@@ -334,8 +340,8 @@ def chain() -> Iterator[Bench]:
 def test_what_goes_on_elsewhere_is_sent(chain: Bench) -> None:
     chain.runtime.start()
     chain.item()
-    until(lambda: any(isinstance(one, Frame) for one in chain.carried), 'no frame')
-    (frame,) = [one for one in chain.carried if isinstance(one, Frame)]
+    until(lambda: any(isinstance(one, SendChunk) for one in chain.carried), 'no frame')
+    (frame,) = [one for one in chain.carried if isinstance(one, SendChunk)]
     assert (frame.worker, frame.task.next_unit) == ('b', 2)
 
 
@@ -343,10 +349,10 @@ def test_what_cannot_be_sent_is_decided_anew_and_never_ends_in_a_loop(chain: Ben
     chain.no_way = 'no_contact: x'
     chain.runtime.start()
     chain.item()
-    until(lambda: any(isinstance(one, Frame) for one in chain.carried), 'no frame')
+    until(lambda: any(isinstance(one, SendChunk) for one in chain.carried), 'no frame')
     until(lambda: chain.ends, 'the item does not end')
     assert chain.ends[0].reason.split(':')[0] in ('no_contact', 'worker_lost')
-    assert not [one for one in chain.carried if isinstance(one, Tell) and one.worker != 'b']
+    assert not [one for one in chain.carried if isinstance(one, SendControl) and one.worker != 'b']
 
 
 def test_a_fault_in_choosing_work_loses_no_end_and_does_not_spin(
@@ -355,9 +361,9 @@ def test_a_fault_in_choosing_work_loses_no_end_and_does_not_spin(
     bench.item()
     bench.item()
     faults = 0
-    choose = bench.machine.next_work
+    choose = bench.machine.next_compute
 
-    def faulty(now: float) -> tuple[Work | None, list[Command]]:
+    def faulty(now: float) -> tuple[ComputeUnit | None, list[Command]]:
         nonlocal faults
         faults += 1
         if faults == 1:
@@ -385,6 +391,6 @@ def test_a_fault_in_taking_back_what_was_not_sent_does_not_reach_the_caller(
     chain.no_way = 'no_contact: in a test'
     chain.runtime.start()
     chain.item()
-    until(lambda: any(isinstance(one, Frame) for one in chain.carried), 'nothing is sent')
+    until(lambda: any(isinstance(one, SendChunk) for one in chain.carried), 'nothing is sent')
     chain.item()  # it still takes events
     assert chain.runtime.ask(lambda m: len(m.ledger)) == 2

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pamdi_ros.nodes.sequence_gaps import SequenceGaps
+from pamdi_ros.nodes.sensors.sequence_gaps import SequenceGaps
 import pytest
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pamdi_ros.fleet import ModelSpec, Worker
-from pamdi_ros.nodes.speed_file import read, speed_file, write
+from pamdi_ros.nodes.executor.speed_file import read, speed_file, write
 import pytest
 
 WORKER = Worker(name='robot1')

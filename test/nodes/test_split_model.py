@@ -10,7 +10,7 @@ from itertools import pairwise
 from nodes.running_fleet import RunningFleet
 import numpy as np
 from pamdi_ros.fleet import parse_fleet
-from pamdi_ros.models.catalog import unit_table
+from pamdi_ros.models.build.catalog import unit_table
 from pamdi_ros.msg import InferenceResult
 import psutil
 import pytest
@@ -98,11 +98,11 @@ def test_the_parts_in_three_processes_answer_as_the_whole_model_does(split: Runn
         came = torch.from_numpy(np.frombuffer(output.data, np.float32).copy())
         logits = expected(pixels)
         torch.testing.assert_close(came, logits, rtol=1e-4, atol=1e-4 * float(logits.abs().max()))
-        stays = [hop for hop in result.hops if hop.last_unit > hop.first_unit]
+        executions = [hop for hop in result.hops if hop.last_unit > hop.first_unit]
         # Planned anew for measured speeds, the fourth may hold some light unit besides its own.
-        assert {hop.worker for hop in stays} >= set(HOLDERS)
-        assert (stays[0].first_unit, stays[-1].last_unit) == (0, result.exit_unit)
-        assert all(after.first_unit == hop.last_unit for hop, after in pairwise(stays))
+        assert {hop.worker for hop in executions} >= set(HOLDERS)
+        assert (executions[0].first_unit, executions[-1].last_unit) == (0, result.exit_unit)
+        assert all(after.first_unit == hop.last_unit for hop, after in pairwise(executions))
 
 
 def test_no_process_has_more_than_its_part_resident(split: RunningFleet) -> None:

@@ -8,13 +8,13 @@ from dataclasses import replace
 import time
 
 from nodes.running_fleet import each_ended_once, LATCHED, OVER_UDP, RunningFleet
-from pamdi_ros.allocation.mover import Holder, holder_of, Mover
-from pamdi_ros.allocation.replan import ReplanParameters
-from pamdi_ros.models.catalog import unit_table
+from pamdi_ros.allocation.replanning.decision import ReplanParameters
+from pamdi_ros.allocation.replanning.mover import Holder, holder_of, Mover
+from pamdi_ros.assignment import Partition, PipelineStage, Plan
+from pamdi_ros.models.build.catalog import unit_table
 from pamdi_ros.msg import Assignment, InferenceResult, WorkerStatus
-from pamdi_ros.nodes import beacon_message
-from pamdi_ros.nodes.assignment_message import from_message, to_message
-from pamdi_ros.worker.plan import Leg, Partition, Plan
+from pamdi_ros.nodes.conversions import heartbeat_message as heartbeat_message
+from pamdi_ros.nodes.conversions.assignment_message import from_message, to_message
 import pytest
 from sensor_msgs.msg import Image
 
@@ -94,16 +94,16 @@ class Camera:
             self.send()
 
 
-def held(beacon: WorkerStatus) -> list[tuple[int, int]]:
-    """Ranges of units that a worker holds, by its beacon."""
-    return sorted((part.first_unit, part.last_unit) for part in beacon.placements)
+def held(heartbeat: WorkerStatus) -> list[tuple[int, int]]:
+    """Ranges of units that a worker holds, by its heartbeat."""
+    return sorted((part.first_unit, part.last_unit) for part in heartbeat.placements)
 
 
 def halves(plan: Plan, epoch: int, first: str, last: str) -> Plan:
     """Give a plan in which one worker holds a model's first half, and the other its last."""
     count = plan.sources['camera'].unit_count
     middle = MIDDLE
-    route = (Leg(first, 0, middle), Leg(last, middle, count))
+    route = (PipelineStage(first, 0, middle), PipelineStage(last, middle, count))
     return replace(
         plan,
         epoch=epoch,
@@ -123,7 +123,7 @@ def test_an_allocator_that_restarts_resumes_the_epoch_and_nobody_notices(
     camera.answers(2)
     fleet.kill('switching/allocator')
     camera.answers(2)
-    told, since = len(client.assignments), len(client.beacons)
+    told, since = len(client.assignments), len(client.heartbeats)
     fleet.start('switching/allocator')
     client.until(lambda: len(client.assignments) > told, 'the allocator does not come back')
     camera.answers(4)
@@ -131,7 +131,7 @@ def test_an_allocator_that_restarts_resumes_the_epoch_and_nobody_notices(
     for again in client.assignments[told:]:
         assert (again.epoch, again.placements) == (running.epoch, running.placements)
     assert 'going on with it' in fleet.log('switching/allocator')
-    heard = {(beacon.epoch, beacon.state) for beacon in client.beacons[since:]}
+    heard = {(heartbeat.epoch, heartbeat.state) for heartbeat in client.heartbeats[since:]}
     assert heard == {(running.epoch, WorkerStatus.STATE_SERVING)}, 'a worker loaded again'
 
 
@@ -144,12 +144,12 @@ def test_ten_moves_under_load_and_the_model_always_has_holders(fleet: RunningFle
     out = client.publisher('assignment', Assignment, LATCHED)
     client.until(lambda: out.get_subscription_count() > len(fleet.fleet.workers), 'no executors')
     camera.answers(2)
-    so_far, since, epoch = len(client.results['camera']), len(client.beacons), plan.epoch
+    so_far, since, epoch = len(client.results['camera']), len(client.heartbeats), plan.epoch
     steps = 0
 
     def holders() -> dict[str, Holder]:
         return {
-            name: holder_of(beacon_message.from_message(status, fleet.fleet))
+            name: holder_of(heartbeat_message.from_message(status, fleet.fleet))
             for name, status in client.status.items()
         }
 
@@ -173,10 +173,10 @@ def test_ten_moves_under_load_and_the_model_always_has_holders(fleet: RunningFle
     results = camera.cease()[so_far:]
     assert len(results) > MOVES * BURST
     assert steps > 2 * MOVES, 'nothing had to be done in steps'
-    # By the beacons that the mover heard, in their order, each unit always had a holder.
+    # By the heartbeats that the mover heard, in their order, each unit always had a holder.
     last: dict[str, list[tuple[int, int]]] = {}
-    for beacon in client.beacons[since:]:
-        last[beacon.worker] = held(beacon)
+    for heartbeat in client.heartbeats[since:]:
+        last[heartbeat.worker] = held(heartbeat)
         if len(last) == len(fleet.fleet.workers):
             units = {u for parts in last.values() for a, b in parts for u in range(a, b)}
             assert units == set(range(len(table)))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pamdi_ros.fleet import Fleet, parse_fleet
-from pamdi_ros.nodes.task_message import SensorHeader
+from pamdi_ros.nodes.conversions.task_message import SensorHeader
 from pamdi_ros.worker import ItemKey, Task
 import torch
 

@@ -22,7 +22,7 @@ MAY_IMPORT_TORCH = {'models', 'nodes'}
 CORE = {
     'fleet': {'fleet'},
     'worker': {'fleet', 'worker'},
-    # of the workers the assignment that it makes and the beacons that it hears
+    # of the workers the assignment that it makes and the heartbeats that it hears
     'allocation': {'fleet', 'allocation', 'models.units', 'worker.plan', 'worker.control'},
     'models': {'fleet', 'models', 'lifeline'},
     'monitor': {'fleet', 'monitor'},

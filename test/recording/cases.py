@@ -62,7 +62,7 @@ def stats(source: str = 'camera', **fields: Any) -> SourceStats:
 
 
 def status(worker: str = 'robot1', **fields: Any) -> WorkerStatus:
-    """Give a beacon."""
+    """Give a heartbeat."""
     told = {
         'worker': worker, 'incarnation': 3, 'epoch': 1, 'state': WorkerStatus.STATE_SERVING,
         'device': 'cpu', 'memory_bytes': 60_000_000, 'memory_limit_bytes': 100_000_000,
@@ -80,7 +80,7 @@ def run_of(
     seed: int = 1,
 ) -> Iterator[Heard]:
     """Give a run with a new epoch, a priority set, drops of two reasons and a late result."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     names = list(sources)
     seqs = dict.fromkeys(names, 0)
     for second in range(seconds):
@@ -89,10 +89,10 @@ def run_of(
         for place, name in enumerate(names):
             for part in range(int(rate_hz)):
                 seqs[name] += 1
-                latency_s = (1 + place) * 0.04 * chance.lognormvariate(0, 0.4)
+                latency_s = (1 + place) * 0.04 * rng.lognormvariate(0, 0.4)
                 message = result(seqs[name], latency_s, name, model=f'net{place}')
-                if chance.random() < 0.04:
-                    reason = chance.choice(['queue_full: 4 wait already', 'expired: too old'])
+                if rng.random() < 0.04:
+                    reason = rng.choice(['queue_full: 4 wait already', 'expired: too old'])
                     message = dropped(seqs[name], reason, name, 0.001)
                 at_s = second + (part + 0.5) / rate_hz
                 yield at_s, f'{fleet}/results', message
@@ -111,11 +111,11 @@ def run_of(
                 status(
                     worker,
                     epoch=1 + (second >= seconds // 3),
-                    busy_share=min(1.0, 0.2 + 0.25 * place + 0.1 * chance.random()),
+                    busy_share=min(1.0, 0.2 + 0.25 * place + 0.1 * rng.random()),
                     queue_lengths=[1, place],
                     priority_classes=['critical', 'normal'],
                     link_peers=peers,
-                    link_rate=[1e6 * chance.random() * (place + 1), 0.0],
+                    link_rate=[1e6 * rng.random() * (place + 1), 0.0],
                     link_busy=[0.2, 0.0],
                     link_slowdown=[1.1, 0.0],
                     bytes_in=second * 1000,

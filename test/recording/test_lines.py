@@ -53,7 +53,7 @@ def test_what_is_not_finite_is_no_json() -> None:
     assert plain(stats(solo_s=float('inf')))['solo_s'] == 0.0
 
 
-def test_of_a_workers_beacons_some_are_enough() -> None:
+def test_of_a_workers_heartbeats_some_are_enough() -> None:
     stream = StringIO()
     writer = LineWriter(stream, 'demo')
     for _ in range(50):

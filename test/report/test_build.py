@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pamdi_ros.recording import read_recording, Recording
-from pamdi_ros.recording.collect import Collector
+from pamdi_ros.recording.collect import RunCollector
 from pamdi_ros.recording.series import Series
 from pamdi_ros.recording.topics import Kind, kind_of
 from pamdi_ros.report import build
@@ -63,7 +63,7 @@ class Page(HTMLParser):
 
 
 def recording_of(messages: list[Heard]) -> Recording:
-    collector = Collector(fleet='demo', origin='run', storage='made up')
+    collector = RunCollector(fleet='demo', origin='run', storage='made up')
     for at_s, topic, message in messages:
         if found := kind_of(topic, f'pamdi_ros/msg/{type(message).__name__}'):
             collector.take(found[1], at_s, message)
@@ -231,7 +231,7 @@ def test_late_items_are_a_share_of_what_they_were_counted_among() -> None:
     """Without a deadline the statistics count them, and they count items that ran alone too."""
     run: list[Heard] = [(float(n), '/demo/results', result(n, 0.1)) for n in range(1, 5)]
     run += [(5.0, '/demo/sources/camera/stats', stats(deadline_s=0.0, results=4, late=3))]
-    collector = Collector(fleet='demo', origin='run', storage='made up', solo_items=2)
+    collector = RunCollector(fleet='demo', origin='run', storage='made up', solo_items=2)
     for at_s, topic, message in run:
         found = kind_of(topic, f'pamdi_ros/msg/{type(message).__name__}')
         assert found

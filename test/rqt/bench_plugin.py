@@ -3,9 +3,9 @@
 
 python test/rqt/bench_plugin.py [WORKERS] [HZ] [SECONDS]
 
-One process publishes beacons, statistics, results and diagnostics; another, this one, has the feed
-and the widget without a screen, of the usual size. Its processor time counts, all threads, DDS's
-too, from five seconds after the widget has seen all workers on.
+One process publishes heartbeats, statistics, results and diagnostics; another, this one, has the
+feed and the widget without a screen, of the usual size. Its processor time counts, all threads,
+DDS's too, from five seconds after the widget has seen all workers on.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def measure(count: int, rate_hz: float, seconds: float) -> None:
 
 def watch(count: int, rate_hz: float, seconds: float) -> None:
     """Show the fleet to nobody, and measure."""
-    from pamdi_ros.nodes.fleet_feed import FleetFeed
+    from pamdi_ros.nodes.monitor.fleet_feed import FleetFeed
     from pamdi_ros.rqt.binding import BINDING, QtCore, QtGui, QtWidgets
     from pamdi_ros.rqt.fleet_widget import FleetWidget
 
@@ -140,7 +140,7 @@ def watch(count: int, rate_hz: float, seconds: float) -> None:
     print(
         f'{count} workers at {rate_hz:g} Hz, {BINDING}: '
         f'{100 * (cpu_end_s - cpu_s) / wall_s:.1f} % of a core over {wall_s:.0f} s, '
-        f'{(painted_end - painted) / wall_s:.1f} repaints/s, oldest beacon {oldest_s:.2f} s'
+        f'{(painted_end - painted) / wall_s:.1f} repaints/s, oldest heartbeat {oldest_s:.2f} s'
     )
 
 

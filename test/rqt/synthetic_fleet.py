@@ -35,7 +35,7 @@ class SyntheticFleet:
     ) -> None:
         self.make = make or message
         self.workers = [f'robot{number + 1}' for number in range(count)]
-        self._chance = random.Random(count)
+        self._rng = random.Random(count)
         models = list(MODELS)
         self.sources: dict[str, dict[str, Any]] = {}
         for number in range(max(1, round(count * sources_per_worker))):
@@ -59,7 +59,7 @@ class SyntheticFleet:
         )
         return [
             home,
-            *self._chance.sample(near[:4], min(len(near), self._chance.choice((0, 1, 2)))),
+            *self._rng.sample(near[:4], min(len(near), self._rng.choice((0, 1, 2)))),
         ]
 
     def _legs(self, source: dict[str, Any]) -> list[tuple[str, int, int]]:
@@ -104,13 +104,13 @@ class SyntheticFleet:
         )  # fmt: skip
 
     def status(self, worker: str, at_s: float) -> Any:
-        """Give a worker's beacon at a time [s]."""
-        make, chance = self.make, self._chance
+        """Give a worker's heartbeat at a time [s]."""
+        make, rng = self.make, self._rng
         number = self.workers.index(worker)
         busy = 0.5 + 0.45 * math.sin(0.3 * at_s + 1.7 * number)
         holds = self.holds(worker)
         running = [name for name, s in self.sources.items() if worker in s['way']]
-        draw = self._chance.choice
+        draw = self._rng.choice
         peers = sorted(
             {
                 two
@@ -125,7 +125,7 @@ class SyntheticFleet:
         memory = sum(
             WEIGHTS[model] * (last - first) / MODELS[model] for model, first, last in holds
         )
-        now = chance.choice(running) if running and chance.random() < busy else ''
+        now = rng.choice(running) if running and rng.random() < busy else ''
         return make(
             'WorkerStatus', worker=worker, incarnation=1, epoch=7, state=2,
             device='cuda:0' if number % 3 else 'cpu',
@@ -145,13 +145,13 @@ class SyntheticFleet:
             bytes_in_rate=1.2e6, bytes_out_rate=2.3e6, unit_drift=1.03, temperature_c=61.0,
             running_source=now,
             running_seq=self.sources[now]['seq'] if now else 0,
-            running_unit=chance.randrange(12),
+            running_unit=rng.randrange(12),
         )  # fmt: skip
 
     def stats(self, name: str, at_s: float) -> Any:
         """Give a source's statistics at a time [s]."""
-        source, chance = self.sources[name], self._chance
-        wave = 1 + 0.35 * math.sin(0.15 * at_s + len(name)) + 0.2 * chance.random()
+        source, rng = self.sources[name], self._rng
+        wave = 1 + 0.35 * math.sin(0.15 * at_s + len(name)) + 0.2 * rng.random()
         mean, slow = source['mean'] * wave, 0.4 if source['class'] == 'background' else 0.0
         return self.make(
             'SourceStats', source=name, incarnation=1, priority_class=source['class'],
@@ -166,14 +166,14 @@ class SyntheticFleet:
 
     def result(self, name: str) -> Any:
         """Give the end of a source's next item."""
-        source, chance, make = self.sources[name], self._chance, self.make
+        source, rng, make = self.sources[name], self._rng, self.make
         source['seq'] += 1
         hops, total_s = [], 0.0
         for i, (worker, first, last) in enumerate(self._legs(source)):
             hop = {
-                'queue_s': 0.1 * source['mean'] * chance.random(),
+                'queue_s': 0.1 * source['mean'] * rng.random(),
                 'compute_s': source['mean'] * (last - first) / MODELS[source['model']],
-                'transfer_s': 0.006 * (0.5 + chance.random()) if i else 0.0,
+                'transfer_s': 0.006 * (0.5 + rng.random()) if i else 0.0,
             }
             total_s += sum(hop.values())
             hops.append(

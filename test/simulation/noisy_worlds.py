@@ -15,14 +15,14 @@ from typing import Any
 
 from allocation.random_fleets import random_costs
 from pamdi_ros.allocation import Costs, plan_for
-from pamdi_ros.allocation.conditions import Conditions
-from pamdi_ros.allocation.estimate import Estimate
+from pamdi_ros.allocation.replanning.estimate import Estimate
+from pamdi_ros.allocation.replanning.fleet_conditions import FleetConditions
+from pamdi_ros.assignment import Plan
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.fleet.frozen import FrozenDict
 from pamdi_ros.models.units import UnitCost, UnitTable
 from pamdi_ros.simulation.faults import Faults, SpeedNoise
 from pamdi_ros.simulation.setup import Setup
-from pamdi_ros.worker.plan import Plan
 from simulation.worlds import fleet_of, source_of
 
 MB = 10**6
@@ -61,12 +61,12 @@ class World:
             **{'plan': self.plan(), **more},
         )  # fmt: skip
 
-    def truth(self, slow: Mapping[str, float], absent: frozenset[str]) -> Conditions:
+    def truth(self, slow: Mapping[str, float], absent: frozenset[str]) -> FleetConditions:
         """Return the conditions as they truly are.
 
         :param slow: multiple of a FLOP's time, by worker.
         """
-        return Conditions(
+        return FleetConditions(
             absent=absent,
             speeds={
                 (name, model): Estimate(
@@ -104,7 +104,7 @@ def demo_world() -> World:
 def random_world(seed: int) -> World:
     """Return a random fleet; memory is scarce in every other, a third declares no speeds."""
     costs = random_costs(seed, most=(4, 3, 5))
-    chance = random.Random(f'noisy {seed}')
+    rng = random.Random(f'noisy {seed}')
     drawn = costs.fleet
     slower = sum(source.rate_hz or 0.0 for source in drawn.sources.values()) / RATE_HZ
     true = {
@@ -112,7 +112,7 @@ def random_world(seed: int) -> World:
     }
     declared = seed % 3 != 0
     speeds = {} if declared else {
-        (name, model): true[name] * chance.choice((0.7, 1.0, 1.5))
+        (name, model): true[name] * rng.choice((0.7, 1.0, 1.5))
         for name in true
         for model in costs.tables
     }  # fmt: skip

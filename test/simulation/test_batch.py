@@ -7,7 +7,7 @@ from dataclasses import replace
 import multiprocessing
 
 from pamdi_ros.fleet import config_path, load_fleet
-from pamdi_ros.models.catalog import unit_table
+from pamdi_ros.models.build.catalog import unit_table
 from pamdi_ros.simulation.batch import run_all
 from pamdi_ros.simulation.load import loaded
 from pamdi_ros.simulation.setup import Setup

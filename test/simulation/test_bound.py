@@ -46,9 +46,9 @@ def test_what_expires_makes_room() -> None:
 
 
 def test_mean_delay_is_that_of_the_theory() -> None:
-    chance, at_s, arrivals = random.Random(7), 0.0, []
+    rng, at_s, arrivals = random.Random(7), 0.0, []
     for _ in range(60_000):
-        at_s += chance.expovariate(0.7)
+        at_s += rng.expovariate(0.7)
         arrivals.append(at_s)
     found = pooled_delays({'idle': arrivals}, {'idle': 1.0}, {'idle': 1.0}, LONG)['idle']
     delays = [delay for delay in found if delay is not None]

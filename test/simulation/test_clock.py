@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from pamdi_ros.simulation.chance import stream
 from pamdi_ros.simulation.clock import Clock
+from pamdi_ros.simulation.rng import stream
 
 
 def test_calls_come_in_order_of_time_and_those_of_one_moment_in_order_of_asking() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 
 from pamdi_ros.simulation.faults import Faults
-from pamdi_ros.simulation.recorder import Recorder
+from pamdi_ros.simulation.recorder import TraceRecorder
 from pamdi_ros.simulation.run import _Simulation, Run, Setup
 import pytest
 from simulation.worlds import fleet_of, source_of, table_of
@@ -33,11 +33,11 @@ def run_of(worker: str, jump_s: float, faults: Faults) -> Run:
         faults=faults,
     )
     run = Run(setup=setup)
-    simulation = _Simulation(setup, Recorder(run, False), True)
+    simulation = _Simulation(setup, TraceRecorder(run, False), True)
     host, other = simulation._hosts[worker], simulation._hosts[OTHER[worker]]
     simulation.world.clock.at(KILLED_S, host.clock_jump, jump_s)
     simulation.run(lambda share: None)
-    heard = other.living()._peers.beacon(worker)
+    heard = other.living()._peers.heartbeat(worker)
     assert heard is not None
     assert heard.incarnation == host.living().incarnation, 'its new run is not heard'
     return run

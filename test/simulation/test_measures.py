@@ -138,13 +138,13 @@ def test_items_that_do_not_end_are_not_stable(fleet: Fleet) -> None:
 
 def _samples(load: float, seconds: float, seed: int) -> list[tuple[float, int]]:
     """Open items of an M/M/1 queue of 20 items/s at most, every 0.25 s."""
-    chance, at_s, count, samples = random.Random(seed), 0.0, 0, []
+    rng, at_s, count, samples = random.Random(seed), 0.0, 0, []
     while at_s < seconds:
         rate = 20 * load + (20 if count else 0)
-        next_s = at_s + chance.expovariate(rate)
+        next_s = at_s + rng.expovariate(rate)
         samples += [(0.25 * k, count) for k in range(math.ceil(at_s * 4), math.ceil(next_s * 4))]
         at_s = next_s
-        count += 1 if chance.random() * rate < 20 * load else -1
+        count += 1 if rng.random() * rate < 20 * load else -1
     return samples
 
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from allocation.test_move_sequence import Case, MB, random_case
 from pamdi_ros.allocation import Costs, profiles
-from pamdi_ros.allocation.move_sequence import Holdings
-from pamdi_ros.allocation.mover import any_route
-from pamdi_ros.allocation.replan import ReplanParameters
+from pamdi_ros.allocation.replanning.decision import ReplanParameters
+from pamdi_ros.allocation.replanning.move_sequence import Holdings
+from pamdi_ros.allocation.replanning.mover import any_route
+from pamdi_ros.assignment import partitions_of, Plan, SourcePlan
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.simulation.faults import Crash, Faults
 from pamdi_ros.simulation.run import Run, Setup, simulate
-from pamdi_ros.worker.plan import partitions_of, Plan, SourcePlan
 from simulation.test_replanning import heavy, TABLE
 from simulation.worlds import fleet_of, source_of
 from sweep import seeds

@@ -8,7 +8,7 @@ from typing import Any
 from pamdi_ros.fleet import Link
 from pamdi_ros.simulation.clock import Clock
 from pamdi_ros.simulation.faults import Faults
-from pamdi_ros.simulation.network import Network
+from pamdi_ros.simulation.network import SimulatedNetwork
 import pytest
 from simulation.worlds import fleet_of, source_of
 
@@ -24,7 +24,7 @@ class Wire:
         fleet = fleet_of(
             {name: {} for name in 'abcd'}, {'s': source_of('a', 'm', 'normal', 1)}, links=links
         )
-        self.network = Network(self.clock, fleet, faults or Faults(), seed)
+        self.network = SimulatedNetwork(self.clock, fleet, faults or Faults(), seed)
         self.came: list[tuple[str, float]] = []
 
     def send(self, origin: str, target: str, size: int, name: str = '') -> bool:

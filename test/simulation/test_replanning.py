@@ -9,15 +9,15 @@ import math
 from statistics import mean
 from typing import Any
 
-from pamdi_ros.allocation import Problem
-from pamdi_ros.allocation.conditions import measured_costs
-from pamdi_ros.allocation.proposal import propose, value_of
-from pamdi_ros.allocation.replan import Replanner, ReplanParameters, Verdict
+from pamdi_ros.allocation import PlacementProblem
+from pamdi_ros.allocation.replanning.candidate_plan import propose, value_of
+from pamdi_ros.allocation.replanning.decision import Replanner, ReplanParameters, ReplanVerdict
+from pamdi_ros.allocation.replanning.fleet_conditions import measured_costs
+from pamdi_ros.assignment import Plan
 from pamdi_ros.fleet import Event, Fleet
 from pamdi_ros.fleet.frozen import FrozenDict
 from pamdi_ros.models.units import UnitTable
 from pamdi_ros.simulation.run import Run, Setup, simulate
-from pamdi_ros.worker.plan import Plan
 import pytest
 from simulation.noisy_worlds import demo_world, random_world, World
 from simulation.worlds import fleet_of, source_of, table_of
@@ -89,7 +89,7 @@ def test_noisy_rates_do_not_make_two_equal_plans_take_turns(
     judged = 0
     judge = Replanner.judge
 
-    def counted(*arguments: Any) -> Verdict:
+    def counted(*arguments: Any) -> ReplanVerdict:
         nonlocal judged
         judged += 1
         return judge(*arguments)
@@ -136,7 +136,7 @@ def keeps_up(world: World, plan: Plan) -> bool:
     """Return whether a fleet would serve all items were all its workers as slow as they may be."""
     slowest = world.truth(dict.fromkeys(world.fleet.workers, 1.25), frozenset())
     costs = measured_costs(world.fleet, world.tables, slowest)
-    return value_of(Problem.from_costs(costs), plan).objective > -math.inf
+    return value_of(PlacementProblem.from_costs(costs), plan).objective > -math.inf
 
 
 def events_of(world: World, plan: Plan, quiet_s: float) -> tuple[str, str, tuple[Event, ...]]:
@@ -150,8 +150,8 @@ def events_of(world: World, plan: Plan, quiet_s: float) -> tuple[str, str, tuple
         fleet.sources.values(), key=lambda source: fleet.priority_class(source.priority).rank
     )
     work: Counter[str] = Counter()
-    for leg in plan.sources[urgent.name].route:
-        work[leg.worker] += world.tables[urgent.model].flops(leg.first, leg.last)
+    for stage in plan.sources[urgent.name].route:
+        work[stage.worker] += world.tables[urgent.model].flops(stage.first, stage.last)
     slow = work.most_common(1)[0][0]
     others = [name for name in fleet.workers if name not in (slow, urgent.worker)] or [slow]
     gone = next((name for name in others if plan.partitions(name)), others[0])

@@ -9,9 +9,9 @@ from itertools import pairwise
 from typing import Any
 
 from pamdi_ros.fleet import Fleet, PolicyParameters
-from pamdi_ros.simulation.faults import Crash, Faults, SpeedNoise, Split
-from pamdi_ros.simulation.host import CLOCK_S
+from pamdi_ros.simulation.faults import Crash, Faults, NetworkSplit, SpeedNoise
 from pamdi_ros.simulation.run import Run, Setup, simulate
+from pamdi_ros.simulation.simulated_worker import CLOCK_S
 from pamdi_ros.worker import Status
 import pytest
 from simulation.worlds import fleet_of, random_setup, source_of, table_of
@@ -226,7 +226,7 @@ def test_an_allocator_that_comes_back_serves_those_who_started_without_it() -> N
 
 
 def test_a_split_fleet_works_in_halves_and_together_again() -> None:
-    split = Split(group=frozenset({'peer'}), at_s=3.0, for_s=3.0)
+    split = NetworkSplit(group=frozenset({'peer'}), at_s=3.0, for_s=3.0)
     run = run_of(pair(), faults=Faults(splits=(split,)))
     apart = [end.latency_s for end in run.ends if 3.6 < end.arrived_s < 5.9]
     healed = [end.latency_s for end in run.ends if end.arrived_s > 7]

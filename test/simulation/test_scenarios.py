@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pamdi_ros.allocation import Costs
 from pamdi_ros.fleet import config_path, load_fleet
-from pamdi_ros.models.catalog import unit_table
-from pamdi_ros.models.quantum import largest_quantum
+from pamdi_ros.models.build.catalog import unit_table
+from pamdi_ros.models.granularity import largest_quantum
 from pamdi_ros.models.units import UnitTable
 from pamdi_ros.simulation.load import load_of, loaded
 from pamdi_ros.simulation.solo import home_s, solo_s

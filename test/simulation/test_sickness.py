@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pamdi_ros.allocation import Costs, plan_for
-from pamdi_ros.simulation.faults import Faults, Split
+from pamdi_ros.simulation.faults import Faults, NetworkSplit
 from pamdi_ros.simulation.record import Run
 from pamdi_ros.simulation.run import Setup, simulate
 from pamdi_ros.worker import Partition
@@ -233,7 +233,7 @@ def test_both_halves_serve_while_the_network_is_gone_and_one_assignment_is_in_fo
         },
     )
     gone_s, back_s = 5.0, 15.0
-    split = Split(group=frozenset(far), at_s=gone_s, for_s=back_s - gone_s)
+    split = NetworkSplit(group=frozenset(far), at_s=gone_s, for_s=back_s - gone_s)
     setup = Setup(
         fleet=fleet, tables=TABLES, policy='pa_mdi_plus', seconds=30.0, seed=2,
         faults=Faults(splits=(split,)),

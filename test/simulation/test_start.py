@@ -6,15 +6,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pamdi_ros.allocation.replanning import FIGURES_PATIENCE_S
+from pamdi_ros.allocation.replanning.replanner import FIGURES_PATIENCE_S
+from pamdi_ros.assignment import Plan
 from pamdi_ros.fleet import policy_parameters
 from pamdi_ros.fleet.frozen import FrozenDict
 from pamdi_ros.simulation.faults import Crash, Faults
 from pamdi_ros.simulation.run import Run, Setup, simulate
 from pamdi_ros.worker import Command, leases
 from pamdi_ros.worker.control import LOADING_PATIENCE
-from pamdi_ros.worker.plan import Plan
-from pamdi_ros.worker.reception import Reception
+from pamdi_ros.worker.items.receiver import TaskReceiver
 import pytest
 from simulation.noisy_worlds import demo_world, World
 
@@ -46,7 +46,7 @@ def plans_that_serve(run: Run) -> list[tuple[float, Plan]]:
 
 def workers_of(plan: Plan, source: str) -> set[str]:
     """Give the workers on a source's route."""
-    return {leg.worker for leg in plan.sources[source].route}
+    return {stage.worker for stage in plan.sources[source].route}
 
 
 @pytest.mark.parametrize('replans', [True, False])
@@ -92,17 +92,17 @@ def test_a_worker_that_does_not_start_is_waited_for_ten_seconds_only() -> None:
 
 
 @pytest.mark.parametrize('patience', [LOADING_PATIENCE, 1.0])
-def test_nobody_is_taken_for_lost_whose_beacons_stall_while_it_loads(
+def test_nobody_is_taken_for_lost_whose_heartbeats_stall_while_it_loads(
     patience: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
-    lose = Reception.lost_peer
+    lose = TaskReceiver.lost_peer
 
-    def noted(reception: Reception, peer: str, now: float) -> list[Command]:
+    def noted(reception: TaskReceiver, peer: str, now: float) -> list[Command]:
         lost.append(peer)
         return lose(reception, peer, now)
 
-    monkeypatch.setattr(Reception, 'lost_peer', noted)
+    monkeypatch.setattr(TaskReceiver, 'lost_peer', noted)
     monkeypatch.setattr(leases, 'LOADING_PATIENCE', patience)
     stall_s = 2 * policy_parameters(WORLD.fleet.policy_parameters).lease_s
     started(WORLD, faults=Faults(load_stall_s=stall_s))

@@ -29,11 +29,11 @@ CLASSES = {
 STRICT = PolicyParameters(aging=False, admission=False, reconsider=False)
 
 
-def exponential(chance: random.Random, key: ItemKey, unit: int) -> float:
-    return chance.expovariate(1 / MEAN_S)
+def exponential(rng: random.Random, key: ItemKey, unit: int) -> float:
+    return rng.expovariate(1 / MEAN_S)
 
 
-def deterministic(chance: random.Random, key: ItemKey, unit: int) -> float:
+def deterministic(rng: random.Random, key: ItemKey, unit: int) -> float:
     return MEAN_S
 
 
@@ -41,9 +41,9 @@ def in_units(units: int) -> Service:
     """Give the unit times of items whose whole time is exponential."""
     whole: dict[ItemKey, float] = {}
 
-    def service(chance: random.Random, key: ItemKey, unit: int) -> float:
+    def service(rng: random.Random, key: ItemKey, unit: int) -> float:
         if unit == 0:
-            whole[key] = chance.expovariate(1 / MEAN_S)
+            whole[key] = rng.expovariate(1 / MEAN_S)
         return (whole.pop(key) if unit == units - 1 else whole[key]) / units
 
     return service

@@ -73,65 +73,63 @@ def fleet_of(
 
 def random_setup(seed: int, seconds: float = 2.0) -> Setup:
     """Give a random fleet, its models and load, a policy, and the faults of one run."""
-    chance = random.Random(f'world {seed}')
-    names = [f'w{number}' for number in range(chance.randrange(2, 6))]
-    tables = {
-        f'm{number}': _table(f'm{number}', chance) for number in range(chance.choice((1, 2, 3)))
-    }
-    memory_mb = chance.choice((None, None, 5, 12))
+    rng = random.Random(f'world {seed}')
+    names = [f'w{number}' for number in range(rng.randrange(2, 6))]
+    tables = {f'm{number}': _table(f'm{number}', rng) for number in range(rng.choice((1, 2, 3)))}
+    memory_mb = rng.choice((None, None, 5, 12))
     workers = {
         name: {
-            'ms_per_gflop': chance.choice((2, 4, 10)),
-            'overhead_ms': chance.choice((0, 0.2)),
+            'ms_per_gflop': rng.choice((2, 4, 10)),
+            'overhead_ms': rng.choice((0, 0.2)),
             **({'memory_mb': memory_mb} if memory_mb else {}),
         }
         for name in names
     }
     sources = {
         f's{number}': source_of(
-            chance.choice(names),
-            chance.choice(sorted(tables)),
-            chance.choice(sorted(CLASSES)),
-            chance.uniform(3, 25),
-            arrival=chance.choice(('periodic', 'poisson', 'bursty')),
+            rng.choice(names),
+            rng.choice(sorted(tables)),
+            rng.choice(sorted(CLASSES)),
+            rng.uniform(3, 25),
+            arrival=rng.choice(('periodic', 'poisson', 'bursty')),
             topic=f'sensor{number}',
         )
-        for number in range(chance.randrange(1, 6))
+        for number in range(rng.randrange(1, 6))
     }
     models: dict[str, Any] = {name: {'zoo': 'resnet18'} for name in tables}
-    if chance.random() < 0.3:
+    if rng.random() < 0.3:
         models['m0'] = {'zoo': 'gpt2', 'tokens': 8, 'max_new_tokens': 3}
         for source in sources.values():
             if source['model'] == 'm0':
                 source['type'] = 'std_msgs/msg/String'
     accuracy_gain = _give_exits(models, tables, random.Random(f'exits {seed}'))
     fleet = fleet_of(
-        workers, sources, models=models, links=_links(names, chance),
+        workers, sources, models=models, links=_links(names, rng),
         events=[
-            *_events(names, sources, seconds, chance),
+            *_events(names, sources, seconds, rng),
             *_moves(names, seconds, random.Random(f'moves {seed}')),
             *_sickness(names, seconds, random.Random(f'sickness {seed}')),
         ],
         objective={'accuracy_gain': accuracy_gain},
     )  # fmt: skip
-    main = chance.random() < 0.5
+    main = rng.random() < 0.5
     return Setup(
         fleet=fleet,
         tables=tables,
-        policy=MAIN_POLICY if main else chance.choice(OTHER_POLICIES),
+        policy=MAIN_POLICY if main else rng.choice(OTHER_POLICIES),
         seed=seed,
         seconds=seconds,
         faults=replace(
-            random_faults(names, seconds, chance),
+            random_faults(names, seconds, rng),
             failing_loads=random.Random(f'loads {seed}').choice((0.0, 0.0, 0.2)),
         ),
-        jitter=chance.choice((0.0, 0.2)),
-        parameters=PolicyParameters(retention_bytes=chance.choice((100_000, 256_000_000))),
+        jitter=rng.choice((0.0, 0.2)),
+        parameters=PolicyParameters(retention_bytes=rng.choice((100_000, 256_000_000))),
     )
 
 
 def _give_exits(
-    models: Mapping[str, Any], tables: Mapping[str, UnitTable], chance: random.Random
+    models: Mapping[str, Any], tables: Mapping[str, UnitTable], rng: random.Random
 ) -> float:
     """Give half of the models early exits.
 
@@ -139,76 +137,75 @@ def _give_exits(
     """
     for name, model in models.items():
         units = range(1, len(tables[name]))
-        if model['zoo'] == 'gpt2' or not units or chance.random() < 0.5:
+        if model['zoo'] == 'gpt2' or not units or rng.random() < 0.5:
             continue
-        chosen = sorted(chance.sample(units, min(len(units), chance.choice((1, 2)))))
-        shares = sorted(chance.uniform(0.3, 0.8) for _ in range(len(chosen) + 1))
+        chosen = sorted(rng.sample(units, min(len(units), rng.choice((1, 2)))))
+        shares = sorted(rng.uniform(0.3, 0.8) for _ in range(len(chosen) + 1))
         model['accuracy'] = shares[-1]
         model['exits'] = [
             {'unit': unit, 'accuracy': share} for unit, share in zip(chosen, shares, strict=False)
         ]
-    return chance.choice((0.0, 1_000.0, 20_000.0))
+    return rng.choice((0.0, 1_000.0, 20_000.0))
 
 
-def _table(model: str, chance: random.Random) -> UnitTable:
-    units = chance.randrange(1, 9)
-    gflops = [chance.uniform(0.1, 1.0) for _ in range(units)]
-    kilobytes = [chance.choice((0.1, 20, 150)) for _ in range(units + 1)]
+def _table(model: str, rng: random.Random) -> UnitTable:
+    units = rng.randrange(1, 9)
+    gflops = [rng.uniform(0.1, 1.0) for _ in range(units)]
+    kilobytes = [rng.choice((0.1, 20, 150)) for _ in range(units + 1)]
     return table_of(model, gflops, kilobytes)
 
 
-def _links(names: Sequence[str], chance: random.Random) -> dict[str, Any]:
+def _links(names: Sequence[str], rng: random.Random) -> dict[str, Any]:
     """A full mesh, a shared medium, or a line over which messages are relayed."""
     link = {
-        'bandwidth_mbps': chance.choice((30, 100, 1000)),
-        'latency_ms': chance.choice((0, 1, 5)),
+        'bandwidth_mbps': rng.choice((30, 100, 1000)),
+        'latency_ms': rng.choice((0, 1, 5)),
     }
-    if chance.random() < 0.7:
-        return {'default': {**link, 'shared': chance.random() < 0.3}}
+    if rng.random() < 0.7:
+        return {'default': {**link, 'shared': rng.random() < 0.3}}
     pairs = [{'between': [a, b], **link} for a, b in pairwise(names)]
     return {'pairs': pairs}
 
 
-def _moves(names: Sequence[str], seconds: float, chance: random.Random) -> list[dict[str, Any]]:
+def _moves(names: Sequence[str], seconds: float, rng: random.Random) -> list[dict[str, Any]]:
     """Often plans that are moved to, worth it or not; now and then a worker that loads slowly."""
     events: list[dict[str, Any]] = [
-        {'at_s': chance.uniform(0, seconds), 'replan': True}
-        for _ in range(chance.choice((0, 0, 1, 3)))
+        {'at_s': rng.uniform(0, seconds), 'replan': True} for _ in range(rng.choice((0, 0, 1, 3)))
     ]
-    if chance.random() < 0.3:
-        slow = {chance.choice(names): chance.choice((3.0, 30.0))}
-        events.append({'at_s': chance.uniform(0, seconds), 'slow_load': slow})
+    if rng.random() < 0.3:
+        slow = {rng.choice(names): rng.choice((3.0, 30.0))}
+        events.append({'at_s': rng.uniform(0, seconds), 'slow_load': slow})
     return events
 
 
-def _sickness(names: Sequence[str], seconds: float, chance: random.Random) -> list[dict[str, Any]]:
+def _sickness(names: Sequence[str], seconds: float, rng: random.Random) -> list[dict[str, Any]]:
     """Often a worker that falls sick, most of them to be healed; now and then a torn clock."""
     events: list[dict[str, Any]] = []
     for action in ('fail_units', 'hang_unit', 'fail_load'):
-        if chance.random() < 0.3:
-            worker, at_s = chance.choice(names), chance.uniform(0, seconds)
+        if rng.random() < 0.3:
+            worker, at_s = rng.choice(names), rng.uniform(0, seconds)
             events.append({'at_s': at_s, action: worker})
-            if chance.random() < 0.7:
-                events.append({'at_s': at_s + chance.uniform(0, seconds), 'heal': worker})
-    if chance.random() < 0.3:
-        jump = {chance.choice(names): chance.choice((-86400.0, -1.0, 3600.0))}
-        events.append({'at_s': chance.uniform(0, seconds), 'clock_jump': jump})
+            if rng.random() < 0.7:
+                events.append({'at_s': at_s + rng.uniform(0, seconds), 'heal': worker})
+    if rng.random() < 0.3:
+        jump = {rng.choice(names): rng.choice((-86400.0, -1.0, 3600.0))}
+        events.append({'at_s': rng.uniform(0, seconds), 'clock_jump': jump})
     return events
 
 
 def _events(
-    names: Sequence[str], sources: Mapping[str, Any], seconds: float, chance: random.Random
+    names: Sequence[str], sources: Mapping[str, Any], seconds: float, rng: random.Random
 ) -> list[dict[str, Any]]:
     """Now and then another priority, a link that is slowed or cut, another rate."""
     events: list[dict[str, Any]] = []
-    if chance.random() < 0.5:
-        change = {chance.choice(sorted(sources)): chance.choice(sorted(CLASSES))}
-        events.append({'at_s': chance.uniform(0, seconds), 'set_priority': change})
-    if chance.random() < 0.3:
-        pair = chance.sample(names, 2)
-        slow = {} if chance.random() < 0.5 else {'bandwidth_mbps': 5, 'latency_ms': 3}
-        events.append({'at_s': chance.uniform(0, seconds), 'set_link': {'between': pair, **slow}})
-    if chance.random() < 0.3:
-        rate = {chance.choice(sorted(sources)): chance.choice((0.5, 30))}
-        events.append({'at_s': chance.uniform(0, seconds), 'set_rate': rate})
+    if rng.random() < 0.5:
+        change = {rng.choice(sorted(sources)): rng.choice(sorted(CLASSES))}
+        events.append({'at_s': rng.uniform(0, seconds), 'set_priority': change})
+    if rng.random() < 0.3:
+        pair = rng.sample(names, 2)
+        slow = {} if rng.random() < 0.5 else {'bandwidth_mbps': 5, 'latency_ms': 3}
+        events.append({'at_s': rng.uniform(0, seconds), 'set_link': {'between': pair, **slow}})
+    if rng.random() < 0.3:
+        rate = {rng.choice(sorted(sources)): rng.choice((0.5, 30))}
+        events.append({'at_s': rng.uniform(0, seconds), 'set_rate': rate})
     return events

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pamdi_ros.fleet import FleetError
-from pamdi_ros.testbed import enclosure
+from pamdi_ros.testbed import namespace_sandbox as enclosure
 import pytest
 
 

@@ -11,8 +11,8 @@ import sys
 from typing import Any
 
 from pamdi_ros.fleet import Fleet, parse_fleet
-from pamdi_ros.testbed.enclosure import run_inside
-from pamdi_ros.testbed.network import CannotRun, Network, OneHost
+from pamdi_ros.testbed.namespace_sandbox import run_inside
+from pamdi_ros.testbed.network import CannotRun, NamespaceNetwork, OneHost
 import pytest
 from testbed.cases import needs_namespaces
 
@@ -70,7 +70,7 @@ s.sendto(b'end', (sys.argv[2], 5005))
 """
 
 
-def rates(network: Network, name: str) -> list[float]:
+def rates(network: NamespaceNetwork, name: str) -> list[float]:
     """Rates of a host's interface, there and at the switch."""
     found = []
     for command in (
@@ -85,12 +85,12 @@ def rates(network: Network, name: str) -> list[float]:
 
 def inside() -> None:
     """Run in the namespaces: print what the tests look at, as JSON."""
-    from pamdi_ros.testbed.enclosure import settle_in
+    from pamdi_ros.testbed.namespace_sandbox import settle_in
 
     settle_in()
     told: dict[str, Any] = {}
     plan = fleet(**SLOW_PAIR)
-    with Network(plan) as network:
+    with NamespaceNetwork(plan) as network:
         told['rates'] = {name: rates(network, name) for name in plan.workers}
         for pair in (('one', 'two'), ('one', 'three')):
             network.set_link(pair, plan.links.pairs[frozenset(('one', 'two'))])

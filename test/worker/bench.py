@@ -12,7 +12,17 @@ import random
 from typing import Any, NamedTuple
 
 from pamdi_ros.fleet import Fleet
-from pamdi_ros.worker import Command, End, Frame, ItemKey, Outcome, Plan, Tell, Work, Worker
+from pamdi_ros.worker import (
+    Command,
+    ComputeUnit,
+    ItemKey,
+    Plan,
+    PublishResult,
+    SendChunk,
+    SendControl,
+    UnitResult,
+    WorkerMachine,
+)
 from worker.cases import item
 
 
@@ -53,14 +63,14 @@ class Bench:
         self.loss, self.doubling, self.delay_s = loss, doubling, delay_s
         self.now = 0.0
         self.units: list[Unit] = []
-        self.ended: dict[ItemKey, End] = {}
+        self.ended: dict[ItemKey, PublishResult] = {}
         self.end_counts: Counter[ItemKey] = Counter()
         self.accepted: list[ItemKey] = []
-        self.machines: dict[str, Worker] = {}
-        self.frames: list[tuple[str, Frame]] = []
-        self.tells: list[tuple[str, Tell]] = []
+        self.machines: dict[str, WorkerMachine] = {}
+        self.frames: list[tuple[str, SendChunk]] = []
+        self.tells: list[tuple[str, SendControl]] = []
         self.cut: set[str] = set()
-        self._busy: dict[str, Worker] = {}
+        self._busy: dict[str, WorkerMachine] = {}
         self._free_s: dict[str, float] = dict.fromkeys(fleet.workers, 0.0)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -68,7 +78,7 @@ class Bench:
         for name in fleet.workers:
             self.start(name)
         for name in fleet.workers:
-            self.at(0.0, lambda name=name: self.beacon(name))
+            self.at(0.0, lambda name=name: self.heartbeat(name))
 
     def at(self, when: float, action: Callable[[], Any]) -> None:
         heapq.heappush(self._events, (when, next(self._order), action))
@@ -80,7 +90,7 @@ class Bench:
 
     def start(self, name: str, lost: tuple[Any, ...] = ()) -> None:
         """Start a worker, anew if it died."""
-        machine = Worker(
+        machine = WorkerMachine(
             name,
             self.fleet,
             incarnation=1 + int(self.now * 1e9),
@@ -117,20 +127,20 @@ class Bench:
 
         self.at(at_s, arrived)
 
-    def tell(self, name: str, event: Callable[[Worker, float], list[Command]]) -> None:
+    def tell(self, name: str, event: Callable[[WorkerMachine, float], list[Command]]) -> None:
         """Give a worker an event and do what it commands."""
         machine = self.machines.get(name)
         if machine is not None:
             self._settle(machine, event(machine, self.now))
 
-    def beacon(self, name: str) -> None:
+    def heartbeat(self, name: str) -> None:
         machine = self.machines.get(name)
-        self.at(self.now + 0.1, lambda: self.beacon(name))
+        self.at(self.now + 0.1, lambda: self.heartbeat(name))
         if machine is not None:
-            said = machine.beacon(self.now)
+            said = machine.heartbeat(self.now)
             for peer in self.fleet.workers:
                 if peer != name:
-                    self._post(name, peer, 0, lambda m, now: m.beacon_heard(said, now))
+                    self._post(name, peer, 0, lambda m, now: m.heartbeat_heard(said, now))
 
     def order(self, *sources: str) -> list[tuple[str, int, str, int]]:
         """Give (source, seq, worker, unit) in the order in which units began."""
@@ -138,13 +148,13 @@ class Bench:
         wanted = [unit for unit in units if not sources or unit.source in sources]
         return [(unit.source, unit.seq, unit.worker, unit.unit) for unit in wanted]
 
-    def _settle(self, machine: Worker, commands: list[Command]) -> None:
+    def _settle(self, machine: WorkerMachine, commands: list[Command]) -> None:
         name = machine.name
         for command in commands:
-            if isinstance(command, End):
+            if isinstance(command, PublishResult):
                 self.end_counts[command.task.key] += 1
                 self.ended[command.task.key] = command
-            elif isinstance(command, Tell):
+            elif isinstance(command, SendControl):
                 self.tells.append((name, command))
                 self._post(
                     name,
@@ -152,20 +162,20 @@ class Bench:
                     0,
                     lambda m, now, c=command: m.control_received(name, c.items, now),
                 )
-        while (frame := machine.next_frame(self.now)) is not None:
+        while (frame := machine.next_chunk(self.now)) is not None:
             self.frames.append((name, frame))
             self._post(
                 name, frame.worker, frame.size, lambda m, now, f=frame: take(m, f, name, now)
             )
         if name not in self._busy:
-            work, more = machine.next_work(self.now)
+            work, more = machine.next_compute(self.now)
             if work is not None:
                 self._begin(machine, work)
             if more:
                 self._settle(machine, more)
         self._wake(machine)
 
-    def _wake(self, machine: Worker) -> None:
+    def _wake(self, machine: WorkerMachine) -> None:
         name, when = machine.name, machine.wake_s(self.now)
         if self._wake_s.get(name, -1.0) > self.now and self._wake_s[name] <= when:
             return
@@ -178,14 +188,14 @@ class Bench:
 
         self.at(when, ring)
 
-    def _begin(self, machine: Worker, work: Work) -> None:
+    def _begin(self, machine: WorkerMachine, work: ComputeUnit) -> None:
         name = machine.name
         profile = machine.plan.models[work.task.model]
         described = self.fleet.workers[name]
         seconds = 0.0
         if work.last > work.first:
             seconds = profile.flops[work.first] * (described.seconds_per_flop or 0.0)
-            seconds += 0.0 if work.stay.started else described.overhead_s
+            seconds += 0.0 if work.execution.started else described.overhead_s
         self._busy[name] = machine
         begin_s = self.now
 
@@ -196,18 +206,22 @@ class Bench:
             key = work.task.key
             begin_us, end_us = round(begin_s * 1e6), round(self.now * 1e6)
             self.units.append(Unit(name, key.source, key.seq, work.first, begin_us, end_us))
-            outcome = Outcome(
+            outcome = UnitResult(
                 payload=f'{key.source} {key.seq} after {work.last}',
                 payload_bytes=profile.boundary_bytes[work.last],
                 compute_s=seconds,
-                next_pass=work.answers and work.stay.passes_left > 1,
+                next_pass=work.answers and work.execution.passes_left > 1,
             )
-            self.tell(name, lambda m, now: m.work_done(work, outcome, now))
+            self.tell(name, lambda m, now: m.unit_done(work, outcome, now))
 
         self.at(self.now + seconds, finished)
 
     def _post(
-        self, sender: str, peer: str, size: int, event: Callable[[Worker, float], list[Command]]
+        self,
+        sender: str,
+        peer: str,
+        size: int,
+        event: Callable[[WorkerMachine, float], list[Command]],
     ) -> None:
         link = self.fleet.links.between(sender, peer)
         assert link is not None
@@ -224,7 +238,7 @@ class Bench:
             self.at(end_s + link.latency_s + extra_s, lambda: self.tell(peer, event))
 
 
-def take(machine: Worker, frame: Frame, sender: str, now: float) -> list[Command]:
+def take(machine: WorkerMachine, frame: SendChunk, sender: str, now: float) -> list[Command]:
     """Give a worker a piece, and the whole task with the last one, as its driver does."""
     commands: list[Command] = []
     if frame.count > 1:

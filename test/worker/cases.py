@@ -13,28 +13,28 @@ from typing import Any
 from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.worker import (
     Ack,
-    Beacon,
     Clearance,
     Command,
+    ComputeUnit,
     Credit,
-    End,
-    Frame,
+    Heartbeat,
     ItemKey,
-    Leg,
     LoadUnit,
     ModelProfile,
-    Outcome,
     Partition,
+    PipelineStage,
     Plan,
     PlannedExit,
+    PublishResult,
     Release,
     Request,
+    SendChunk,
+    SendControl,
     SourcePlan,
-    Stay,
+    StageExecution,
     Task,
-    Tell,
-    Work,
-    Worker,
+    UnitResult,
+    WorkerMachine,
 )
 
 FLEET: dict[str, Any] = {
@@ -101,7 +101,9 @@ def make_plan(
     """Give a plan of two or three routes; every worker holds what it runs."""
     placement: dict[str, tuple[Partition, ...]] = {}
     routes = {'camera': camera, 'map': map_} | ({} if log is None else {'log': log})
-    for worker, first, last in dict.fromkeys(leg for route in routes.values() for leg in route):
+    for worker, first, last in dict.fromkeys(
+        stage for route in routes.values() for stage in route
+    ):
         placement[worker] = (*placement.get(worker, ()), Partition('net', first, last))
     return Plan(
         epoch=epoch,
@@ -112,7 +114,7 @@ def make_plan(
                 model='net',
                 priority_class=CLASSES[name],
                 unit_count=UNITS,
-                route=tuple(Leg(*leg) for leg in route),
+                route=tuple(PipelineStage(*stage) for stage in route),
                 reason='' if route else 'no memory',
             )
             for name, route in routes.items()
@@ -138,7 +140,7 @@ def free_plan(
             model='net',
             priority_class=classes[name],
             unit_count=units,
-            route=(Leg(HOMES[name], 0, units),),
+            route=(PipelineStage(HOMES[name], 0, units),),
             exits=exits,
             accuracy=0.8,
         )
@@ -149,17 +151,17 @@ def free_plan(
     )
 
 
-def started(name: str, fleet: Fleet, plan: Plan, **options: Any) -> Worker:
+def started(name: str, fleet: Fleet, plan: Plan, **options: Any) -> WorkerMachine:
     """Give a worker that serves under a plan and holds what it is to hold."""
-    worker = Worker(name, fleet, **{'incarnation': 7, **options})
+    worker = WorkerMachine(name, fleet, **{'incarnation': 7, **options})
     assert all(isinstance(command, LoadUnit) for command in worker.assigned(plan, 0.0))
     assert worker.holding(plan.partitions(name), 0.0) == []
     assert worker.opened(0.0) == []
     return worker
 
 
-def beacon(worker: str, **changes: Any) -> Beacon:
-    """Give an idle peer's beacon; it holds everything."""
+def heartbeat(worker: str, **changes: Any) -> Heartbeat:
+    """Give an idle peer's heartbeat; it holds everything."""
     fields: dict[str, Any] = {
         'worker': worker,
         'incarnation': 3,
@@ -167,10 +169,10 @@ def beacon(worker: str, **changes: Any) -> Beacon:
         'backlog_s': (0.0, 0.0),
         'queue_lengths': (0, 0),
     }
-    return Beacon(**{**fields, **changes})
+    return Heartbeat(**{**fields, **changes})
 
 
-def item(worker: Worker, source: str, now: float, **changes: Any) -> Task:
+def item(worker: WorkerMachine, source: str, now: float, **changes: Any) -> Task:
     """Give a new item of a source, as its home's driver makes it: tensors already."""
     described = worker.fleet.sources[source]
     priority = worker.fleet.priority_class(described.priority)
@@ -202,8 +204,8 @@ def foreign(source: str = 'camera', seq: int = 1, **changes: Any) -> Task:
     return Task(**{**fields, **changes})
 
 
-def stay_of(task: Task, order: tuple[float, ...], **changes: Any) -> Stay:
-    """Give a stay of a task over all its units."""
+def stay_of(task: Task, order: tuple[float, ...], **changes: Any) -> StageExecution:
+    """Give an execution of a task over all its units."""
     fields: dict[str, Any] = {
         'task': task,
         'order': order,
@@ -218,25 +220,25 @@ def stay_of(task: Task, order: tuple[float, ...], **changes: Any) -> Stay:
         'since_s': 0.0,
         'first': task.next_unit,
     }
-    return Stay(**{**fields, **changes})
+    return StageExecution(**{**fields, **changes})
 
 
-def frames(worker: Worker, now: float) -> list[Frame]:
+def frames(worker: WorkerMachine, now: float) -> list[SendChunk]:
     """Take all pieces that can go now."""
     taken = []
-    while (frame := worker.next_frame(now)) is not None:
+    while (frame := worker.next_chunk(now)) is not None:
         taken.append(frame)
     return taken
 
 
-def ends(commands: Sequence[Command]) -> list[End]:
+def ends(commands: Sequence[Command]) -> list[PublishResult]:
     """Give the ends among commands."""
-    return [command for command in commands if isinstance(command, End)]
+    return [command for command in commands if isinstance(command, PublishResult)]
 
 
 def told(commands: Sequence[Command], kind: type[Any]) -> list[tuple[str, Any]]:
     """Give (peer, message) of all control messages of one kind."""
-    tells = [command for command in commands if isinstance(command, Tell)]
+    tells = [command for command in commands if isinstance(command, SendControl)]
     return [(tell.worker, one) for tell in tells for one in tell.items if isinstance(one, kind)]
 
 
@@ -265,35 +267,35 @@ def clearances(commands: Sequence[Command]) -> list[Clearance]:
     return [clearance for _, clearance in told(commands, Clearance)]
 
 
-def ack(frame: Frame, accepted: bool = True, reason: str = '') -> Ack:
+def ack(frame: SendChunk, accepted: bool = True, reason: str = '') -> Ack:
     """Give a peer's word on a transfer."""
     task = frame.task
     return Ack(frame.transfer, task.key, task.next_unit, task.passes_left, accepted, reason)
 
 
-def run(worker: Worker, now: float) -> Work:
+def run(worker: WorkerMachine, now: float) -> ComputeUnit:
     """Take the next unit, which there must be."""
-    work, _ = worker.next_work(now)
+    work, _ = worker.next_compute(now)
     assert work is not None
     return work
 
 
-def done(worker: Worker, work: Work, now: float, **changes: Any) -> list[Command]:
+def done(worker: WorkerMachine, work: ComputeUnit, now: float, **changes: Any) -> list[Command]:
     """Tell that a unit is done."""
     fields: dict[str, Any] = {
         'payload': f'after {work.last}',
         'payload_bytes': SIZE,
         'compute_s': 0.01,
-        'tokens': work.stay.tokens,
+        'tokens': work.execution.tokens,
     }
-    return worker.work_done(work, Outcome(**{**fields, **changes}), now)
+    return worker.unit_done(work, UnitResult(**{**fields, **changes}), now)
 
 
-def compute_all(worker: Worker, now: float) -> list[Command]:
+def compute_all(worker: WorkerMachine, now: float) -> list[Command]:
     """Compute whatever waits, in no time."""
     commands: list[Command] = []
     while True:
-        work, more = worker.next_work(now)
+        work, more = worker.next_compute(now)
         commands += more
         if work is None:
             return commands

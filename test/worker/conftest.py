@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pamdi_ros.fleet import Fleet
-from pamdi_ros.worker import Plan, Worker
+from pamdi_ros.worker import Plan, WorkerMachine
 import pytest
 from worker.cases import make_fleet, make_plan, started
 
@@ -27,10 +27,10 @@ def plan() -> Plan:
 
 
 @pytest.fixture
-def make_worker(fleet: Fleet, plan: Plan) -> Callable[..., Worker]:
+def make_worker(fleet: Fleet, plan: Plan) -> Callable[..., WorkerMachine]:
     """Make a worker that has its assignment and holds its partitions."""
 
-    def make(name: str, its_plan: Plan = plan, **options: Any) -> Worker:
+    def make(name: str, its_plan: Plan = plan, **options: Any) -> WorkerMachine:
         return started(name, fleet, its_plan, **options)
 
     return make

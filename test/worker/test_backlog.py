@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-from pamdi_ros.worker import Stay
-from pamdi_ros.worker.backlog import Backlog, MOST_REQUESTS, PAUSE_S, Reservation
+from pamdi_ros.worker import StageExecution
+from pamdi_ros.worker.scheduling.backlog import Backlog, MOST_REQUESTS, PAUSE_S, Reservation
 import pytest
 from worker.cases import foreign, stay_of
 
 WEIGHTS = (16.0, 1.0)
 
 
-def stay(order: float, left_s: float, rank: int = 0, seq: int = 1) -> Stay:
+def execution(order: float, left_s: float, rank: int = 0, seq: int = 1) -> StageExecution:
     return stay_of(foreign(seq=seq), (order,), left_s=left_s, rank=rank)
 
 
-def backlog_of(*waiting: Stay, running: Stay | None = None) -> Backlog:
+def backlog_of(*waiting: StageExecution, running: StageExecution | None = None) -> Backlog:
     backlog = Backlog(2)
     for one in waiting:
         backlog.queue.push(one)
@@ -28,7 +28,7 @@ def reservation(order: float, service_s: float, until_s: float, rank: int = 0) -
 
 
 def test_only_what_is_served_before_counts() -> None:
-    backlog = backlog_of(stay(1, 0.1), stay(3, 0.4))
+    backlog = backlog_of(execution(1, 0.1), execution(3, 0.4))
     assert backlog.wait_s((2,), 0.0, True) == pytest.approx(0.1)
     assert backlog.wait_s((4,), 0.0, True) == pytest.approx(0.5)
     assert backlog.wait_s((0,), 0.0, True) == 0.0
@@ -36,7 +36,7 @@ def test_only_what_is_served_before_counts() -> None:
 
 
 def test_a_running_lesser_task_counts_for_its_unit_or_without_preemption_for_all_of_it() -> None:
-    backlog = backlog_of(running=stay(5, 0.5))
+    backlog = backlog_of(running=execution(5, 0.5))
     backlog.unit_s = 0.02
     assert backlog.wait_s((1,), 0.005, True) == pytest.approx(0.015)
     assert backlog.wait_s((1,), 0.005, False) == pytest.approx(0.495)
@@ -45,8 +45,8 @@ def test_a_running_lesser_task_counts_for_its_unit_or_without_preemption_for_all
 
 
 def test_a_task_does_not_wait_for_itself() -> None:
-    own = stay(1, 0.1)
-    assert backlog_of(own, stay(0, 0.2)).wait_s((1,), 0.0, True, own) == pytest.approx(0.2)
+    own = execution(1, 0.1)
+    assert backlog_of(own, execution(0, 0.2)).wait_s((1,), 0.0, True, own) == pytest.approx(0.2)
     assert backlog_of(running=own).wait_s((1,), 0.0, True, own) == 0.0
     assert backlog_of(own).pushed_back((0,), WEIGHTS, own) == 0.0
 
@@ -116,19 +116,23 @@ def test_an_item_is_reserved_for_once() -> None:
 
 
 def test_pushed_back_are_the_weights_of_what_is_served_later() -> None:
-    backlog = backlog_of(stay(1, 0.1), stay(3, 0.1, rank=1), running=stay(4, 0.1, rank=1))
+    backlog = backlog_of(
+        execution(1, 0.1), execution(3, 0.1, rank=1), running=execution(4, 0.1, rank=1)
+    )
     assert backlog.pushed_back((2,), WEIGHTS) == 2.0
     assert backlog.pushed_back((0,), WEIGHTS) == 18.0
     assert backlog.pushed_back((9,), WEIGHTS) == 0.0
 
 
-def test_the_beacon_counts_what_waits_and_runs_by_class() -> None:
-    backlog = backlog_of(stay(1, 0.1), stay(3, 0.4, rank=1), running=stay(4, 0.2, rank=1))
+def test_the_heartbeat_counts_what_waits_and_runs_by_class() -> None:
+    backlog = backlog_of(
+        execution(1, 0.1), execution(3, 0.4, rank=1), running=execution(4, 0.2, rank=1)
+    )
     assert backlog.by_class(0.05) == pytest.approx((0.1, 0.55))
     assert backlog.lengths() == (1, 2)
 
 
-def test_the_beacon_does_not_count_what_may_never_come() -> None:
+def test_the_heartbeat_does_not_count_what_may_never_come() -> None:
     backlog = Backlog(2)
     backlog.reserve(foreign(seq=1).key, reservation(1, 0.1, 0.5))
     assert backlog.by_class(0.0) == (0.0, 0.0)

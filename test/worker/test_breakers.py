@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from pamdi_ros.fleet import PolicyParameters
 from pamdi_ros.worker import ItemKey, Partition
-from pamdi_ros.worker.breakers import Breakers
-from pamdi_ros.worker.store import UnitStore
+from pamdi_ros.worker.scheduling.breakers import Breakers
+from pamdi_ros.worker.scheduling.unit_store import UnitStore
 import pytest
 
 PARAMETERS = PolicyParameters()

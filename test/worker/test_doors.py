@@ -8,27 +8,27 @@ from dataclasses import replace
 from pamdi_ros.worker import (
     Ack,
     Clearance,
-    Frame,
     Hop,
     ItemKey,
     Release,
     Request,
+    SendChunk,
     Status,
     Task,
-    Worker,
+    WorkerMachine,
 )
-from pamdi_ros.worker.backlog import MOST_REQUESTS, PAUSE_S
-from pamdi_ros.worker.ingress import MOST_INCOMPLETE
+from pamdi_ros.worker.scheduling.backlog import MOST_REQUESTS, PAUSE_S
+from pamdi_ros.worker.transfer.ingress import MOST_INCOMPLETE
 import pytest
 from worker.cases import (
     acks,
-    beacon,
     clearances,
     compute_all,
     ends,
     foreign,
     frames,
     free_plan,
+    heartbeat,
     item,
     make_fleet,
     make_plan,
@@ -39,28 +39,28 @@ from worker.cases import (
 )
 
 FLEET = make_fleet()
-#: a's camera goes over b and c, without a stay at home; no worker could do it alone.
+#: a's camera goes over b and c, without an execution at home; no worker could do it alone.
 CHAIN = make_plan(1, (('b', 0, 2), ('c', 2, 4)), (('b', 0, 2), ('c', 2, 4)), 'static_chain')
 STRANGER = 'c'
 
 
-def home_that_sent() -> tuple[Worker, Frame]:
+def home_that_sent() -> tuple[WorkerMachine, SendChunk]:
     """Give home a, which has handed a camera item to b."""
     home = started('a', FLEET, free_plan())
     home.holding((), 0.0)
-    home.beacon_heard(beacon('b'), 0.0)
+    home.heartbeat_heard(heartbeat('b'), 0.0)
     home.item_arrived(item(home, 'camera', 0.0), 0.0)
     (frame,) = frames(home, 0.0)
     assert frame.worker == 'b'
     return home, frame
 
 
-def answer(frame: Frame, *hops: Hop) -> Task:
+def answer(frame: SendChunk, *hops: Hop) -> Task:
     """Give the answer to what was handed on."""
     return replace(frame.task, next_unit=4, hops=(*frame.task.hops, *hops))
 
 
-def word(frame: Frame, reason: str = 'compute_error: x') -> Task:
+def word(frame: SendChunk, reason: str = 'compute_error: x') -> Task:
     """Give the word that there is no answer."""
     return replace(frame.task, status=Status.FAILED, reason=reason, payload=None, payload_bytes=0)
 
@@ -85,7 +85,7 @@ def test_nobody_but_the_home_releases_an_item(sender: str) -> None:
 
 def test_a_worker_that_is_not_the_home_releases_nothing() -> None:
     relay = started('b', FLEET, CHAIN)
-    relay.beacon_heard(beacon('c'), 0.0)
+    relay.heartbeat_heard(heartbeat('c'), 0.0)
     relay.task_received(foreign(next_unit=0), 'a', 5, 0.0)
     compute_all(relay, 0.0)
     frames(relay, 0.0)
@@ -177,7 +177,7 @@ def test_an_answer_relayed_over_several_workers_is_taken() -> None:
 def test_a_worker_that_only_passes_an_item_on_is_named_even_where_nothing_was_sent() -> None:
     """A payload may be empty; who took it from its home must be told all the same."""
     relay, last = started('b', FLEET, CHAIN), started('c', FLEET, CHAIN)
-    relay.beacon_heard(beacon('c'), 0.0)
+    relay.heartbeat_heard(heartbeat('c'), 0.0)
     home = started('a', FLEET, CHAIN)
     home.item_arrived(item(home, 'camera', 0.0, payload_bytes=0), 0.0)
     (frame,) = frames(home, 0.0)
@@ -186,7 +186,7 @@ def test_a_worker_that_only_passes_an_item_on_is_named_even_where_nothing_was_se
     relay.task_received(task, 'a', frame.transfer, 0.0)
     (onward,) = frames(relay, 0.0)
     assert [hop.worker for hop in onward.task.hops] == ['b']
-    last.beacon_heard(beacon('a', incarnation=7), 0.0)
+    last.heartbeat_heard(heartbeat('a', incarnation=7), 0.0)
     last.task_received(replace(onward.task, received_bytes=0), 'b', onward.transfer, 0.0)
     compute_all(last, 0.0)
     (back,) = frames(last, 0.0)
@@ -197,7 +197,7 @@ def test_a_worker_that_only_passes_an_item_on_is_named_even_where_nothing_was_se
 
 def test_a_copy_of_every_generation_may_answer() -> None:
     home, first = home_that_sent()
-    home.beacon_heard(beacon('c'), 0.0)
+    home.heartbeat_heard(heartbeat('c'), 0.0)
     home.peer_lost('b', 0.01)  # it lives
     (second,) = frames(home, 0.01)
     assert (second.worker, second.task.generation) == ('c', 1)
@@ -220,7 +220,7 @@ def test_a_stay_that_no_worker_had_is_objected_to_and_counted_with_its_sender() 
         worker.task_received(foreign(seq=1 + number, hops=hops), 'c', number, 0.0)
     assert worker.drops == {'unknown_worker': 1, 'unknown_unit': 1}
     assert worker.refused == {'c': 2}
-    assert worker.next_work(0.0) == (None, [])
+    assert worker.next_compute(0.0) == (None, [])
 
 
 # --- requests and pieces are bounded for each sender --------------------------------------------

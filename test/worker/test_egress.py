@@ -10,9 +10,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from pamdi_ros.fleet import Fleet, PolicyParameters
-from pamdi_ros.worker import Frame
-from pamdi_ros.worker.egress import Egress, Transfer
-from pamdi_ros.worker.links import Links
+from pamdi_ros.worker import SendChunk
+from pamdi_ros.worker.transfer.egress import Egress, Transfer
+from pamdi_ros.worker.transfer.links import LinkEstimates
 import pytest
 from worker.cases import foreign, make_fleet
 
@@ -22,7 +22,7 @@ FLEET = make_fleet()
 
 def egress_of(fleet: Fleet = FLEET, **changes: object) -> Egress:
     parameters = PolicyParameters(**changes)  # type: ignore[arg-type]
-    return Egress(Links(fleet, 'a', parameters), parameters, 100)
+    return Egress(LinkEstimates(fleet, 'a', parameters), parameters, 100)
 
 
 def add(
@@ -31,9 +31,9 @@ def add(
     return egress.add(foreign(payload_bytes=size), peer, (order,), level, now)
 
 
-def take(egress: Egress, now: float = 0.0) -> list[Frame]:
+def take(egress: Egress, now: float = 0.0) -> list[SendChunk]:
     taken = []
-    while (frame := egress.next_frame(now)) is not None:
+    while (frame := egress.next_chunk(now)) is not None:
         taken.append(frame)
     return taken
 
@@ -213,7 +213,7 @@ def test_what_is_ahead_and_behind_is_told_by_order() -> None:
 def test_a_new_order_counts_from_the_next_chunk() -> None:
     egress = egress_of()
     first, second = add(egress, 8 * CHUNK, 1.0), add(egress, 8 * CHUNK, 2.0)
-    egress.next_frame(0.0)
+    egress.next_chunk(0.0)
     egress.reorder(lambda transfer: ((-transfer.order[0],), 0))
     assert [frame.transfer for frame in take(egress)] == [second.number] * 2
     assert first.waiting

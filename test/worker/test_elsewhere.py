@@ -6,14 +6,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pamdi_ros.fleet import Fleet
-from pamdi_ros.worker import Restart, Status, Worker
+from pamdi_ros.worker import Restart, Status, WorkerMachine
 import pytest
 from worker.cases import (
     ack,
-    beacon,
     ends,
     frames,
     free_plan,
+    heartbeat,
     item,
     make_fleet,
     run,
@@ -32,15 +32,15 @@ def fleet() -> Fleet:
     return make_fleet(priority_classes=PATIENT)
 
 
-def home_of(fleet: Fleet, *peers: str) -> Worker:
+def home_of(fleet: Fleet, *peers: str) -> WorkerMachine:
     """Give a home that holds nothing itself, and hears peers that hold everything."""
     home = started('a', fleet, free_plan(holders=peers))
     for peer in peers:
-        home.beacon_heard(beacon(peer, epoch=1), 0.0)
+        home.heartbeat_heard(heartbeat(peer, epoch=1), 0.0)
     return home
 
 
-def sent_to(home: Worker, now: float) -> list[str]:
+def sent_to(home: WorkerMachine, now: float) -> list[str]:
     """Take what leaves, have it acknowledged, and give to whom it went."""
     taken = frames(home, now)
     for frame in taken:
@@ -48,7 +48,7 @@ def sent_to(home: Worker, now: float) -> list[str]:
     return [frame.worker for frame in taken]
 
 
-def failed_at(home: Worker, peer: str, reason: str, now: float) -> list[object]:
+def failed_at(home: WorkerMachine, peer: str, reason: str, now: float) -> list[object]:
     """Have the word come home that a peer could not do the first item."""
     (opened,) = home.ledger.items()
     generation = home.ledger.generation(opened.key)
@@ -80,13 +80,13 @@ def test_what_is_the_items_fault_fails_at_once(fleet: Fleet) -> None:
     assert end.reason == 'bad_tensor: shape'
 
 
-def until(home: Worker, begin_s: float, end_s: float, *peers: str) -> list[str]:
-    """Let time pass while peers beacon; give to whom something was sent."""
+def until(home: WorkerMachine, begin_s: float, end_s: float, *peers: str) -> list[str]:
+    """Let time pass while peers heartbeat; give to whom something was sent."""
     sent: list[str] = []
     for step in range(round((end_s - begin_s) / 0.05)):
         now = begin_s + 0.05 * step
         for peer in peers:
-            home.beacon_heard(beacon(peer, epoch=1), now)
+            home.heartbeat_heard(heartbeat(peer, epoch=1), now)
         home.tick(now)
         sent += sent_to(home, now)
     return sent
@@ -110,7 +110,7 @@ def test_where_nobody_else_could_do_it_it_waits(fleet: Fleet) -> None:
     assert sent_to(home, 0.0) == ['b']
     assert until(home, 0.0, 10.0, 'b') == []
     assert home.drops['no_word'] == 0
-    home.beacon_heard(beacon('b', epoch=1, incarnation=4), 10.0)  # it was started again
+    home.heartbeat_heard(heartbeat('b', epoch=1, incarnation=4), 10.0)  # it was started again
     assert until(home, 10.0, 11.0) == ['b']
 
 
@@ -122,7 +122,7 @@ def test_a_worker_that_was_started_again_may_have_what_was_kept_from_it(fleet: F
     (second,) = sent_to(home, 0.1)
     home.peer_lost(second, 0.2)
     assert sent_to(home, 0.2) == []
-    home.beacon_heard(beacon(first, epoch=1, incarnation=4), 0.3)
+    home.heartbeat_heard(heartbeat(first, epoch=1, incarnation=4), 0.3)
     assert sent_to(home, 0.3) == [first]
 
 
@@ -132,18 +132,18 @@ def test_a_unit_that_hangs_gives_its_item_and_what_waits_to_others(fleet: Fleet)
     run(worker, 0.0)
     worker.item_arrived(item(worker, 'camera', 0.0), 0.0)
     for peer in 'bc':
-        worker.beacon_heard(beacon(peer, epoch=1), 0.0)
+        worker.heartbeat_heard(heartbeat(peer, epoch=1), 0.0)
     restarts, went = [], []
     for step in range(400):
         now = 0.02 * step
         for peer in 'bc':
-            worker.beacon_heard(beacon(peer, epoch=1), now)
+            worker.heartbeat_heard(heartbeat(peer, epoch=1), now)
         commands = worker.tick(now)
         restarts += [command for command in commands if isinstance(command, Restart)]
         went += [frame.task.key.seq for frame in frames(worker, now) if frame.index == 0]
         if 1 in went and not restarts:  # what waits may have moved for its own sake
-            assert worker.beacon(now).held == ()
-            assert worker.beacon(now).withdrawn == ('net',)
+            assert worker.heartbeat(now).held == ()
+            assert worker.heartbeat(now).withdrawn == ('net',)
     assert set(went) >= {1, 2}
     (restart,) = restarts
     assert restart.reason.startswith('hung: unit 0 of net has been computing for ')

@@ -53,7 +53,7 @@ def test_where_nothing_is_known_the_smallest_is_believed_first() -> None:
 
 
 def test_disbelief_names_both_numbers_and_the_remedy() -> None:
-    text = disbelief(2**62, 7, 'b beacons with', 'start b again')
-    for part in ('bad_epoch: b beacons with', str(2**62), '7 is known', 'start b again'):
+    text = disbelief(2**62, 7, 'b heartbeats with', 'start b again')
+    for part in ('bad_epoch: b heartbeats with', str(2**62), '7 is known', 'start b again'):
         assert part in text
-    assert 'none is known' in disbelief(2**62, 0, 'b beacons with', 'start b again')
+    assert 'none is known' in disbelief(2**62, 0, 'b heartbeats with', 'start b again')

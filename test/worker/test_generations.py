@@ -8,13 +8,13 @@ from dataclasses import replace
 from pamdi_ros.worker import Partition, Release, Status, Task
 from worker.cases import (
     ack,
-    beacon,
     compute_all,
     done,
     ends,
     foreign,
     frames,
     free_plan,
+    heartbeat,
     item,
     make_fleet,
     make_plan,
@@ -37,9 +37,9 @@ def word(task: Task, reason: str, status: Status = Status.FAILED) -> Task:
 def test_an_item_begun_again_is_taken_by_a_worker_that_gave_it_up_before() -> None:
     home, relay = started('a', FLEET, CHAIN), started('b', FLEET, CHAIN)
     for peer, parts in PARTS.items():
-        home.beacon_heard(beacon(peer, held=parts), 0.0)
-        relay.beacon_heard(beacon(peer, held=parts), 0.0)
-    relay.beacon_heard(beacon('a', held=()), 0.0)
+        home.heartbeat_heard(heartbeat(peer, held=parts), 0.0)
+        relay.heartbeat_heard(heartbeat(peer, held=parts), 0.0)
+    relay.heartbeat_heard(heartbeat('a', held=()), 0.0)
     home.item_arrived(item(home, 'camera', 0.0), 0.0)
     (first,) = frames(home, 0.0)
     relay.task_received(first.task, 'a', first.transfer, 0.0)
@@ -57,7 +57,7 @@ def test_an_item_begun_again_is_taken_by_a_worker_that_gave_it_up_before() -> No
 
 def test_an_item_begun_again_is_taken_by_a_worker_that_handed_it_on_before() -> None:
     relay = started('b', FLEET, CHAIN)
-    relay.beacon_heard(beacon('c', held=PARTS['c']), 0.0)
+    relay.heartbeat_heard(heartbeat('c', held=PARTS['c']), 0.0)
     relay.task_received(foreign(next_unit=0), 'a', 5, 0.0)
     compute_all(relay, 0.0)
     (onward,) = frames(relay, 0.0)
@@ -81,7 +81,7 @@ def test_what_runs_already_goes_on_as_the_newer_copy() -> None:
 
 def test_after_a_false_loss_the_lost_copys_failure_does_not_count() -> None:
     home = started('a', FLEET, free_plan())
-    home.beacon_heard(beacon('b'), 0.0)
+    home.heartbeat_heard(heartbeat('b'), 0.0)
     home.item_arrived(item(home, 'camera', 0.0), 0.0)
     (frame,) = frames(home, 0.0)
     home.control_received('b', [ack(frame)], 0.0)
@@ -96,7 +96,7 @@ def test_after_a_false_loss_the_lost_copys_failure_does_not_count() -> None:
 
 def test_after_a_false_loss_the_lost_copys_answer_counts() -> None:
     home = started('a', FLEET, free_plan())
-    home.beacon_heard(beacon('b'), 0.0)
+    home.heartbeat_heard(heartbeat('b'), 0.0)
     home.item_arrived(item(home, 'camera', 0.0), 0.0)
     (frame,) = frames(home, 0.0)
     home.control_received('b', [ack(frame)], 0.0)
@@ -108,7 +108,7 @@ def test_after_a_false_loss_the_lost_copys_answer_counts() -> None:
 
 def test_an_answer_that_its_home_refuses_is_counted_and_not_sent_again() -> None:
     worker = started('b', FLEET, free_plan())
-    worker.beacon_heard(beacon('a'), 0.0)
+    worker.heartbeat_heard(heartbeat('a'), 0.0)
     worker.task_received(foreign(next_unit=3), 'a', 5, 0.0)
     compute_all(worker, 0.0)
     (answer,) = frames(worker, 0.0)
@@ -121,7 +121,7 @@ def test_an_answer_that_its_home_refuses_is_counted_and_not_sent_again() -> None
 
 def test_an_end_lets_go_of_what_went_on_and_only_the_home_tells_of_it() -> None:
     worker = started('b', FLEET, CHAIN)
-    worker.beacon_heard(beacon('c', held=PARTS['c']), 0.0)
+    worker.heartbeat_heard(heartbeat('c', held=PARTS['c']), 0.0)
     worker.task_received(foreign(next_unit=0), 'a', 5, 0.0)
     compute_all(worker, 0.0)
     (onward,) = frames(worker, 0.0)
@@ -134,7 +134,7 @@ def test_an_end_lets_go_of_what_went_on_and_only_the_home_tells_of_it() -> None:
 def test_the_home_tells_everybody_whom_it_handed_the_item() -> None:
     home = started('a', FLEET, free_plan())
     for peer in 'bc':
-        home.beacon_heard(beacon(peer), 0.0)
+        home.heartbeat_heard(heartbeat(peer), 0.0)
     home.holding((), 0.0)
     home.item_arrived(item(home, 'camera', 0.0), 0.0)
     (frame,) = frames(home, 0.0)
@@ -154,31 +154,31 @@ def test_a_task_outlives_its_sources_lifespan_nowhere() -> None:
     worker.tick(0.9)
     assert worker.waiting == 1
     worker.tick(1.0)  # what is left waits to tell its home
-    assert worker.next_work(1.0) == (None, [])
+    assert worker.next_compute(1.0) == (None, [])
     assert worker.drops['not_ready'] == 1
 
 
 def test_an_epoch_that_cannot_be_is_refused() -> None:
     worker = started('b', FLEET, free_plan())
-    worker.beacon_heard(beacon('a'), 0.0)
+    worker.heartbeat_heard(heartbeat('a'), 0.0)
     worker.task_received(foreign(epoch=2**63), 'a', 5, 0.0)
     worker.task_received(foreign(seq=2, epoch=2_000_000), 'a', 6, 0.0)  # it would wait for ever
     assert worker.drops['bad_epoch'] == 2
     assert worker.waiting == 2  # their home is told
-    assert worker.next_work(0.0) == (None, [])
+    assert worker.next_compute(0.0) == (None, [])
 
 
-def test_a_beacon_of_an_earlier_run_does_not_make_the_later_one_lost() -> None:
+def test_a_heartbeat_of_an_earlier_run_does_not_make_the_later_one_lost() -> None:
     worker = started('a', FLEET, free_plan())
-    worker.beacon_heard(beacon('b', incarnation=4), 0.0)
-    worker.beacon_heard(beacon('b', incarnation=3, serving=False), 0.01)
+    worker.heartbeat_heard(heartbeat('b', incarnation=4), 0.0)
+    worker.heartbeat_heard(heartbeat('b', incarnation=3, serving=False), 0.01)
     worker.item_arrived(item(worker, 'camera', 0.02), 0.02)
     assert [frame.worker for frame in frames(worker, 0.02)] == ['b']
 
 
 def test_a_fixed_routes_worker_that_refuses_now_is_asked_again() -> None:
     home = started('a', FLEET, CHAIN)
-    home.beacon_heard(beacon('b', held=PARTS['b']), 0.0)
+    home.heartbeat_heard(heartbeat('b', held=PARTS['b']), 0.0)
     home.item_arrived(item(home, 'camera', 0.0), 0.0)
     (frame,) = frames(home, 0.0)
     refusal = ack(frame, accepted=False, reason='not_ready: b has no assignment yet')

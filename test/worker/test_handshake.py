@@ -7,15 +7,15 @@ from itertools import pairwise
 from typing import Any
 
 from pamdi_ros.fleet import Fleet, PolicyParameters
-from pamdi_ros.worker import Clearance, Request, Worker
+from pamdi_ros.worker import Clearance, Request, WorkerMachine
 import pytest
 from worker.cases import (
-    beacon,
     clearances,
     FLEET,
     foreign,
     frames,
     free_plan,
+    heartbeat,
     item,
     make_fleet,
     requests,
@@ -26,7 +26,7 @@ from worker.cases import (
 )
 
 
-def asked(worker: Worker, now: float = 0.0, sender: str = 'c', **changes: Any) -> Clearance:
+def asked(worker: WorkerMachine, now: float = 0.0, sender: str = 'c', **changes: Any) -> Clearance:
     """Ask a worker about a camera item and give its answer."""
     fields: dict[str, Any] = {
         'number': 5, 'key': foreign().key, 'model': 'net', 'rank': 0, 'next_unit': 0,
@@ -97,7 +97,7 @@ def test_what_makes_no_sense_is_refused_and_nothing_reserved(
     clearance = asked(worker, **changes)
     assert not clearance.granted
     assert clearance.reason.startswith(f'{word}: ')
-    assert worker.beacon(0.0).backlog_s == (0.0, 0.0)
+    assert worker.heartbeat(0.0).backlog_s == (0.0, 0.0)
 
 
 def test_what_is_not_held_and_what_comes_to_a_closed_worker_is_refused(fleet: Fleet) -> None:
@@ -111,7 +111,7 @@ def test_what_is_not_held_and_what_comes_to_a_closed_worker_is_refused(fleet: Fl
 
 def home_that_asked(
     fleet: Fleet, *peers: str, here: bool = True, source: str = 'log', **changes: Any
-) -> tuple[Worker, int]:
+) -> tuple[WorkerMachine, int]:
     """Give a busy home that has asked peers about a new item, and the number of its request."""
     home = started('a', fleet, free_plan(), parameters=PolicyParameters(**changes))
     if here:
@@ -120,7 +120,7 @@ def home_that_asked(
     else:
         home.holding((), 0.0)
     for peer in peers:
-        home.beacon_heard(beacon(peer), 0.0)
+        home.heartbeat_heard(heartbeat(peer), 0.0)
     sent = requests(home.item_arrived(item(home, source, 0.0), 0.0))
     assert [peer for peer, _ in sent] == sorted(peers)
     return home, sent[0][1].number
@@ -128,7 +128,7 @@ def home_that_asked(
 
 def test_the_request_says_what_a_peer_needs_to_know(fleet: Fleet) -> None:
     home = started('a', fleet, free_plan())
-    home.beacon_heard(beacon('b'), 0.0)
+    home.heartbeat_heard(heartbeat('b'), 0.0)
     task = item(home, 'log', -0.25)
     ((peer, request),) = requests(home.item_arrived(task, 0.0))
     assert (peer, request.key, request.model, request.rank) == ('b', task.key, 'net', 1)
@@ -187,21 +187,21 @@ def test_an_idle_home_does_not_begin_what_is_done_clearly_sooner_elsewhere(
     fleet: Fleet, answers: bool
 ) -> None:
     home = started('a', fleet, free_plan())
-    home.beacon_heard(beacon('b'), 0.0)
+    home.heartbeat_heard(heartbeat('b'), 0.0)
     ((_, request),) = requests(home.item_arrived(item(home, 'log', 0.0), 0.0))
-    assert home.next_work(0.0) == (None, [])  # here 80 ms, there 44
+    assert home.next_compute(0.0) == (None, [])  # here 80 ms, there 44
     if answers:
         home.control_received('b', [grant(request.number)], 0.003)
     else:
-        home.tick(0.03)  # what the beacon said must do
+        home.tick(0.03)  # what the heartbeat said must do
     assert [frame.worker for frame in frames(home, 0.03)] == ['b']
 
 
-def test_an_idle_home_begins_at_last_where_the_offer_is_worse_than_the_beacon(
+def test_an_idle_home_begins_at_last_where_the_offer_is_worse_than_the_heartbeat(
     fleet: Fleet,
 ) -> None:
     home = started('a', fleet, free_plan())
-    home.beacon_heard(beacon('b'), 0.0)
+    home.heartbeat_heard(heartbeat('b'), 0.0)
     ((_, request),) = requests(home.item_arrived(item(home, 'log', 0.0), 0.0))
     home.control_received('b', [grant(request.number, wait_s=0.5)], 0.003)
     assert run(home, 0.003).task.key.source == 'log'
@@ -215,7 +215,7 @@ def test_a_task_that_cannot_be_run_here_goes_to_who_answered(fleet: Fleet) -> No
     assert [frame.worker for frame in frames(home, 0.004)] == ['c']
 
 
-def test_a_task_that_cannot_be_run_here_goes_by_the_beacons_if_nobody_answers(
+def test_a_task_that_cannot_be_run_here_goes_by_the_heartbeats_if_nobody_answers(
     fleet: Fleet,
 ) -> None:
     home, _ = home_that_asked(fleet, 'b', here=False)
@@ -251,14 +251,14 @@ def test_three_of_the_better_half_are_asked_and_not_always_the_same(count: int, 
     for seed in range(60):
         home = started('a', fleet, free_plan(holders=['a', *names]), seed=seed)
         for name in names:
-            home.beacon_heard(beacon(name), 0.0)
+            home.heartbeat_heard(heartbeat(name), 0.0)
         peers = [peer for peer, _ in requests(home.item_arrived(item(home, 'log', 0.0), 0.0))]
         assert len(set(peers)) == 3
         seen |= set(peers)
     assert seen == set(names[:good])
 
 
-def waiting_home(fleet: Fleet, seconds: float, **changes: Any) -> Worker:
+def waiting_home(fleet: Fleet, seconds: float, **changes: Any) -> WorkerMachine:
     """Give a home where a log item waits behind a camera's of so much work."""
     home = started('a', fleet, free_plan(), parameters=PolicyParameters(**changes))
     home.item_arrived(item(home, 'camera', 0.0, next_unit=4 - round(seconds / 0.02)), 0.0)
@@ -269,16 +269,16 @@ def waiting_home(fleet: Fleet, seconds: float, **changes: Any) -> Worker:
 
 def test_a_waiting_task_moves_for_a_clear_gain_only(fleet: Fleet) -> None:
     home = waiting_home(fleet, 0.08)
-    home.beacon_heard(beacon('b', backlog_s=(0.0, 0.2)), 0.001)
+    home.heartbeat_heard(heartbeat('b', backlog_s=(0.0, 0.2)), 0.001)
     assert requests(home.tick(0.001)) == []  # here 79 + 80 ms, there 200 + 40 + 2
-    home.beacon_heard(beacon('b'), 0.03)
+    home.heartbeat_heard(heartbeat('b'), 0.03)
     assert [peer for peer, _ in requests(home.tick(0.06))] == ['b']  # here 20 + 80, there 44
 
 
 def test_a_task_that_would_begin_at_once_is_left_alone(fleet: Fleet) -> None:
     home = started('a', fleet, free_plan())
     home.item_arrived(item(home, 'log', 0.0), 0.0)
-    home.beacon_heard(beacon('b'), 0.01)
+    home.heartbeat_heard(heartbeat('b'), 0.01)
     # alone in the queue it waits for nobody: its own work is no reason to go
     assert requests(home.tick(0.1)) == []
     assert frames(home, 0.1) == []
@@ -286,7 +286,7 @@ def test_a_task_that_would_begin_at_once_is_left_alone(fleet: Fleet) -> None:
 
 def test_the_same_task_is_not_asked_about_at_every_tick(fleet: Fleet) -> None:
     home = waiting_home(fleet, 0.08)
-    home.beacon_heard(beacon('b'), 0.01)
+    home.heartbeat_heard(heartbeat('b'), 0.01)
     times = [tick for tick in range(20) if requests(home.tick(0.01 * tick))]
     assert len(times) >= 2
     assert min(b - a for a, b in pairwise(times)) >= 5  # 50 ms
@@ -294,7 +294,7 @@ def test_the_same_task_is_not_asked_about_at_every_tick(fleet: Fleet) -> None:
 
 def test_an_answer_that_is_hardly_better_moves_nothing(fleet: Fleet) -> None:
     home = waiting_home(fleet, 0.08, externality=False)
-    home.beacon_heard(beacon('b'), 0.01)
+    home.heartbeat_heard(heartbeat('b'), 0.01)
     ((_, request),) = requests(home.tick(0.02))
     # here 58 ms of waiting and 80 of work; an offer of 127 ms is less than 10 % better
     home.control_received('b', [grant(request.number, wait_s=0.085)], 0.022)

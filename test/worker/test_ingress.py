@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from pamdi_ros.worker import Ack
-from pamdi_ros.worker.ingress import Ingress, MOST_INCOMPLETE, PATIENCE_S, REMEMBERED
+from pamdi_ros.worker.transfer.ingress import Ingress, MOST_INCOMPLETE, PATIENCE_S, REMEMBERED
 from worker.cases import foreign
 
 WORD = Ack(5, foreign().key, 1, 1, True)

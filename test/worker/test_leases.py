@@ -35,7 +35,7 @@ def test_a_lease_runs_out_and_only_then() -> None:
     assert leases.silence_s('b', 0.2) == 0.0
 
 
-def test_who_loads_has_a_longer_lease_until_its_next_beacon() -> None:
+def test_who_loads_has_a_longer_lease_until_its_next_heartbeat() -> None:
     leases = leases_of(loading=True)
     assert leases.runs('b', LOADING_PATIENCE * LEASE_S)
     assert not leases.runs('b', LOADING_PATIENCE * LEASE_S + 0.01)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from pamdi_ros.worker import ItemKey, Ledger, Status
-from pamdi_ros.worker.ledger import MOST_BEGINNINGS
+from pamdi_ros.worker.items.ledger import MOST_BEGINNINGS
 from worker.cases import foreign
 
 

@@ -8,8 +8,8 @@ import math
 
 from pamdi_ros.fleet import PolicyParameters
 from pamdi_ros.fleet.types import Link
-from pamdi_ros.fleet.types import Links as FleetLinks
-from pamdi_ros.worker.links import HALF_LIFE_S, Links, MOST_SLOWDOWN
+from pamdi_ros.fleet.types import LinkEstimates as FleetLinks
+from pamdi_ros.worker.transfer.links import HALF_LIFE_S, LinkEstimates, MOST_SLOWDOWN
 import pytest
 from worker.cases import make_fleet
 
@@ -19,9 +19,9 @@ DECLARED = {
 }
 
 
-def links_of(links: object = DECLARED, **changes: object) -> Links:
+def links_of(links: object = DECLARED, **changes: object) -> LinkEstimates:
     parameters = PolicyParameters(**changes)  # type: ignore[arg-type]
-    return Links(make_fleet(links=links), 'a', parameters)
+    return LinkEstimates(make_fleet(links=links), 'a', parameters)
 
 
 def test_the_declared_link_is_where_it_starts() -> None:
@@ -41,7 +41,7 @@ def test_a_relay_is_taken_where_it_is_quicker() -> None:
 def test_without_a_way_the_time_is_infinite() -> None:
     pairs = {frozenset('ab'): Link(bandwidth_bytes_per_s=1e6)}
     cut = replace(make_fleet(), links=FleetLinks(pairs=pairs))
-    alone = Links(cut, 'a', PolicyParameters())
+    alone = LinkEstimates(cut, 'a', PolicyParameters())
     assert alone.to('c') is None
     assert alone.between_s('a', 'c', 1) == math.inf
     assert alone.between_s('b', 'c', 1) == math.inf

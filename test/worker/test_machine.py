@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machine as a whole: assignments, opening and closing, expiry, beacons, priorities."""
+"""The machine as a whole: assignments, opening and closing, expiry, heartbeats, priorities."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pamdi_ros.fleet import Fleet, PolicyParameters
-from pamdi_ros.worker import Credit, End, FreeUnits, ModelProfile, Status, Worker
+from pamdi_ros.worker import Credit, FreeUnits, ModelProfile, PublishResult, Status, WorkerMachine
 from pamdi_ros.worker.machine import TICK_S
 import pytest
 from worker.cases import (
     ack,
-    beacon,
     compute_all,
     done,
     ends,
@@ -20,6 +19,7 @@ from worker.cases import (
     foreign,
     frames,
     free_plan,
+    heartbeat,
     item,
     make_fleet,
     make_plan,
@@ -27,7 +27,7 @@ from worker.cases import (
     started,
 )
 
-Make = Callable[..., Worker]
+Make = Callable[..., WorkerMachine]
 ROUTE = make_plan(1, (('a', 0, 1), ('b', 1, 4)), (('b', 0, 4),), 'static_chain')
 ALONE = free_plan(holders='a')
 
@@ -52,7 +52,7 @@ def test_of_two_assignments_with_one_epoch_the_larger_allocators_counts(make_wor
     assert worker.drops == {'stale_assignment': 1}
     worker.assigned(other, 0.1)
     assert worker.plan == other
-    assert worker.beacon(0.1).edition == (2, 9)
+    assert worker.heartbeat(0.1).edition == (2, 9)
     worker.assigned(replace(other, epoch=3, allocator=1), 0.2)
     assert worker.plan.edition == (3, 1)
 
@@ -70,7 +70,7 @@ def test_an_assignment_whose_number_jumps_is_refused_with_a_remedy(make_worker: 
 
 
 def test_who_has_no_assignment_takes_any_that_can_be(fleet: Fleet) -> None:
-    worker = Worker('b', fleet, incarnation=1)
+    worker = WorkerMachine('b', fleet, incarnation=1)
     worker.assigned(replace(ROUTE, epoch=2**32 + 1), 0.0)
     assert worker.plan.epoch == 0
     worker.assigned(replace(ROUTE, epoch=2**32), 0.0)
@@ -164,18 +164,18 @@ def test_a_lifespan_ends_an_item_wherever_it_is_once(fleet: Fleet, place: str) -
     holders = {'queue': 'a', 'parked': 'b', 'egress': 'b', 'custody': 'b'}[place]
     home = started('a', fleet, free_plan(holders=holders))
     if place in ('egress', 'custody'):
-        home.beacon_heard(beacon('b'), 0.0)
+        home.heartbeat_heard(heartbeat('b'), 0.0)
     home.item_arrived(item(home, 'camera', 0.0), 0.0)
     if place == 'custody':
         (frame,) = frames(home, 0.0)
         home.control_received('b', [ack(frame)], 0.01)
     if place in ('egress', 'custody'):
-        home.beacon_heard(beacon('b'), 0.9)
+        home.heartbeat_heard(heartbeat('b'), 0.9)
     (end,) = ends(home.tick(1.0))
     assert end.status is (Status.FAILED if place == 'parked' else Status.EXPIRED)
     assert (home.waiting, home.retained_bytes, len(home.ledger)) == (0, 0, 0)
     assert frames(home, 1.0) == []
-    assert home.next_work(1.0) == (None, [])
+    assert home.next_compute(1.0) == (None, [])
     assert home.drops == {}
     word = 'no_route' if place == 'parked' else 'expired'
     assert home.ledger.counts['camera'].dropped == {word: 1}
@@ -189,7 +189,7 @@ def test_a_peers_task_that_expires_while_it_waits_is_told_home_once(fleet: Fleet
     assert (frame.worker, frame.task.status, frame.task.payload) == ('a', Status.EXPIRED, None)
     worker.tick(1.1)
     assert worker.drops == {'expired': 1}
-    assert worker.next_work(1.1) == (None, [])
+    assert worker.next_compute(1.1) == (None, [])
 
 
 def test_an_answer_after_the_deadline_is_a_result_and_counted_late(fleet: Fleet) -> None:
@@ -222,8 +222,8 @@ def test_a_worker_that_ceases_to_serve_ends_all_it_has(make_worker: Make) -> Non
     assert sorted(frame.task.key.seq for frame in told) == [1, 2]
     assert {frame.task.reason.split(':')[0] for frame in told} == {'worker_stopped'}
     assert ends(worker.closed(0.2)) == []
-    assert worker.next_work(0.2) == (None, [])
-    assert not worker.beacon(0.2).serving
+    assert worker.next_compute(0.2) == (None, [])
+    assert not worker.heartbeat(0.2).serving
 
 
 def test_an_item_that_comes_to_a_closed_home_ends_at_once(make_worker: Make) -> None:
@@ -240,7 +240,7 @@ def test_items_of_a_crashed_run_end_once_when_the_home_serves_again(fleet: Fleet
     before = started('a', fleet, ALONE)
     before.item_arrived(item(before, 'camera', 1.0), 1.0)
     before.item_arrived(item(before, 'log', 1.5), 1.5)
-    home = Worker('a', fleet, incarnation=8, lost=before.ledger.items())
+    home = WorkerMachine('a', fleet, incarnation=8, lost=before.ledger.items())
     home.assigned(ALONE, 2.0)
     lost = ends(home.opened(2.0))
     assert [end.task.key.source for end in lost] == ['camera', 'log']
@@ -261,12 +261,12 @@ def test_a_restarted_home_numbers_anew_and_does_not_take_answers_to_earlier_item
     assert home.ledger.in_flight('camera') == 1
 
 
-def test_the_beacon_says_what_waits_runs_and_is_held(fleet: Fleet) -> None:
+def test_the_heartbeat_says_what_waits_runs_and_is_held(fleet: Fleet) -> None:
     home = started('a', fleet, ALONE)
     for source in ('camera', 'log', 'log'):
         home.item_arrived(item(home, source, 0.0), 0.0)
     run(home, 0.0)
-    said = home.beacon(0.005)
+    said = home.heartbeat(0.005)
     assert (said.worker, said.incarnation, said.epoch, said.serving) == ('a', 7, 1, True)
     assert said.held == EVERYTHING
     assert said.backlog_s == pytest.approx((0.075, 0.16))
@@ -278,22 +278,22 @@ def test_the_worker_wants_to_be_woken_for_its_answers_timeout_and_its_tick(fleet
     home = started('a', fleet, free_plan(), parameters=PolicyParameters(answer_timeout_s=0.004))
     home.tick(1.0)
     assert home.wake_s(1.0) == 1.0 + TICK_S
-    home.beacon_heard(beacon('b'), 1.0)
+    home.heartbeat_heard(heartbeat('b'), 1.0)
     home.item_arrived(item(home, 'log', 1.0), 1.0)
     assert home.wake_s(1.0) == pytest.approx(1.006)  # and the round trip of 2 ms
     assert home.wake_s(5.0) == 5.0  # what is overdue is due now
 
 
-def test_its_own_beacon_does_not_make_a_worker_its_own_peer(fleet: Fleet) -> None:
+def test_its_own_heartbeat_does_not_make_a_worker_its_own_peer(fleet: Fleet) -> None:
     home = started('a', fleet, free_plan())
-    assert home.beacon_heard(home.beacon(0.0), 0.0) == []
+    assert home.heartbeat_heard(home.heartbeat(0.0), 0.0) == []
     home.tick(9.0)
     assert not home._peers.lost('a')
 
 
 def test_a_peer_silent_for_longer_than_the_lease_is_lost(fleet: Fleet) -> None:
     home = started('a', fleet, free_plan())
-    home.beacon_heard(beacon('b'), 1.0)
+    home.heartbeat_heard(heartbeat('b'), 1.0)
     home.tick(1.25)
     assert not home._peers.lost('b')
     home.tick(1.35)
@@ -303,7 +303,7 @@ def test_a_peer_silent_for_longer_than_the_lease_is_lost(fleet: Fleet) -> None:
 
 def test_the_lease_is_a_parameter() -> None:
     home = started('a', make_fleet(policy_parameters={'lease_s': 1.0}), free_plan())
-    home.beacon_heard(beacon('b'), 0.0)
+    home.heartbeat_heard(heartbeat('b'), 0.0)
     home.tick(0.9)
     assert not home._peers.lost('b')
 
@@ -318,7 +318,7 @@ def test_drops_of_a_message_that_nobody_can_be_told_about_are_logged(fleet: Flee
 def test_a_driver_that_cannot_send_a_task_sees_it_go_elsewhere(fleet: Fleet) -> None:
     home = started('a', fleet, free_plan(holders='bc'))
     for peer in 'bc':
-        home.beacon_heard(beacon(peer), 0.0)
+        home.heartbeat_heard(heartbeat(peer), 0.0)
     home.item_arrived(item(home, 'camera', 0.0), 0.0)
     (frame,) = frames(home, 0.0)
     assert ends(home.not_sent(frame, 'no_contact: b has no subscription', 0.0)) == []
@@ -328,10 +328,10 @@ def test_a_driver_that_cannot_send_a_task_sees_it_go_elsewhere(fleet: Fleet) -> 
 def test_a_driver_that_can_send_to_nobody_does_not_loop(fleet: Fleet) -> None:
     home = started('a', fleet, free_plan(holders='bc'))
     for peer in 'bc':
-        home.beacon_heard(beacon(peer), 0.0)
+        home.heartbeat_heard(heartbeat(peer), 0.0)
     home.item_arrived(item(home, 'camera', 0.0), 0.0)
     tries = 0
-    while (frame := home.next_frame(0.0)) is not None:
+    while (frame := home.next_chunk(0.0)) is not None:
         home.not_sent(frame, 'no_contact: nobody', 0.0)
         tries += 1
         assert tries < 10
@@ -340,7 +340,7 @@ def test_a_driver_that_can_send_to_nobody_does_not_loop(fleet: Fleet) -> None:
 
 def test_a_task_that_can_be_sent_to_nobody_at_all_fails(fleet: Fleet) -> None:
     home = started('a', fleet, free_plan(holders='b'))
-    home.beacon_heard(beacon('b'), 0.0)
+    home.heartbeat_heard(heartbeat('b'), 0.0)
     home.item_arrived(item(home, 'camera', 0.0), 0.0)
     (frame,) = frames(home, 0.0)
     (end,) = ends(home.not_sent(frame, 'cannot_send: 7 GB', 0.0))
@@ -349,16 +349,16 @@ def test_a_task_that_can_be_sent_to_nobody_at_all_fails(fleet: Fleet) -> None:
 
 def test_an_answer_that_cannot_be_sent_now_is_sent_when_the_home_is_back(fleet: Fleet) -> None:
     worker = started('c', fleet, free_plan())
-    worker.beacon_heard(beacon('a', incarnation=7), 0.0)
+    worker.heartbeat_heard(heartbeat('a', incarnation=7), 0.0)
     worker.task_received(foreign(), 'a', 5, 0.0)
     compute_all(worker, 0.0)
     (answer,) = frames(worker, 0.0)
     worker.not_sent(answer, 'no_contact: a has no subscription', 0.0)
     for now in (0.1, 0.2, 0.3, 0.4):
         worker.tick(now)
-        worker.beacon_heard(beacon('a', incarnation=7), now)
+        worker.heartbeat_heard(heartbeat('a', incarnation=7), now)
     worker.tick(0.8)  # a is silent, and comes back
-    worker.beacon_heard(beacon('a', incarnation=7), 0.9)
+    worker.heartbeat_heard(heartbeat('a', incarnation=7), 0.9)
     again = [frame for frame in frames(worker, 0.9) if frame.task.next_unit == 4]
     assert [frame.worker for frame in again] == ['a']
 
@@ -369,7 +369,7 @@ def test_equal_histories_give_equal_commands(fleet: Fleet, name: str) -> None:
         worker = started(name, fleet, free_plan(), seed=3)
         told = []
         for peer in sorted({'a', 'b', 'c'} - {name}):
-            told += worker.beacon_heard(beacon(peer), 0.0)
+            told += worker.heartbeat_heard(heartbeat(peer), 0.0)
         for source in ('camera', 'log', 'map'):
             if worker.fleet.sources[source].worker == name:
                 told += worker.item_arrived(item(worker, source, 0.0), 0.0)
@@ -388,9 +388,9 @@ def test_a_model_cut_another_way_ends_its_items_and_no_boundary_passes_for_an_an
     finer = ModelProfile(flops=(*profile.flops, 1), boundary_bytes=(*profile.boundary_bytes, 1))
     home = started('a', fleet, free_plan())
     assert home.item_arrived(item(home, 'camera', 0.0), 0.0) == []
-    home.next_work(0.0)
+    home.next_compute(0.0)
     commands = home.assigned(free_plan(epoch=2, profile=finer), 0.1)
-    (end,) = [command for command in commands if isinstance(command, End)]
+    (end,) = [command for command in commands if isinstance(command, PublishResult)]
     assert any(isinstance(command, FreeUnits) for command in commands)  # they are others now
     assert (end.status, end.reason.split(':')[0]) == (Status.FAILED, 'model_changed')
     other = started('b', fleet, free_plan(epoch=2))

@@ -6,28 +6,28 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pamdi_ros.fleet import Fleet, PolicyParameters
-from pamdi_ros.worker import End, Partition, Status, Worker
+from pamdi_ros.worker import Partition, PublishResult, Status, WorkerMachine
 import pytest
 from worker.cases import (
-    beacon,
     compute_all,
     ends,
     foreign,
     frames,
     free_plan,
+    heartbeat,
     item,
     make_plan,
     started,
 )
 
-Make = Callable[..., Worker]
+Make = Callable[..., WorkerMachine]
 FRONT, BACK = (Partition('net', 0, 2),), (Partition('net', 2, 4),)
 SPLIT = free_plan(holders={'a': FRONT, 'b': BACK})
 #: Of the class's depth 2, one more than may wait.
 TIMES = (0.4, 0.5, 0.6)
 
 
-def arrivals(home: Worker, times: tuple[float, ...] = TIMES) -> list[End]:
+def arrivals(home: WorkerMachine, times: tuple[float, ...] = TIMES) -> list[PublishResult]:
     """Let items of the camera arrive, and give the ends that this makes."""
     found = []
     for t in times:
@@ -36,11 +36,11 @@ def arrivals(home: Worker, times: tuple[float, ...] = TIMES) -> list[End]:
     return found
 
 
-def without_b(fleet: Fleet) -> Worker:
+def without_b(fleet: Fleet) -> WorkerMachine:
     """Give the home a, which has heard c, and b until it fell silent for its lease."""
     home = started('a', fleet, SPLIT)
-    home.beacon_heard(beacon('b', held=BACK), 0.0)
-    home.beacon_heard(beacon('c', held=()), 0.1)
+    home.heartbeat_heard(heartbeat('b', held=BACK), 0.0)
+    home.heartbeat_heard(heartbeat('c', held=()), 0.1)
     home.tick(0.35)
     return home
 
@@ -75,7 +75,7 @@ def test_a_unit_that_nobody_holds_yet_is_named(
 ) -> None:
     home = started('a', fleet, SPLIT)
     for peer, held in heard.items():
-        home.beacon_heard(beacon(peer, held=held), 0.3)
+        home.heartbeat_heard(heartbeat(peer, held=held), 0.3)
     (end,) = arrivals(home)
     assert (end.status, end.reason) == (
         Status.FAILED,
@@ -85,14 +85,14 @@ def test_a_unit_that_nobody_holds_yet_is_named(
 
 def test_a_deactivated_holder_is_not_called_silent(fleet: Fleet) -> None:
     home = started('a', fleet, SPLIT)
-    home.beacon_heard(beacon('b', held=BACK), 0.3)
-    home.beacon_heard(beacon('b', held=BACK, serving=False), 0.55)
+    home.heartbeat_heard(heartbeat('b', held=BACK), 0.3)
+    home.heartbeat_heard(heartbeat('b', held=BACK, serving=False), 0.55)
     (end,) = arrivals(home)
     assert end.reason == 'worker_stopped: b, which is to hold unit 2 of net, does not serve'
 
 
 def test_what_waits_for_an_assignment_says_so(fleet: Fleet) -> None:
-    home = Worker('a', fleet, incarnation=1)
+    home = WorkerMachine('a', fleet, incarnation=1)
     home.opened(0.0)
     (end,) = arrivals(home)
     assert (end.status, end.reason) == (
@@ -116,7 +116,7 @@ def test_what_waits_for_answers_of_living_peers_is_a_full_queue(fleet: Fleet) ->
     plan = free_plan(holders=('b', 'c'))
     home = started('a', fleet, plan, parameters=PolicyParameters(small_fleet=0))
     for peer in 'bc':
-        home.beacon_heard(beacon(peer), 0.4)
+        home.heartbeat_heard(heartbeat(peer), 0.4)
     (end,) = arrivals(home, (0.41, 0.411, 0.412))
     assert (end.status, end.reason) == (
         Status.REFUSED,
@@ -127,7 +127,7 @@ def test_what_waits_for_answers_of_living_peers_is_a_full_queue(fleet: Fleet) ->
 def test_a_task_away_from_home_tells_it_in_time_why_nobody_could_go_on(fleet: Fleet) -> None:
     """The home's own clock would only say that it expired."""
     worker = started('c', fleet, free_plan(holders={'b': BACK, 'c': FRONT}))
-    worker.beacon_heard(beacon('a', held=()), 0.9)
+    worker.heartbeat_heard(heartbeat('a', held=()), 0.9)
     worker.task_received(foreign(next_unit=2), 'a', 1, 0.9)
     assert frames(worker, 0.9) == []
     worker.tick(0.96)
@@ -139,6 +139,6 @@ def test_a_task_away_from_home_tells_it_in_time_why_nobody_could_go_on(fleet: Fl
 def test_a_way_that_is_back_is_taken(fleet: Fleet) -> None:
     home = without_b(fleet)
     assert arrivals(home, (0.4,)) == []
-    home.beacon_heard(beacon('b', held=BACK), 0.6)
-    work, _ = home.next_work(0.6)
+    home.heartbeat_heard(heartbeat('b', held=BACK), 0.6)
+    work, _ = home.next_compute(0.6)
     assert work is not None and work.task.key.seq == 1

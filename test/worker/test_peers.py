@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker knows of its peers: beacons, silence, restarts, and what it sent since."""
+"""What a worker knows of its peers: heartbeats, silence, restarts, and what it sent since."""
 
 from __future__ import annotations
 
-from pamdi_ros.worker.peers import Peers
-from worker.cases import beacon
+from pamdi_ros.worker.peers import PeerTable
+from worker.cases import heartbeat
 
 WEIGHTS = (16.0, 4.0, 1.0)
 
 
-def peers_of(**changes: object) -> Peers:
-    peers = Peers(0.3)
-    peers.heard(beacon('b', **changes), 0.0)
+def peers_of(**changes: object) -> PeerTable:
+    peers = PeerTable(0.3)
+    peers.heard(heartbeat('b', **changes), 0.0)
     return peers
 
 
 def test_a_peer_is_new_once_and_then_known() -> None:
-    peers = Peers(0.3)
-    assert peers.heard(beacon('b'), 0.0) == (False, True)
-    assert peers.heard(beacon('b'), 0.1) == (False, False)
+    peers = PeerTable(0.3)
+    assert peers.heard(heartbeat('b'), 0.0) == (False, True)
+    assert peers.heard(heartbeat('b'), 0.1) == (False, False)
     assert peers.living() == ['b']
     assert (peers.alive('c'), peers.lost('c')) == (False, False)
 
@@ -30,15 +30,15 @@ def test_a_peer_silent_for_longer_than_its_lease_is_lost_once() -> None:
     assert peers.silent(9.0) == []
     assert (peers.alive('b'), peers.lost('b'), peers.living()) == (False, True, [])
     assert peers.silence_s('b', 9.0) == 9.0
-    assert peers.heard(beacon('b'), 9.1) == (False, True)
+    assert peers.heard(heartbeat('b'), 9.1) == (False, True)
     assert peers.alive('b')
 
 
-def test_a_restart_is_known_by_its_number_and_an_overtaken_beacon_is_dropped() -> None:
+def test_a_restart_is_known_by_its_number_and_an_overtaken_heartbeat_is_dropped() -> None:
     peers = peers_of(incarnation=3)
-    assert peers.heard(beacon('b', incarnation=4), 0.1) == (True, True)
-    assert peers.heard(beacon('b', incarnation=3, epoch=9), 0.2) is None
-    last = peers.beacon('b')
+    assert peers.heard(heartbeat('b', incarnation=4), 0.1) == (True, True)
+    assert peers.heard(heartbeat('b', incarnation=3, epoch=9), 0.2) is None
+    last = peers.heartbeat('b')
     assert last is not None
     assert (last.incarnation, last.epoch) == (4, 0)
 
@@ -46,17 +46,17 @@ def test_a_restart_is_known_by_its_number_and_an_overtaken_beacon_is_dropped() -
 def test_a_lower_number_is_of_a_restart_once_the_lease_has_run_out() -> None:
     peers = peers_of(incarnation=9)
     peers.sent('b', 1, rank=0, service_s=0.05, weight=16.0)
-    assert peers.heard(beacon('b', incarnation=2), 0.3) is None
-    assert peers.heard(beacon('b', incarnation=2), 0.31) == (True, True)
+    assert peers.heard(heartbeat('b', incarnation=2), 0.3) is None
+    assert peers.heard(heartbeat('b', incarnation=2), 0.31) == (True, True)
     assert peers.wait_s('b', 0) == 0.0
-    assert peers.heard(beacon('b', incarnation=2), 0.4) == (False, False)
+    assert peers.heard(heartbeat('b', incarnation=2), 0.4) == (False, False)
 
 
 def test_two_runs_that_are_heard_at_once_do_not_take_turns() -> None:
     peers = peers_of(incarnation=9)
     for turn in range(1, 20):
-        assert peers.heard(beacon('b', incarnation=9), 0.1 * turn) == (False, False)
-        assert peers.heard(beacon('b', incarnation=2), 0.1 * turn + 0.05) is None
+        assert peers.heard(heartbeat('b', incarnation=9), 0.1 * turn) == (False, False)
+        assert peers.heard(heartbeat('b', incarnation=2), 0.1 * turn + 0.05) is None
         assert peers.silent(0.1 * turn + 0.06) == []
 
 
@@ -68,20 +68,20 @@ def test_a_peer_that_loads_is_not_taken_for_lost_while_its_lock_is_held() -> Non
 
 
 def test_an_observer_that_was_held_up_itself_loses_nobody_for_it() -> None:
-    peers = Peers(0.3, 0.02)
-    peers.heard(beacon('b'), 0.0)
+    peers = PeerTable(0.3, 0.02)
+    peers.heard(heartbeat('b'), 0.0)
     assert peers.silent(0.0) == []
     assert peers.silent(2.0) == []
     assert peers.absence('b', 2.0) == ('', '')
     assert [peers.silent(2.0 + 0.02 * turn) for turn in range(1, 17)] == [[]] * 15 + [['b']]
 
 
-def test_a_peer_can_be_taken_for_lost_until_its_next_beacon() -> None:
+def test_a_peer_can_be_taken_for_lost_until_its_next_heartbeat() -> None:
     peers = peers_of()
     assert peers.mark_lost('b')
     assert not peers.mark_lost('b')
     assert not peers.mark_lost('never heard')
-    assert peers.heard(beacon('b'), 0.1) == (False, True)
+    assert peers.heard(heartbeat('b'), 0.1) == (False, True)
 
 
 def test_only_work_of_classes_as_urgent_makes_a_task_wait() -> None:
@@ -90,16 +90,16 @@ def test_only_work_of_classes_as_urgent_makes_a_task_wait() -> None:
     assert peers.wait_s('never heard', 0) == 0.0
 
 
-def test_what_was_sent_since_the_last_beacon_counts() -> None:
+def test_what_was_sent_since_the_last_heartbeat_counts() -> None:
     peers = peers_of(backlog_s=(0.1, 0.2, 0.4))
     peers.sent('b', 1, rank=1, service_s=0.05, weight=4.0)
     assert round(peers.wait_s('b', 0), 6) == 0.1
     assert round(peers.wait_s('b', 1), 6) == 0.35
-    peers.heard(beacon('b', backlog_s=(0.1, 0.2, 0.4)), 0.1)
+    peers.heard(heartbeat('b', backlog_s=(0.1, 0.2, 0.4)), 0.1)
     assert round(peers.wait_s('b', 1), 6) == 0.35  # it may be on its way still
     peers.acknowledged('b', 1, True)
     assert round(peers.wait_s('b', 1), 6) == 0.35
-    peers.heard(beacon('b', backlog_s=(0.1, 0.25, 0.4)), 0.2)  # now the beacon counts it
+    peers.heard(heartbeat('b', backlog_s=(0.1, 0.25, 0.4)), 0.2)  # now the heartbeat counts it
     assert round(peers.wait_s('b', 1), 6) == 0.35
 
 
@@ -109,7 +109,7 @@ def test_what_was_refused_or_lost_with_a_restart_counts_no_more() -> None:
         peers.sent('b', number, rank=0, service_s=0.05, weight=16.0)
     peers.acknowledged('b', 1, False)
     assert peers.wait_s('b', 0) == 0.05
-    peers.heard(beacon('b', incarnation=9), 0.1)
+    peers.heard(heartbeat('b', incarnation=9), 0.1)
     assert peers.wait_s('b', 0) == 0.0
 
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pamdi_ros.worker import Hop, Stay
-from pamdi_ros.worker.queue import StayQueue
+from pamdi_ros.worker import Hop, StageExecution
+from pamdi_ros.worker.scheduling.queue import StayQueue
 import pytest
 from worker.cases import foreign, stay_of
 
 
-def queue_of(*stays: Stay) -> StayQueue:
+def queue_of(*executions: StageExecution) -> StayQueue:
     queue = StayQueue()
-    for stay in stays:
-        queue.push(stay)
+    for execution in executions:
+        queue.push(execution)
     return queue
 
 
-def waiting(seq: int, order: float, **changes: object) -> Stay:
-    """Give a stay of the camera's item `seq`, which arrived at second `seq`."""
+def waiting(seq: int, order: float, **changes: object) -> StageExecution:
+    """Give an execution of the camera's item `seq`, which arrived at second `seq`."""
     hops = changes.pop('hops', ())
     return stay_of(foreign(seq=seq, arrived_s=float(seq), hops=hops), (order,), **changes)
 
@@ -32,13 +32,13 @@ UNIQUE = st.lists(KEYS, max_size=30, unique_by=lambda key: key[-1])
 def test_the_smallest_order_goes_first_and_nothing_is_lost(
     orders: list[tuple[float, ...]],
 ) -> None:
-    stays = [stay_of(foreign(), order) for order in orders]
-    queue = queue_of(*stays)
-    assert len(queue) == len(stays)
-    assert all(stay in queue for stay in stays)
-    served = [queue.pop() for _ in stays]
-    assert [stay.order for stay in served] == sorted(orders)
-    assert {id(stay) for stay in served} == {id(stay) for stay in stays}
+    executions = [stay_of(foreign(), order) for order in orders]
+    queue = queue_of(*executions)
+    assert len(queue) == len(executions)
+    assert all(execution in queue for execution in executions)
+    served = [queue.pop() for _ in executions]
+    assert [execution.order for execution in served] == sorted(orders)
+    assert {id(execution) for execution in served} == {id(execution) for execution in executions}
     assert queue.first() is None
 
 
@@ -46,13 +46,17 @@ def test_the_smallest_order_goes_first_and_nothing_is_lost(
 def test_removing_takes_that_stay_and_no_other(
     orders: list[tuple[float, ...]], data: st.DataObject
 ) -> None:
-    stays = [stay_of(foreign(), order) for order in orders]
-    queue = queue_of(*stays)
-    for gone in data.draw(st.lists(st.sampled_from(stays), unique_by=id)) if stays else []:
+    executions = [stay_of(foreign(), order) for order in orders]
+    queue = queue_of(*executions)
+    for gone in (
+        data.draw(st.lists(st.sampled_from(executions), unique_by=id)) if executions else []
+    ):
         queue.remove(gone)
-        stays.remove(gone)
+        executions.remove(gone)
         assert gone not in queue
-    assert sorted(stay.order for stay in stays) == [stay.order for stay in queue]
+    assert sorted(execution.order for execution in executions) == [
+        execution.order for execution in queue
+    ]
 
 
 def test_a_stay_is_known_by_itself_not_by_its_order() -> None:
@@ -66,17 +70,17 @@ def test_an_empty_queue_has_nothing_to_take() -> None:
 
 def test_taking_some_kind_leaves_the_others_in_order() -> None:
     queue = queue_of(*(waiting(seq, float(9 - seq)) for seq in range(6)))
-    taken = queue.take(lambda stay: stay.task.key.seq % 2 == 0)
-    assert [stay.task.key.seq for stay in taken] == [4, 2, 0]
-    assert [stay.task.key.seq for stay in queue] == [5, 3, 1]
+    taken = queue.take(lambda execution: execution.task.key.seq % 2 == 0)
+    assert [execution.task.key.seq for execution in taken] == [4, 2, 0]
+    assert [execution.task.key.seq for execution in queue] == [5, 3, 1]
 
 
 def test_reordering_turns_the_queue_around_at_once() -> None:
     queue = queue_of(*(waiting(seq, float(seq)) for seq in (1, 2, 3)))
-    queue.reorder(lambda stay: (-stay.order[0],))
-    assert [stay.task.key.seq for stay in queue] == [3, 2, 1]
+    queue.reorder(lambda execution: (-execution.order[0],))
+    assert [execution.task.key.seq for execution in queue] == [3, 2, 1]
     queue.push(waiting(4, -2.5))
-    assert [stay.task.key.seq for stay in queue] == [3, 4, 2, 1]
+    assert [execution.task.key.seq for execution in queue] == [3, 4, 2, 1]
 
 
 def test_lengths_are_counted_by_the_rank_that_is_in_force() -> None:

@@ -11,22 +11,22 @@ from pamdi_ros.worker import (
     Ack,
     Clearance,
     Command,
+    ComputeUnit,
     Credit,
-    End,
-    Frame,
     ItemKey,
-    Outcome,
     Partition,
     PlannedExit,
+    PublishResult,
     Release,
     Request,
+    SendChunk,
     Status,
     Task,
-    Work,
-    Worker,
+    UnitResult,
+    WorkerMachine,
 )
 from sweep import cases
-from worker.cases import beacon, EXITS, foreign, free_plan, item, make_fleet, SIZE, UNITS
+from worker.cases import EXITS, foreign, free_plan, heartbeat, item, make_fleet, SIZE, UNITS
 
 FLEET = make_fleet()
 PEERS = st.sampled_from('bc')
@@ -46,18 +46,18 @@ class RandomEvents(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.sent: list[Frame] = []
+        self.sent: list[SendChunk] = []
         self.asked: list[tuple[str, Request]] = []
         self.ended: list[ItemKey] = []
         self.accepted: list[ItemKey] = []
         self.numbers = 1000
-        self.work: Work | None = None
-        self.worker = Worker('a', FLEET, incarnation=7)
+        self.work: ComputeUnit | None = None
+        self.worker = WorkerMachine('a', FLEET, incarnation=7)
 
     @initialize(policy=st.sampled_from([*POLICIES]), held=PARTS, exits=st.booleans())
     def begin(self, policy: str, held: list[Partition], exits: bool) -> None:
         parameters = PolicyParameters(retention_bytes=BOUND)
-        self.worker = Worker('a', FLEET, incarnation=7, parameters=parameters)
+        self.worker = WorkerMachine('a', FLEET, incarnation=7, parameters=parameters)
         self.see(self.worker.opened(0.0))
         plan = free_plan(policy=policy, exits=EXITS if exits else ())
         self.see(self.worker.assigned(plan, 0.0))
@@ -65,7 +65,7 @@ class RandomEvents(RuleBasedStateMachine):
 
     def see(self, commands: list[Command]) -> None:
         for command in commands:
-            if isinstance(command, End):
+            if isinstance(command, PublishResult):
                 self.ended.append(command.task.key)
                 assert bool(command.reason) == (command.status is not Status.RESULT)
                 early = command.task.payload == 'early'
@@ -75,7 +75,7 @@ class RandomEvents(RuleBasedStateMachine):
                 if isinstance(told, Request):
                     self.asked.append((command.worker, told))
         for _ in range(1000):
-            frame = self.worker.next_frame(self.now)
+            frame = self.worker.next_chunk(self.now)
             if frame is None:
                 break
             assert frame.worker != 'a'
@@ -83,7 +83,7 @@ class RandomEvents(RuleBasedStateMachine):
         else:
             raise AssertionError('frames without end')
         if self.work is None:
-            self.work, more = self.worker.next_work(self.now)
+            self.work, more = self.worker.next_compute(self.now)
             if more:
                 self.see(more)
 
@@ -180,9 +180,9 @@ class RandomEvents(RuleBasedStateMachine):
         self.see(self.worker.control_received(sender, [Release(key)], self.now))
 
     @rule(peer=PEERS, incarnation=st.integers(3, 5), serving=st.booleans(), held=PARTS)
-    def beacon(self, peer: str, incarnation: int, serving: bool, held: list[Partition]) -> None:
-        heard = beacon(peer, incarnation=incarnation, serving=serving, held=tuple(held))
-        self.see(self.worker.beacon_heard(heard, self.now))
+    def heartbeat(self, peer: str, incarnation: int, serving: bool, held: list[Partition]) -> None:
+        heard = heartbeat(peer, incarnation=incarnation, serving=serving, held=tuple(held))
+        self.see(self.worker.heartbeat_heard(heard, self.now))
 
     @rule(peer=PEERS)
     def lose(self, peer: str) -> None:
@@ -218,14 +218,14 @@ class RandomEvents(RuleBasedStateMachine):
         work, self.work = self.work, None
         self.now += compute_s
         if failed:
-            self.see(self.worker.work_failed(work, 'compute_error: x', self.now))
+            self.see(self.worker.unit_failed(work, 'compute_error: x', self.now))
         else:
             assert work.exit is None or work.exit in EXITS
             sure = confident and work.exit is not None
-            outcome = Outcome(
+            outcome = UnitResult(
                 'payload', SIZE, compute_s, confident=sure, early='early', early_bytes=40
             )
-            self.see(self.worker.work_done(work, outcome, self.now))
+            self.see(self.worker.unit_done(work, outcome, self.now))
 
     @rule(which=st.integers(0, 9))
     def no_contact(self, which: int) -> None:

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from pamdi_ros.fleet import PolicyParameters
-from pamdi_ros.worker import Work
-from pamdi_ros.worker.watchdog import Watchdog
+from pamdi_ros.worker import ComputeUnit
+from pamdi_ros.worker.scheduling.watchdog import Watchdog
 
 PARAMETERS = PolicyParameters()
 TICK_S = 0.02
@@ -14,7 +14,7 @@ TICK_S = 0.02
 def watched(usual_s: float, seconds: float, tick_s: float = TICK_S) -> Watchdog:
     """Return a watchdog after a unit has been computed for so long."""
     dog = Watchdog(PARAMETERS)
-    dog.begin(Work(None, 0, 1, False), usual_s, 0.0)  # type: ignore[arg-type]
+    dog.begin(ComputeUnit(None, 0, 1, False), usual_s, 0.0)  # type: ignore[arg-type]
     for number in range(1, round(seconds / tick_s) + 1):
         dog.look(number * tick_s)
     return dog
@@ -43,7 +43,7 @@ def test_a_process_that_was_stopped_has_computed_nothing() -> None:
 
 def test_each_is_told_once_and_forgotten_when_the_unit_ends() -> None:
     dog = Watchdog(PARAMETERS)
-    work = Work(None, 0, 1, False)  # type: ignore[arg-type]
+    work = ComputeUnit(None, 0, 1, False)  # type: ignore[arg-type]
     dog.begin(work, 0.001, 0.0)
     told = [number for number in range(500) if dog.look(number * TICK_S) is work]
     assert len(told) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pamdi_ros.fleet.checks import classes, events, links, models, policy, sources, workers
 from pamdi_ros.fleet.document import Document
-from pamdi_ros.fleet.problems import Problem
+from pamdi_ros.fleet.problems import ConfigProblem
 
 __all__ = ['cross_problems']
 
@@ -20,6 +20,6 @@ _CHECKS = (
 )
 
 
-def cross_problems(document: Document) -> list[Problem]:
+def cross_problems(document: Document) -> list[ConfigProblem]:
     """Every contradiction between parts of a fleet mapping, in the order of the sections."""
     return [problem for check in _CHECKS for problem in check(document)]

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pamdi_ros.fleet.document import DEFAULT_LIFESPAN_MS, Document, number, table
-from pamdi_ros.fleet.problems import join, Problem
+from pamdi_ros.fleet.problems import ConfigProblem, join
 
 
-def problems(document: Document) -> Iterator[Problem]:
+def problems(document: Document) -> Iterator[ConfigProblem]:
     """Contradictions among the priority classes."""
     yield from _weights(document)
     for name, entry in document.classes.items():
@@ -23,10 +23,10 @@ def problems(document: Document) -> Iterator[Problem]:
 
 def deadline_problems(
     path: str, deadline_ms: float | None, lifespan_ms: float | None
-) -> Iterator[Problem]:
+) -> Iterator[ConfigProblem]:
     """Problem of a deadline that an item cannot reach alive."""
     if deadline_ms is not None and lifespan_ms is not None and deadline_ms > lifespan_ms:
-        yield Problem(
+        yield ConfigProblem(
             path=path,
             value=deadline_ms,
             message=f'the deadline, {deadline_ms:g} ms, is after the lifespan, {lifespan_ms:g} ms',
@@ -34,14 +34,14 @@ def deadline_problems(
         )
 
 
-def _weights(document: Document) -> Iterator[Problem]:
+def _weights(document: Document) -> Iterator[ConfigProblem]:
     above: tuple[str, float] | None = None
     for name, entry in document.classes.items():
         weight = number(entry.get('weight'))
         if weight is None:
             continue
         if above is not None and weight >= above[1]:
-            yield Problem(
+            yield ConfigProblem(
                 path=join('priority_classes', name, 'weight'),
                 value=weight,
                 message=(

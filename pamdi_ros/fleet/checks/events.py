@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from pamdi_ros.fleet.checks.links import pair_problems
 from pamdi_ros.fleet.document import Document, rows, table
-from pamdi_ros.fleet.problems import join, Problem
+from pamdi_ros.fleet.problems import ConfigProblem, join
 
 ALLOCATOR = 'allocator'
 
 
-def problems(document: Document) -> Iterator[Problem]:
+def problems(document: Document) -> Iterator[ConfigProblem]:
     """Contradictions between the events and the rest of the file."""
     for index, entry in enumerate(rows(document.mapping.get('events'))):
         event, path = table(entry), join('events', index)

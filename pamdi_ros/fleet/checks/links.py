@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pamdi_ros.fleet.document import Document, rows, table
-from pamdi_ros.fleet.problems import join, Problem, shown
+from pamdi_ros.fleet.problems import ConfigProblem, join, shown
 
 
-def problems(document: Document) -> Iterator[Problem]:
+def problems(document: Document) -> Iterator[ConfigProblem]:
     """Contradictions among the links."""
     seen: dict[frozenset[str], int] = {}
     for index, entry in enumerate(rows(document.links.get('pairs'))):
@@ -20,7 +20,7 @@ def problems(document: Document) -> Iterator[Problem]:
         if pair is None:
             continue
         if pair in seen:
-            yield Problem(
+            yield ConfigProblem(
                 path=path,
                 value=between,
                 message=f'{" – ".join(sorted(pair))} is already links.pairs[{seen[pair]}]',
@@ -30,13 +30,13 @@ def problems(document: Document) -> Iterator[Problem]:
     yield from _routes(document, seen)
 
 
-def pair_problems(document: Document, path: str, between: object) -> Iterator[Problem]:
+def pair_problems(document: Document, path: str, between: object) -> Iterator[ConfigProblem]:
     """Problems of the two workers that a link names."""
     ends = rows(between)
     for index, end in enumerate(ends):
         yield from document.reference(join(path, index), end, 'workers', 'worker')
     if len(ends) == 2 and isinstance(ends[0], str) and ends[0] == ends[1]:
-        yield Problem(
+        yield ConfigProblem(
             path=path,
             value=between,
             message=f'{shown(ends[0])} is linked with itself',
@@ -51,7 +51,7 @@ def _pair(between: object) -> frozenset[str] | None:
     return None
 
 
-def _routes(document: Document, pairs: Iterable[frozenset[str]]) -> Iterator[Problem]:
+def _routes(document: Document, pairs: Iterable[frozenset[str]]) -> Iterator[ConfigProblem]:
     """Problem of a fleet whose network falls apart; a route may have several hops."""
     if document.links.get('default') is not None:
         return
@@ -62,7 +62,7 @@ def _routes(document: Document, pairs: Iterable[frozenset[str]]) -> Iterator[Pro
         islands += [set().union(*touched)] if touched else []
     if len(islands) > 1:
         groups = sorted(' + '.join(sorted(island)) for island in islands)
-        yield Problem(
+        yield ConfigProblem(
             path='links',
             value=document.links,
             message='there is no route between ' + ' and '.join(groups),

@@ -8,10 +8,10 @@ import re
 from typing import Any
 
 from pamdi_ros.fleet.document import Document, number, rows, table, TEXT_ZOO
-from pamdi_ros.fleet.problems import join, Problem, shown
+from pamdi_ros.fleet.problems import ConfigProblem, join, shown
 
 
-def problems(document: Document) -> Iterator[Problem]:
+def problems(document: Document) -> Iterator[ConfigProblem]:
     """Contradictions within each model."""
     for name, model in document.models.items():
         path = join('models', name)
@@ -20,7 +20,7 @@ def problems(document: Document) -> Iterator[Problem]:
         yield from _exits(path, model)
 
 
-def _input(path: str, model: dict[str, Any]) -> Iterator[Problem]:
+def _input(path: str, model: dict[str, Any]) -> Iterator[ConfigProblem]:
     """Problems of a model that mixes what text and what image models need."""
     zoo = model.get('zoo')
     unfit: tuple[str, ...]
@@ -33,7 +33,7 @@ def _input(path: str, model: dict[str, Any]) -> Iterator[Problem]:
         unfit = ('tokens', 'max_new_tokens')
         kind, instead = 'an image model, which has an input_shape', 'keep one of the two'
     elif 'factory' in model and 'tokens' not in model:
-        yield Problem(
+        yield ConfigProblem(
             path=path,
             value=model,
             message='a factory says neither input_shape nor tokens',
@@ -44,7 +44,7 @@ def _input(path: str, model: dict[str, Any]) -> Iterator[Problem]:
         return
     for key in unfit:
         if key in model:
-            yield Problem(
+            yield ConfigProblem(
                 path=join(path, key),
                 value=model[key],
                 message=f'{key} does not fit {kind}',
@@ -52,12 +52,12 @@ def _input(path: str, model: dict[str, Any]) -> Iterator[Problem]:
             )
 
 
-def _weights(path: str, model: dict[str, Any]) -> Iterator[Problem]:
+def _weights(path: str, model: dict[str, Any]) -> Iterator[ConfigProblem]:
     weights = model.get('weights')
     if isinstance(weights, str) and weights.startswith('seed:'):
         if re.fullmatch('seed:[0-9]{1,18}', weights):
             return
-        yield Problem(
+        yield ConfigProblem(
             path=join(path, 'weights'),
             value=weights,
             message=f'{shown(weights)} does not name a seed',
@@ -65,18 +65,18 @@ def _weights(path: str, model: dict[str, Any]) -> Iterator[Problem]:
         )
 
 
-def _exits(path: str, model: dict[str, Any]) -> Iterator[Problem]:
+def _exits(path: str, model: dict[str, Any]) -> Iterator[ConfigProblem]:
     exits = model.get('exits')
     text = model.get('zoo') in TEXT_ZOO or ('factory' in model and 'tokens' in model)
     if exits and text:
-        yield Problem(
+        yield ConfigProblem(
             path=join(path, 'exits'),
             value=exits,
             message='only image classifiers have early exits, this is a text model',
             remedy='remove exits',
         )
     elif exits and 'accuracy' not in model:
-        yield Problem(
+        yield ConfigProblem(
             path=join(path, 'accuracy'),
             value=None,
             message='the model has early exits, and what they give up is not known',
@@ -86,7 +86,7 @@ def _exits(path: str, model: dict[str, Any]) -> Iterator[Problem]:
     for index, entry in enumerate(rows(model.get('exits'))):
         unit = number(table(entry).get('unit'))
         if unit is not None and before is not None and unit <= before:
-            yield Problem(
+            yield ConfigProblem(
                 path=join(path, 'exits', index, 'unit'),
                 value=unit,
                 message=f'unit {unit:g} does not come after unit {before:g} of the exit before',

@@ -8,7 +8,7 @@ from dataclasses import fields
 
 from pamdi_ros.fleet.document import Document, table
 from pamdi_ros.fleet.policy import policy_parameters, PolicyParameters
-from pamdi_ros.fleet.problems import join, Problem, shown, suggestion
+from pamdi_ros.fleet.problems import ConfigProblem, join, shown, suggestion
 
 SECTION = 'policy_parameters'
 #: What a time, a share or a count of nothing would make no sense of.
@@ -27,14 +27,14 @@ SHARES = {
 _KINDS = {bool: 'true or false', int: 'a whole number', float: 'a number'}
 
 
-def problems(document: Document) -> Iterator[Problem]:
+def problems(document: Document) -> Iterator[ConfigProblem]:
     """Parameters that the policy cannot work with."""
     defaults = {field.name: field.default for field in fields(PolicyParameters)}
     good: dict[str, object] = {}
     for name, value in table(document.mapping.get(SECTION)).items():
         path = join(SECTION, name)
         if name not in defaults:
-            yield Problem(
+            yield ConfigProblem(
                 path=path,
                 value=value,
                 message=f'{shown(name)} is not a parameter of the policy',
@@ -48,7 +48,7 @@ def problems(document: Document) -> Iterator[Problem]:
         except ValueError as error:
             kind, default = _KINDS[type(defaults[name])], _as_yaml(defaults[name])
             sign = ' more than 0' if name in POSITIVE else ''
-            yield Problem(
+            yield ConfigProblem(
                 path=path,
                 value=value,
                 message=str(error).removeprefix(f'{name}: ').replace(repr(value), shown(value)),
@@ -59,12 +59,14 @@ def problems(document: Document) -> Iterator[Problem]:
     yield from _contradictions(policy_parameters(good), good)
 
 
-def _contradictions(parameters: PolicyParameters, given: dict[str, object]) -> Iterator[Problem]:
+def _contradictions(
+    parameters: PolicyParameters, given: dict[str, object]
+) -> Iterator[ConfigProblem]:
     """Parameters that are right each by itself, and wrong together or out of range."""
     for name, what in SHARES.items():
         share = getattr(parameters, name)
         if share > 1:
-            yield Problem(
+            yield ConfigProblem(
                 path=join(SECTION, name),
                 value=share,
                 message=f'{share:g} is more than 1',
@@ -73,7 +75,7 @@ def _contradictions(parameters: PolicyParameters, given: dict[str, object]) -> I
     least, most = parameters.least_chunk_bytes, parameters.most_chunk_bytes
     if least > most:
         name = 'least_chunk_bytes' if 'least_chunk_bytes' in given else 'most_chunk_bytes'
-        yield Problem(
+        yield ConfigProblem(
             path=join(SECTION, name),
             value=given[name],
             message=f'the smallest chunk, {least} bytes, is above the largest, {most} bytes',

@@ -16,13 +16,13 @@ from pamdi_ros.fleet.document import (
     table,
     TEXT_ZOO,
 )
-from pamdi_ros.fleet.problems import join, Problem, shown
+from pamdi_ros.fleet.problems import ConfigProblem, join, shown
 from pamdi_ros.fleet.types import CLOUD_TYPE, COMPRESSED_IMAGE_TYPE, IMAGE_TYPE, TEXT_TYPE
 
 FRAME_TYPES = (IMAGE_TYPE, COMPRESSED_IMAGE_TYPE, CLOUD_TYPE)
 
 
-def problems(document: Document) -> Iterator[Problem]:
+def problems(document: Document) -> Iterator[ConfigProblem]:
     """Contradictions between the sources and the rest of the file."""
     for name, source in document.sources.items():
         path = join('sources', name)
@@ -41,9 +41,9 @@ def problems(document: Document) -> Iterator[Problem]:
     yield from _topics(document)
 
 
-def _rates(path: str, source: dict[str, Any]) -> Iterator[Problem]:
+def _rates(path: str, source: dict[str, Any]) -> Iterator[ConfigProblem]:
     if 'rate_hz' in source and 'load_share' in source:
-        yield Problem(
+        yield ConfigProblem(
             path=join(path, 'load_share'),
             value=source['load_share'],
             message='rate_hz and load_share are given together',
@@ -51,7 +51,7 @@ def _rates(path: str, source: dict[str, Any]) -> Iterator[Problem]:
         )
 
 
-def _deadline(document: Document, path: str, source: dict[str, Any]) -> Iterator[Problem]:
+def _deadline(document: Document, path: str, source: dict[str, Any]) -> Iterator[ConfigProblem]:
     if 'deadline_ms' not in source and 'lifespan_ms' not in source:
         return  # the class's own pair, reported there
     qos = table(document.classes.get(str(source.get('priority')), {}).get('qos'))
@@ -65,7 +65,7 @@ def _deadline(document: Document, path: str, source: dict[str, Any]) -> Iterator
 
 def _model(
     document: Document, path: str, source: dict[str, Any], model: dict[str, Any]
-) -> Iterator[Problem]:
+) -> Iterator[ConfigProblem]:
     """Problems of a model that cannot take what the topic carries."""
     message_type, name = source.get('type'), source['model']
     wants_text = message_type == TEXT_TYPE
@@ -74,7 +74,7 @@ def _model(
             other for other, spec in document.models.items() if is_text_model(spec) == wants_text
         ]
         kind = 'a text model' if wants_text else 'an image model'
-        yield Problem(
+        yield ConfigProblem(
             path=join(path, 'model'),
             value=name,
             message=f'{message_type} needs {kind}, and {name} is none',
@@ -85,7 +85,7 @@ def _model(
     allowed = (3,) if message_type == CLOUD_TYPE else (1, 3)
     if message_type in FRAME_TYPES and channels is not None and channels not in allowed:
         carried = 'range, height and intensity' if message_type == CLOUD_TYPE else 'grey or colour'
-        yield Problem(
+        yield ConfigProblem(
             path=join(path, 'model'),
             value=name,
             message=f'{name} takes {channels} channels, and the source gives {carried}',
@@ -100,7 +100,9 @@ def _channels(model: dict[str, Any]) -> int | None:
     return int(channels) if channels is not None and channels > 0 else None
 
 
-def _conversion(path: str, source: dict[str, Any], model: dict[str, Any]) -> Iterator[Problem]:
+def _conversion(
+    path: str, source: dict[str, Any], model: dict[str, Any]
+) -> Iterator[ConfigProblem]:
     """Problems of preprocess and range_image."""
     message_type = source.get('type')
     if message_type == TEXT_TYPE and 'preprocess' in source:
@@ -109,7 +111,7 @@ def _conversion(path: str, source: dict[str, Any], model: dict[str, Any]) -> Ite
         yield _unfit(join(path, 'range_image'), source['range_image'], CLOUD_TYPE)
     preprocess = table(source.get('preprocess'))
     if 'resize' in preprocess and preprocess.get('mode', 'resize') == 'resize':
-        yield Problem(
+        yield ConfigProblem(
             path=join(path, 'preprocess', 'resize'),
             value=preprocess['resize'],
             message='resize is the side before a crop, and mode is resize',
@@ -119,7 +121,7 @@ def _conversion(path: str, source: dict[str, Any], model: dict[str, Any]) -> Ite
     for key in ('mean', 'std'):
         entries = rows(preprocess.get(key))
         if entries and len(entries) != channels and model.get('zoo') not in TEXT_ZOO:
-            yield Problem(
+            yield ConfigProblem(
                 path=join(path, 'preprocess', key),
                 value=entries,
                 message=f'{key} has {len(entries)} entries, and the model {channels} channels',
@@ -127,7 +129,7 @@ def _conversion(path: str, source: dict[str, Any], model: dict[str, Any]) -> Ite
             )
     fov = [number(edge) for edge in rows(table(source.get('range_image')).get('fov_deg'))]
     if len(fov) == 2 and fov[0] is not None and fov[1] is not None and fov[0] >= fov[1]:
-        yield Problem(
+        yield ConfigProblem(
             path=join(path, 'range_image', 'fov_deg'),
             value=fov,
             message=f'the lowest row, {fov[0]:g}, is not below the highest, {fov[1]:g}',
@@ -135,9 +137,9 @@ def _conversion(path: str, source: dict[str, Any], model: dict[str, Any]) -> Ite
         )
 
 
-def _unfit(path: str, value: object, kind: str) -> Problem:
+def _unfit(path: str, value: object, kind: str) -> ConfigProblem:
     key = path.rpartition('.')[2]
-    return Problem(
+    return ConfigProblem(
         path=path,
         value=value,
         message=f'{key} is for {kind} only',
@@ -145,7 +147,7 @@ def _unfit(path: str, value: object, kind: str) -> Problem:
     )
 
 
-def _topics(document: Document) -> Iterator[Problem]:
+def _topics(document: Document) -> Iterator[ConfigProblem]:
     """Problems of sources that read one topic: two types, or the same work twice."""
     readers: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for name, source in document.sources.items():
@@ -155,7 +157,7 @@ def _topics(document: Document) -> Iterator[Problem]:
         resolved = topic if topic.startswith('/') else f'{worker}/{topic}'
         for other, earlier in readers.get(resolved, ()):
             if source.get('type') != earlier.get('type'):
-                yield Problem(
+                yield ConfigProblem(
                     path=join('sources', name, 'type'),
                     value=source.get('type'),
                     message=f'{other} reads the same topic as {shown(earlier.get("type"))}',
@@ -165,7 +167,7 @@ def _topics(document: Document) -> Iterator[Problem]:
                 source.get(key) == earlier.get(key)
                 for key in ('model', 'preprocess', 'range_image')
             ):
-                yield Problem(
+                yield ConfigProblem(
                     path=join('sources', name, 'topic'),
                     value=topic,
                     message=f'{other} already reads this topic with the same model',

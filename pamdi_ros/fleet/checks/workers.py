@@ -6,17 +6,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pamdi_ros.fleet.document import Document
-from pamdi_ros.fleet.problems import join, MISSING, Problem
+from pamdi_ros.fleet.problems import ConfigProblem, join, MISSING
 
 # Names below /<fleet> that are not workers, see docs/fleet_yaml.md.
 RESERVED_NAMES = ('allocator', 'assignment', 'results', 'sources', 'workers')
 
 
-def problems(document: Document) -> Iterator[Problem]:
+def problems(document: Document) -> Iterator[ConfigProblem]:
     """Contradictions within each worker."""
     for name in document.names('workers'):
         if name in RESERVED_NAMES:
-            yield Problem(
+            yield ConfigProblem(
                 path=join('workers', name),
                 value=name,
                 message=f'{name!r} is reserved: the fleet has a topic or node of that name',
@@ -26,14 +26,14 @@ def problems(document: Document) -> Iterator[Problem]:
         path = join('workers', name)
         emulate = worker.get('emulate', False)
         if emulate is True and 'ms_per_gflop' not in worker:
-            yield Problem(
+            yield ConfigProblem(
                 path=join(path, 'ms_per_gflop'),
                 value=MISSING,
                 message='emulate: true has no speed to pace the units to',
                 remedy='add ms_per_gflop, such as 4.0 for a Jetson Xavier',
             )
         if worker.get('compute') == 'none' and emulate is False:
-            yield Problem(
+            yield ConfigProblem(
                 path=join(path, 'compute'),
                 value='none',
                 message='compute: none skips the arithmetic, which only an emulated worker may',

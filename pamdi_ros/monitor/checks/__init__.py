@@ -12,8 +12,8 @@ from pamdi_ros.monitor.checks import (
     qos,
     weights,
 )
-from pamdi_ros.monitor.checks.limits import limit_fields, Limits
-from pamdi_ros.monitor.checks.sign import Check, Sign, Views
+from pamdi_ros.monitor.checks.limits import CheckLimits, limit_fields
+from pamdi_ros.monitor.checks.measurement import Check, Measurement, Views
 
 CHECKS: tuple[Check, ...] = (
     delay.CHECK,
@@ -27,4 +27,4 @@ CHECKS: tuple[Check, ...] = (
     weights.CHECK,
 )
 
-__all__ = ['CHECKS', 'Check', 'Limits', 'Sign', 'Views', 'limit_fields']
+__all__ = ['CHECKS', 'Check', 'CheckLimits', 'Measurement', 'Views', 'limit_fields']

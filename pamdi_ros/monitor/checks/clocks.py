@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from pamdi_ros.monitor.checks.limits import Limits
+from pamdi_ros.monitor.checks.limits import CheckLimits
+from pamdi_ros.monitor.checks.measurement import Check, Measurement, milliseconds, Views
 from pamdi_ros.monitor.checks.presence import heard
-from pamdi_ros.monitor.checks.sign import Check, milliseconds, Sign, Views
 from pamdi_ros.monitor.view import Level
 
 
-def look(views: Views, limits: Limits) -> list[Sign]:
+def look(views: Views, limits: CheckLimits) -> list[Measurement]:
     """Hold each worker's clock against this host's."""
     view = views[-1]
     signs = []
@@ -19,7 +19,7 @@ def look(views: Views, limits: Limits) -> list[Sign]:
             continue
         told = f'{milliseconds(abs(offset_s))} {"ahead" if offset_s > 0 else "behind"}'
         signs.append(
-            Sign(
+            Measurement(
                 subject=worker.name,
                 strength=abs(offset_s) / limits.clock_skew_s,
                 figure=told,

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from pamdi_ros.monitor.checks.limits import Limits
+from pamdi_ros.monitor.checks.limits import CheckLimits
+from pamdi_ros.monitor.checks.measurement import Check, Measurement, share, Views
 from pamdi_ros.monitor.checks.presence import heard, told
-from pamdi_ros.monitor.checks.sign import Check, share, Sign, Views
 from pamdi_ros.monitor.view import Level, SourceView, WorkerView
 
 #: A processor that idles saves power: its clock says something from this busy share on.
@@ -14,7 +14,7 @@ BUSY = 0.5
 IDLE = 0.01
 
 
-def look(views: Views, limits: Limits) -> list[Sign]:
+def look(views: Views, limits: CheckLimits) -> list[Measurement]:
     """See which workers are slower than they should be, and which answers less accurate."""
     view = views[-1]
     signs = []
@@ -25,9 +25,9 @@ def look(views: Views, limits: Limits) -> list[Sign]:
     return signs
 
 
-def _slow(worker: WorkerView, limits: Limits) -> Sign:
+def _slow(worker: WorkerView, limits: CheckLimits) -> Measurement:
     figure = f'{worker.unit_drift:.2f} x their declared time'
-    return Sign(
+    return Measurement(
         subject=f'{worker.name} units',
         strength=worker.unit_drift / limits.unit_drift if worker.busy > IDLE else 0.0,
         figure=figure if worker.unit_drift else 'none measured',
@@ -38,9 +38,9 @@ def _slow(worker: WorkerView, limits: Limits) -> Sign:
     )
 
 
-def _hot(worker: WorkerView, limits: Limits) -> Sign:
+def _hot(worker: WorkerView, limits: CheckLimits) -> Measurement:
     figure = f'{worker.temperature_c:.0f} deg C'
-    return Sign(
+    return Measurement(
         subject=f'{worker.name} temperature',
         strength=worker.temperature_c / limits.temperature_c,
         figure=figure if worker.temperature_c else 'unknown',
@@ -48,11 +48,11 @@ def _hot(worker: WorkerView, limits: Limits) -> Sign:
     )
 
 
-def _throttled(worker: WorkerView, limits: Limits) -> Sign:
+def _throttled(worker: WorkerView, limits: CheckLimits) -> Measurement:
     on_gpu = worker.device.startswith('cuda')  # then the processor may well idle
     known = worker.clock_share > 0 and worker.busy >= BUSY and not (worker.emulated or on_gpu)
     figure = f'{share(worker.clock_share)} of its highest clock'
-    return Sign(
+    return Measurement(
         subject=f'{worker.name} clock',
         strength=limits.clock_share / worker.clock_share if known else 0.0,
         figure=figure if worker.clock_share else 'unknown',
@@ -60,10 +60,10 @@ def _throttled(worker: WorkerView, limits: Limits) -> Sign:
     )
 
 
-def _early(source: SourceView, limits: Limits) -> Sign:
+def _early(source: SourceView, limits: CheckLimits) -> Measurement:
     figure = share(source.early_share)
     accuracy = f', accuracy {source.accuracy:.2f}' if source.accuracy else ''
-    return Sign(
+    return Measurement(
         subject=f'{source.name} accuracy',
         strength=source.early_share / limits.early_share,
         figure=f'{figure} leave early{accuracy}',

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pamdi_ros.monitor.checks.growth import grown
-from pamdi_ros.monitor.checks.limits import Limits
+from pamdi_ros.monitor.checks.limits import CheckLimits
+from pamdi_ros.monitor.checks.measurement import Check, Measurement, milliseconds, share, Views
 from pamdi_ros.monitor.checks.presence import told
-from pamdi_ros.monitor.checks.sign import Check, milliseconds, share, Sign, Views
 from pamdi_ros.monitor.view import Level, SourceView
 
 REMEDY = (
@@ -21,7 +21,7 @@ LEAST_RESULTS = 20
 LEAST_ENDED = 3
 
 
-def look(views: Views, limits: Limits) -> list[Sign]:
+def look(views: Views, limits: CheckLimits) -> list[Measurement]:
     """See which urgent sources are late."""
     view = views[-1]
     urgent = view.classes[: int(limits.urgent_classes)]
@@ -33,7 +33,7 @@ def look(views: Views, limits: Limits) -> list[Sign]:
     return signs
 
 
-def _inflated(source: SourceView, limits: Limits) -> Sign:
+def _inflated(source: SourceView, limits: CheckLimits) -> Measurement:
     """Hold the p95 against the solo latency; a few milliseconds more are no delay."""
     strength = source.inflation / limits.delay_factor
     if limits.delay_least_s > 0:
@@ -41,7 +41,7 @@ def _inflated(source: SourceView, limits: Limits) -> Sign:
         strength = min(strength, excess_s / limits.delay_least_s)
     p95, solo = milliseconds(source.latency_p95_s), milliseconds(source.solo_s)
     figure = f'{p95}, {source.inflation:.1f} x its solo {solo}' if source.inflation else 'unknown'
-    return Sign(
+    return Measurement(
         subject=f'{source.name} p95',
         strength=strength if source.results >= LEAST_RESULTS else 0.0,
         figure=figure,
@@ -49,7 +49,7 @@ def _inflated(source: SourceView, limits: Limits) -> Sign:
     )
 
 
-def _missed(runs: Sequence[SourceView], limits: Limits) -> Sign:
+def _missed(runs: Sequence[SourceView], limits: CheckLimits) -> Measurement:
     """Count results after the deadline, and items without any result.
 
     :param runs: the source in the views of the last seconds.
@@ -60,7 +60,7 @@ def _missed(runs: Sequence[SourceView], limits: Limits) -> Sign:
     ended = answered + dropped
     part = (source.late_share * answered + dropped) / ended if ended >= LEAST_ENDED else 0.0
     aim = f'deadline of {milliseconds(source.deadline_s)}' if source.deadline_s else 'end'
-    return Sign(
+    return Measurement(
         subject=f'{source.name} deadline',
         strength=part / limits.missed_share,
         figure=f'{share(part)} late or dropped',

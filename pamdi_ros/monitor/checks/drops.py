@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from pamdi_ros.monitor.checks.limits import Limits
+from pamdi_ros.monitor.checks.limits import CheckLimits
 from pamdi_ros.monitor.checks.losses import Losses, losses_of
-from pamdi_ros.monitor.checks.sign import Check, share, Sign, Views
+from pamdi_ros.monitor.checks.measurement import Check, Measurement, share, Views
 from pamdi_ros.monitor.view import Level, SourceView
 
 
-def look(views: Views, limits: Limits) -> list[Sign]:
+def look(views: Views, limits: CheckLimits) -> list[Measurement]:
     """Count what was dropped of each source in the window.
 
     An urgent source that loses everything is an error.
@@ -24,9 +24,9 @@ def look(views: Views, limits: Limits) -> list[Sign]:
     return signs
 
 
-def _sign(source: SourceView, losses: Losses, urgent: bool, limits: Limits) -> Sign:
+def _sign(source: SourceView, losses: Losses, urgent: bool, limits: CheckLimits) -> Measurement:
     part = 'all' if losses.everything else share(losses.share)
-    return Sign(
+    return Measurement(
         subject=source.name,
         strength=losses.share / limits.drop_share,
         figure=losses.counts or 'none',

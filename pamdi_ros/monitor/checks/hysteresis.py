@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pamdi_ros.monitor.checks.limits import Limits
-from pamdi_ros.monitor.checks.sign import Sign
+from pamdi_ros.monitor.checks.limits import CheckLimits
+from pamdi_ros.monitor.checks.measurement import Measurement
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class _Watched:
     :param since_s: since when it has been on the other side of its threshold [s]; None: it is not.
     """
 
-    sign: Sign
+    sign: Measurement
     raised: bool = False
     since_s: float | None = None
 
@@ -32,10 +32,10 @@ class Hysteresis:
     more, what was stays until ``clear_s`` is over.
     """
 
-    limits: Limits
+    limits: CheckLimits
     _watched: dict[str, _Watched] = field(default_factory=dict)
 
-    def follow(self, signs: Sequence[Sign], now_s: float) -> list[Sign]:
+    def follow(self, signs: Sequence[Measurement], now_s: float) -> list[Measurement]:
         """Take what is seen now and give what is raised, the strongest first.
 
         :param now_s: monotonic [s].
@@ -50,7 +50,7 @@ class Hysteresis:
         raised = [watched.sign for watched in self._watched.values() if watched.raised]
         return sorted(raised, key=lambda sign: -sign.strength)
 
-    def _keep(self, watched: _Watched, sign: Sign | None, now_s: float) -> bool:
+    def _keep(self, watched: _Watched, sign: Measurement | None, now_s: float) -> bool:
         """Follow one subject; tell whether there is still something to watch."""
         strength = 0.0 if sign is None else sign.strength
         if sign is not None and strength >= self.limits.clear_share:

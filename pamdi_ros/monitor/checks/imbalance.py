@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from pamdi_ros.monitor.checks.limits import Limits
+from pamdi_ros.monitor.checks.limits import CheckLimits
+from pamdi_ros.monitor.checks.measurement import Check, Measurement, share, Views
 from pamdi_ros.monitor.checks.presence import serves
-from pamdi_ros.monitor.checks.sign import Check, share, Sign, Views
 from pamdi_ros.monitor.view import Level
 
 
-def look(views: Views, limits: Limits) -> list[Sign]:
+def look(views: Views, limits: CheckLimits) -> list[Measurement]:
     """Hold the busiest worker of the last second against the idlest."""
     view = views[-1]
     busy = {
@@ -31,7 +31,7 @@ def look(views: Views, limits: Limits) -> list[Sign]:
     waits = not queues or sum(queues.values()) > 1  # one long item under way is no imbalance
     strength = min(spread / limits.imbalance_spread, busy[busiest] / limits.imbalance_busy)
     return [
-        Sign(
+        Measurement(
             subject='workers',
             strength=strength if waits else 0.0,
             figure=figure,

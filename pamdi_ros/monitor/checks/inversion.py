@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from pamdi_ros.monitor.checks.growth import grown
-from pamdi_ros.monitor.checks.limits import Limits
+from pamdi_ros.monitor.checks.limits import CheckLimits
+from pamdi_ros.monitor.checks.measurement import Check, Measurement, Views
 from pamdi_ros.monitor.checks.presence import heard
-from pamdi_ros.monitor.checks.sign import Check, Sign, Views
 from pamdi_ros.monitor.view import Level
 
 
-def look(views: Views, limits: Limits) -> list[Sign]:
+def look(views: Views, limits: CheckLimits) -> list[Measurement]:
     """Count the inversions of each worker in the window."""
     view = views[-1]
     policy = f'policy {view.policy}' if view.policy else 'the policy'
@@ -21,7 +21,7 @@ def look(views: Views, limits: Limits) -> list[Sign]:
         runs = [one.workers[worker.name] for one in views if worker.name in one.workers]
         count = grown([(run.incarnation, run.inversions) for run in runs])
         signs.append(
-            Sign(
+            Measurement(
                 subject=worker.name,
                 strength=count / limits.inversions,
                 figure=f'{count} in the window, {worker.inversions} in all',

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 
 
 def _limit(default: float, low: float, high: float, about: str) -> float:
-    """Give a field of :class:`Limits`.
+    """Give a field of :class:`CheckLimits`.
 
     :param low: least value that makes sense.
     :param high: greatest.
@@ -18,7 +18,7 @@ def _limit(default: float, low: float, high: float, about: str) -> float:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class CheckLimits:
     """From where on something is amiss; see the metadata of each field, or docs/diagnostics.md."""
 
     raise_s: float = _limit(0.5, 0.0, 60.0, 'it must hold for so long before it is told [s]')
@@ -59,5 +59,5 @@ def limit_fields() -> dict[str, tuple[float, tuple[float, float], str]]:
     """Give default, bounds and meaning of each limit, by name."""
     return {
         one.name: (one.default, one.metadata['bounds'], one.metadata['about'])  # type: ignore[misc]
-        for one in fields(Limits)
+        for one in fields(CheckLimits)
     }

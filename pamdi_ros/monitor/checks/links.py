@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from pamdi_ros.monitor.checks.limits import Limits
+from pamdi_ros.monitor.checks.limits import CheckLimits
+from pamdi_ros.monitor.checks.measurement import Check, Measurement, share, Views
 from pamdi_ros.monitor.checks.presence import heard
-from pamdi_ros.monitor.checks.sign import Check, share, Sign, Views
 from pamdi_ros.monitor.view import Level, LinkView, WorkerView
 
 #: A link less busy than this is not in use: what was measured once says nothing of now.
@@ -16,7 +16,7 @@ SLOW_REMEDY = (
 )
 
 
-def look(views: Views, limits: Limits) -> list[Sign]:
+def look(views: Views, limits: CheckLimits) -> list[Measurement]:
     """See which workers' interfaces are busy, and which links in use are slow."""
     view = views[-1]
     signs = []
@@ -32,12 +32,12 @@ def link_name(sender: str, receiver: str) -> str:
     return f'{sender} to {receiver}'
 
 
-def _interface(worker: WorkerView, limits: Limits) -> Sign:
+def _interface(worker: WorkerView, limits: CheckLimits) -> Measurement:
     """Add up what a worker sends: all of it passes one interface."""
     busy = sum(link.busy for link in worker.links)
     most = max(worker.links, key=lambda link: link.busy)
     figure = f'{share(min(busy, 1.0))} busy, {worker.rate_out / 1e6:.1f} MB/s'
-    return Sign(
+    return Measurement(
         subject=f'{worker.name} sends',
         strength=busy / limits.link_busy,
         figure=figure,
@@ -48,10 +48,10 @@ def _interface(worker: WorkerView, limits: Limits) -> Sign:
     )
 
 
-def _link(link: LinkView, limits: Limits) -> Sign:
+def _link(link: LinkView, limits: CheckLimits) -> Measurement:
     name = link_name(link.sender, link.receiver)
     told = f'{link.slowdown:.1f} x its declared time'
-    return Sign(
+    return Measurement(
         subject=name,
         strength=link.slowdown / limits.link_slowdown if link.busy > IN_USE else 0.0,
         figure=f'{told}, {share(link.busy)} busy, {link.rate / 1e6:.2f} MB/s',

@@ -9,7 +9,7 @@ from pamdi_ros.monitor.view import FleetView, Level, SourceView, WorkerView
 
 #: STATE_SERVING and STATE_DEGRADED of WorkerStatus.
 SERVING = (2, 3)
-#: Silence after which a worker is gone: its beacons come at least ten times in it, and a large
+#: Silence after which a worker is gone: its heartbeats come at least ten times in it, and a large
 #: fleet is looked at once a second [s].
 WORKER_SILENT_S = 1.5
 #: Silence after which who speaks once a second is gone [s].

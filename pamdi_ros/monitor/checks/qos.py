@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from pamdi_ros.monitor.checks.limits import Limits
-from pamdi_ros.monitor.checks.sign import Check, Sign, Views
+from pamdi_ros.monitor.checks.limits import CheckLimits
+from pamdi_ros.monitor.checks.measurement import Check, Measurement, Views
 from pamdi_ros.monitor.view import Level
 
 
-def look(views: Views, limits: Limits) -> list[Sign]:
+def look(views: Views, limits: CheckLimits) -> list[Measurement]:
     """Give the topics with profiles that do not match."""
     return [
-        Sign(subject=topic, strength=1.0, figure='incompatible', message=f'{topic}: {why}')
+        Measurement(subject=topic, strength=1.0, figure='incompatible', message=f'{topic}: {why}')
         for topic, why in views[-1].mismatches.items()
     ]
 

@@ -3,20 +3,20 @@
 
 from __future__ import annotations
 
-from pamdi_ros.monitor.checks.limits import Limits
+from pamdi_ros.monitor.checks.limits import CheckLimits
+from pamdi_ros.monitor.checks.measurement import Check, Measurement, Views
 from pamdi_ros.monitor.checks.presence import heard
-from pamdi_ros.monitor.checks.sign import Check, Sign, Views
 from pamdi_ros.monitor.view import Level
 
 #: STATE_DEGRADED of WorkerStatus: serving, but something could not be loaded or was withdrawn.
 DEGRADED = 3
 
 
-def look(views: Views, limits: Limits) -> list[Sign]:
+def look(views: Views, limits: CheckLimits) -> list[Measurement]:
     """See which workers lack something."""
     view = views[-1]
     return [
-        Sign(
+        Measurement(
             subject=worker.name,
             strength=float(worker.state == DEGRADED),
             figure='not all serves' if worker.state == DEGRADED else 'all serves',

@@ -28,7 +28,7 @@ class BadInput(ValueError):  # noqa: N818 - it names what came in, not what brok
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class InputLimits:
     """Bounds on one message; whatever is above them is refused before memory is spent on it.
 
     :param pixels: of a frame, and of a frame resized before its crop
@@ -46,4 +46,4 @@ class Limits:
         return self.text_bytes + 16 if kind == TEXT_TYPE else self.sensor_bytes
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = InputLimits()

@@ -18,7 +18,7 @@ from pamdi_ros.nodes.sensors.bad_input import (
     BAD_IMAGE,
     BadInput,
     DEFAULT_LIMITS,
-    Limits,
+    InputLimits,
     TOO_LARGE,
 )
 import PIL.Image
@@ -62,7 +62,7 @@ class _PackedImage:
     is_bigendian: bool = sys.byteorder == 'big'
 
 
-def image_to_rgb(message: Any, limits: Limits = DEFAULT_LIMITS) -> Frame:
+def image_to_rgb(message: Any, limits: InputLimits = DEFAULT_LIMITS) -> Frame:
     """Pixels of an Image.
 
     :param message: sensor_msgs/Image; rgb8, bgr8, mono8, rgba8, bgra8 or an 8-bit Bayer pattern
@@ -98,7 +98,7 @@ def image_to_rgb(message: Any, limits: Limits = DEFAULT_LIMITS) -> Frame:
     return np.ascontiguousarray(frame, dtype=np.uint8)
 
 
-def compressed_to_rgb(message: Any, limits: Limits = DEFAULT_LIMITS) -> Frame:
+def compressed_to_rgb(message: Any, limits: InputLimits = DEFAULT_LIMITS) -> Frame:
     """Pixels of a CompressedImage.
 
     The picture's own header is read first, so that a small file that claims a huge picture is
@@ -144,7 +144,7 @@ def _encoding(encoding: str) -> tuple[int, int | None]:
     raise _bad(f'encoding = {encoding[:80]!r} is not supported; publish {", ".join(ENCODINGS)}')
 
 
-def _check_pixels(height: int, width: int, limits: Limits) -> None:
+def _check_pixels(height: int, width: int, limits: InputLimits) -> None:
     if height == 0 or width == 0:
         raise _bad(f'height × width = {height} × {width}: no pixels; check the camera driver')
     if height * width > limits.pixels:
@@ -155,7 +155,7 @@ def _check_pixels(height: int, width: int, limits: Limits) -> None:
         )
 
 
-def _check_picture_header(data: bytes, label: str, limits: Limits) -> None:
+def _check_picture_header(data: bytes, label: str, limits: InputLimits) -> None:
     # The bound on pixels is ours and follows at once: Pillow's own would only warn or raise early.
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')

@@ -10,7 +10,7 @@ from pamdi_ros.nodes.sensors.bad_input import (
     BAD_MESSAGE,
     BadInput,
     DEFAULT_LIMITS,
-    Limits,
+    InputLimits,
     TOO_LARGE,
 )
 from rclpy.serialization import deserialize_message
@@ -38,7 +38,7 @@ def message_class(kind: str) -> Any:
         raise BadInput(BAD_MESSAGE, f'type = {kind!r} is not a source type; use {known}') from None
 
 
-def check_size(kind: str, size: int, limits: Limits = DEFAULT_LIMITS) -> None:
+def check_size(kind: str, size: int, limits: InputLimits = DEFAULT_LIMITS) -> None:
     """Refuse a message that is too large to be kept until somebody decodes it.
 
     :param size: of the serialized message [B]
@@ -52,7 +52,7 @@ def check_size(kind: str, size: int, limits: Limits = DEFAULT_LIMITS) -> None:
         )
 
 
-def decode(kind: str, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
+def decode(kind: str, data: bytes, limits: InputLimits = DEFAULT_LIMITS) -> Any:
     """Message that a raw subscription delivered as bytes.
 
     :param kind: message type, such as ``sensor_msgs/msg/Image``

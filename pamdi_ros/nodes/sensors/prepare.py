@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from pamdi_ros.fleet import COMPRESSED_IMAGE_TYPE, IMAGE_TYPE, RangeImage, Source, TEXT_TYPE
-from pamdi_ros.nodes.sensors.bad_input import BAD_MESSAGE, BadInput, DEFAULT_LIMITS, Limits
+from pamdi_ros.nodes.sensors.bad_input import BAD_MESSAGE, BadInput, DEFAULT_LIMITS, InputLimits
 from pamdi_ros.nodes.sensors.cloud import read_cloud
 from pamdi_ros.nodes.sensors.image import compressed_to_rgb, image_to_rgb
 from pamdi_ros.nodes.sensors.message import message_class
@@ -20,7 +20,7 @@ def prepare(
     source: Source,
     model_input_shape: tuple[int, ...] | None,
     message: Any,
-    limits: Limits = DEFAULT_LIMITS,
+    limits: InputLimits = DEFAULT_LIMITS,
 ) -> tuple[torch.Tensor, ...] | str:
     """Give what a source's model reads of one message.
 

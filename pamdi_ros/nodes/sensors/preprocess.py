@@ -10,7 +10,7 @@ from pamdi_ros.nodes.sensors.bad_input import (
     BAD_MESSAGE,
     BadInput,
     DEFAULT_LIMITS,
-    Limits,
+    InputLimits,
     TOO_LARGE,
 )
 import torch
@@ -30,7 +30,7 @@ def to_input(
     frame: torch.Tensor,
     input_shape: tuple[int, ...],
     preprocess: Preprocess,
-    limits: Limits = DEFAULT_LIMITS,
+    limits: InputLimits = DEFAULT_LIMITS,
 ) -> torch.Tensor:
     """Give the model's input made of one frame.
 
@@ -59,7 +59,7 @@ def to_input(
     return functional.normalize(scaled, mean, std).unsqueeze(0).contiguous()
 
 
-def _check_resized(frame: torch.Tensor, side: int, limits: Limits) -> None:
+def _check_resized(frame: torch.Tensor, side: int, limits: InputLimits) -> None:
     """Refuse the long thin frame whose longer side would explode with the shorter one."""
     shorter, longer = sorted(int(length) for length in frame.shape[1:])
     if side * side * longer > limits.pixels * shorter:

@@ -5,13 +5,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from pamdi_ros.nodes.sensors.bad_input import BAD_TEXT, BadInput, DEFAULT_LIMITS, Limits, TOO_LARGE
+from pamdi_ros.nodes.sensors.bad_input import (
+    BAD_TEXT,
+    BadInput,
+    DEFAULT_LIMITS,
+    InputLimits,
+    TOO_LARGE,
+)
 
 #: Control characters that are no white space mean nothing to a model and break terminals.
 CONTROLS = {code: ' ' for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in '\t\n\r'}
 
 
-def read_text(message: Any, limits: Limits = DEFAULT_LIMITS) -> str:
+def read_text(message: Any, limits: InputLimits = DEFAULT_LIMITS) -> str:
     """Text of a String: control characters become spaces, white space at both ends goes.
 
     :param message: std_msgs/String

@@ -37,7 +37,7 @@ MOST_PIECES = 2**16
 LARGEST_CONTROL = 2**14
 #: Requests of one Control message; a worker asks one at a time.
 MOST_CONTROL_REQUESTS = 64
-#: Partitions that a beacon or an assignment tells of.
+#: Partitions that a heartbeat or an assignment tells of.
 MOST_PLACEMENTS = 2**16
 
 

@@ -7,15 +7,15 @@ import re
 from typing import Any
 
 from monitor.checks.cases import view
-from pamdi_ros.monitor.checks import Check, CHECKS, Limits, Sign
+from pamdi_ros.monitor.checks import Check, CheckLimits, CHECKS, Measurement
 from pamdi_ros.monitor.view import FleetView, Level, LinkView
 import pytest
 
-LIMITS = Limits()
+LIMITS = CheckLimits()
 BY_NAME = {check.name: check for check in CHECKS}
 
 
-def raised(check: str, *views: FleetView, limits: Limits = LIMITS) -> dict[str, Sign]:
+def raised(check: str, *views: FleetView, limits: CheckLimits = LIMITS) -> dict[str, Measurement]:
     """Give the signs of a check that have reached their threshold, by subject."""
     signs = BY_NAME[check].look(views, limits)
     assert len({sign.subject for sign in signs}) == len(signs)
@@ -165,7 +165,7 @@ def test_only_urgent_sources_are_delayed() -> None:
     late = {'inflation': 9.0, 'latency_p95_s': 0.9, 'priority_class': 'background'}
     check = 'delay of urgent sources'
     assert raised(check, view(camera=late)) == {}
-    assert raised(check, view(camera=late), limits=Limits(urgent_classes=2))
+    assert raised(check, view(camera=late), limits=CheckLimits(urgent_classes=2))
 
 
 def test_a_quick_source_may_take_some_milliseconds_more() -> None:

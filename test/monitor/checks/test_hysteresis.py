@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pamdi_ros.monitor.checks import Limits, Sign
+from pamdi_ros.monitor.checks import CheckLimits, Measurement
 from pamdi_ros.monitor.checks.hysteresis import Hysteresis
 from sweep import cases
 
-LIMITS = Limits(raise_s=1.0, clear_s=2.0, clear_share=0.8)
+LIMITS = CheckLimits(raise_s=1.0, clear_s=2.0, clear_share=0.8)
 
 
-def sign(strength: float, subject: str = 'a') -> Sign:
-    return Sign(subject=subject, strength=strength, figure=f'{strength}', message='do something')
+def sign(strength: float, subject: str = 'a') -> Measurement:
+    return Measurement(
+        subject=subject, strength=strength, figure=f'{strength}', message='do something'
+    )
 
 
 def run(steps: list[tuple[float, float]]) -> list[bool]:

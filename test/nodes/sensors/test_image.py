@@ -11,7 +11,7 @@ import cv2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
-from pamdi_ros.nodes.sensors import BadInput, Limits
+from pamdi_ros.nodes.sensors import BadInput, InputLimits
 from pamdi_ros.nodes.sensors.image import compressed_to_rgb, ENCODINGS, image_to_rgb
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
@@ -133,8 +133,8 @@ def test_pixels_above_the_bound_are_too_large(image_message: Build) -> None:
         image_to_rgb(image_message(PIXELS, height=2**32 - 1, width=2**32 - 1))
     assert error.value.reason == 'too_large'
     with pytest.raises(BadInput, match='bound of 59'):
-        image_to_rgb(image_message(PIXELS), Limits(pixels=59))
-    assert image_to_rgb(image_message(PIXELS), Limits(pixels=60)).shape == (6, 10, 3)
+        image_to_rgb(image_message(PIXELS), InputLimits(pixels=59))
+    assert image_to_rgb(image_message(PIXELS), InputLimits(pixels=60)).shape == (6, 10, 3)
 
 
 SMALL = st.integers(0, 12)

@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 from pamdi_ros.fleet import CLOUD_TYPE, COMPRESSED_IMAGE_TYPE, IMAGE_TYPE, TEXT_TYPE
-from pamdi_ros.nodes.sensors import BadInput, decode, header_of, Limits
+from pamdi_ros.nodes.sensors import BadInput, decode, header_of, InputLimits
 from pamdi_ros.nodes.sensors.message import MESSAGE_CLASSES
 import pytest
 from rclpy.serialization import serialize_message
@@ -31,7 +31,7 @@ def test_a_serialized_message_comes_back(kind: str) -> None:
 
 @pytest.mark.parametrize('kind', GOOD)
 def test_more_bytes_than_the_bound_are_refused_before_decoding(kind: str) -> None:
-    limits = Limits(sensor_bytes=64, text_bytes=48)
+    limits = InputLimits(sensor_bytes=64, text_bytes=48)
     with pytest.raises(BadInput, match='is above the bound of 64') as error:
         decode(kind, bytes(65), limits)
     assert error.value.reason == 'too_large'
@@ -44,7 +44,7 @@ def test_a_200_mb_string_is_too_large() -> None:
 
 
 def test_the_longest_text_still_fits_its_message() -> None:
-    text = 'x' * Limits().text_bytes
+    text = 'x' * InputLimits().text_bytes
     assert decode(TEXT_TYPE, serialize_message(String(data=text))).data == text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 from pamdi_ros.fleet import Preprocess
 from pamdi_ros.fleet.types import IMAGENET_MEAN, IMAGENET_STD
-from pamdi_ros.nodes.sensors import BadInput, Limits
+from pamdi_ros.nodes.sensors import BadInput, InputLimits
 from pamdi_ros.nodes.sensors.preprocess import to_input
 import pytest
 import torch
@@ -107,4 +107,4 @@ def test_a_thin_frame_is_refused_before_its_crop_explodes() -> None:
     assert to_input(thin, (3, 224, 224), DEFAULT).shape == (1, 3, 224, 224)
     square = torch.zeros((3, 10, 10), dtype=torch.uint8)
     with pytest.raises(BadInput):
-        to_input(square, (3, 4, 4), Preprocess(mode='crop'), Limits(pixels=24))
+        to_input(square, (3, 4, 4), Preprocess(mode='crop'), InputLimits(pixels=24))

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pamdi_ros.nodes.sensors import BadInput, Limits
+from pamdi_ros.nodes.sensors import BadInput, InputLimits
 from pamdi_ros.nodes.sensors.text import read_text
 import pytest
 from std_msgs.msg import String
@@ -27,7 +27,7 @@ def test_nothing_to_read_is_bad_text(data: str) -> None:
 
 
 def test_the_bound_counts_utf8_bytes() -> None:
-    limits = Limits(text_bytes=6)
+    limits = InputLimits(text_bytes=6)
     assert read_text(String(data='äöü'), limits) == 'äöü'
     with pytest.raises(BadInput, match='7 bytes is above the bound of 6') as error:
         read_text(String(data='äöüx'), limits)

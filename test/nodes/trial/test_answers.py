@@ -10,7 +10,7 @@ import time
 import cv2
 from nodes.running_fleet import amiss, each_ended_once, RunningFleet
 import numpy as np
-from pamdi_ros.models.text import Vocabulary
+from pamdi_ros.models.engines.text import Vocabulary
 from pamdi_ros.msg import InferenceResult
 import pytest
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
@@ -72,7 +72,7 @@ def check_hops(result: InferenceResult, units: int) -> None:
     for before, after in pairwise(spans):
         assert after[0] == before[1] or (before[1] == units and after[0] == 0), spans
     times = [(hop.queue_s, hop.compute_s, hop.transfer_s) for hop in result.hops]
-    assert all(second >= 0 for stay in times for second in stay), times
+    assert all(second >= 0 for execution in times for second in execution), times
     assert sum(map(sum, times)) <= result.latency_s * 1.001 + 1e-4, (times, result.latency_s)
     assert 0 < result.latency_s < 60
     for before, after in pairwise(result.hops):

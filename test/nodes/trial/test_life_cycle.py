@@ -9,7 +9,7 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from nodes.running_fleet import RunningFleet
 from pamdi_ros.msg import InferenceResult, WorkerStatus
-from pamdi_ros.nodes.assignment_message import from_message
+from pamdi_ros.nodes.conversions.assignment_message import from_message
 import pytest
 from rcl_interfaces.srv import DescribeParameters, GetParameters
 from sensor_msgs.msg import Image

@@ -6,16 +6,16 @@ from __future__ import annotations
 from typing import Any
 
 from pamdi_ros.fleet import Fleet, PolicyParameters
-from pamdi_ros.worker import Status, Worker
+from pamdi_ros.worker import Status, WorkerMachine
 import pytest
 from worker.bench import Bench
 from worker.cases import (
-    beacon,
     ends,
     FLEET,
     foreign,
     frames,
     free_plan,
+    heartbeat,
     item,
     make_fleet,
     requests,
@@ -27,14 +27,14 @@ from worker.cases import (
 SWITCH = pytest.mark.parametrize('on', [True, False])
 
 
-def worker_at(fleet: Fleet, name: str = 'a', **switches: bool) -> Worker:
+def worker_at(fleet: Fleet, name: str = 'a', **switches: bool) -> WorkerMachine:
     """Give a worker under PA-MDI+ with some switches set."""
     return started(name, fleet, free_plan(), parameters=PolicyParameters(**switches))
 
 
-def hear(worker: Worker, **beacons: dict[str, Any]) -> None:
-    for name, changes in beacons.items():
-        worker.beacon_heard(beacon(name, **changes), 0.0)
+def hear(worker: WorkerMachine, **heartbeats: dict[str, Any]) -> None:
+    for name, changes in heartbeats.items():
+        worker.heartbeat_heard(heartbeat(name, **changes), 0.0)
 
 
 @SWITCH
@@ -103,7 +103,7 @@ def test_aging(on: bool) -> None:
     for _ in range(3):
         work = run(worker, 10.0)
         served.append(work.task.key.source)
-        worker.work_failed(work, 'test: next', 10.0)
+        worker.unit_failed(work, 'test: next', 10.0)
     # weight 4 against 1: two doublings, 8 s; the map's item is 8.1 s older than the log's
     assert served == ['camera', *(('map', 'log') if on else ('log', 'map'))]
 

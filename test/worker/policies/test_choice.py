@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pamdi_ros.fleet import POLICIES, PolicyParameters
-from pamdi_ros.worker.policies import make_policy
+from pamdi_ros.worker.routing.policies import make_policy
 import pytest
 
 

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from pamdi_ros.worker import Leg, Plan, Status
-from pamdi_ros.worker.policies.fixed_route import FixedRoute
+from pamdi_ros.worker import PipelineStage, Plan, Status
+from pamdi_ros.worker.routing.policies.fixed_route import FixedRoute
 import pytest
 from worker.bench import Bench
 from worker.cases import FLEET, make_fleet, make_plan
@@ -79,7 +79,7 @@ def test_a_leg_that_ends_before_what_is_held_ends_there() -> None:
     # a holds all four units (for the log), but the camera's route gives it one: 20 + 2 + 30 + 2
     assert [worker for _, _, worker, _ in bench.order()] == ['a', 'b', 'b', 'b']
     assert latencies_ms(bench) == [54]
-    assert plan.sources['camera'].leg(3) == Leg('b', 1, 4)
+    assert plan.sources['camera'].stage(3) == PipelineStage('b', 1, 4)
 
 
 @pytest.mark.parametrize('priority', [False, True])

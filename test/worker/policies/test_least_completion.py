@@ -7,11 +7,21 @@ Two workers, so a model of four units is cut into two partitions of two.
 from __future__ import annotations
 
 from pamdi_ros.worker import ModelProfile, Partition
-from pamdi_ros.worker.policies import Option
-from pamdi_ros.worker.policies.least_completion import LeastCompletion
+from pamdi_ros.worker.routing.policies import Option
+from pamdi_ros.worker.routing.policies.least_completion import LeastCompletion
 import pytest
 from worker.bench import Bench
-from worker.cases import beacon, FLEET, frames, free_plan, item, make_fleet, PROFILE, run, started
+from worker.cases import (
+    FLEET,
+    frames,
+    free_plan,
+    heartbeat,
+    item,
+    make_fleet,
+    PROFILE,
+    run,
+    started,
+)
 
 PAIR = make_fleet(workers={name: FLEET['workers'][name] for name in 'ab'})
 #: b holds the first half only, and what lies between the halves takes 20 ms on the link.
@@ -61,7 +71,7 @@ def test_who_knows_classes_counts_only_work_that_is_served_before(
     policy: str, goes_to_b: bool
 ) -> None:
     worker = started('a', PAIR, free_plan(holders='ab', policy=policy))
-    worker.beacon_heard(beacon('b', backlog_s=(0.0, 0.07)), 0.0)
+    worker.heartbeat_heard(heartbeat('b', backlog_s=(0.0, 0.07)), 0.0)
     worker.item_arrived(item(worker, 'camera', 0.0), 0.0)
     assert [frame.worker for frame in frames(worker, 0.0)] == ['b'] * goes_to_b
     assert worker.queue_lengths == (1 - goes_to_b, 0)
@@ -69,7 +79,7 @@ def test_who_knows_classes_counts_only_work_that_is_served_before(
 
 def test_work_of_the_same_class_counts_for_all() -> None:
     worker = started('a', PAIR, free_plan(holders='ab', policy='pa_mdi'))
-    worker.beacon_heard(beacon('b', backlog_s=(0.07, 0.0)), 0.0)
+    worker.heartbeat_heard(heartbeat('b', backlog_s=(0.07, 0.0)), 0.0)
     worker.item_arrived(item(worker, 'camera', 0.0), 0.0)
     assert frames(worker, 0.0) == []
 
@@ -91,9 +101,9 @@ def test_a_partition_once_begun_is_run_to_its_end(policy: str, order: str) -> No
     assert ', '.join(f'{source} {unit}' for source, _, _, unit in bench.order()) == order
 
 
-def test_what_was_just_sent_counts_before_the_next_beacon() -> None:
+def test_what_was_just_sent_counts_before_the_next_heartbeat() -> None:
     worker = started('a', PAIR, free_plan(holders='ab', policy='ms_mdi'))
-    worker.beacon_heard(beacon('b'), 0.0)
+    worker.heartbeat_heard(heartbeat('b'), 0.0)
     for _ in range(3):
         worker.item_arrived(item(worker, 'log', 0.0), 0.0)
     # b: 22 ms; then max(3, 20) + 20 = 40 ms, as at a, where a tie stays by name; then b again:
@@ -113,6 +123,6 @@ def test_the_cost_is_the_partitions_end_or_the_answers_coming_home() -> None:
 
 def test_a_stay_ends_with_its_partition_or_with_what_is_held() -> None:
     policy = LeastCompletion(parts=2, look_ahead=True, priority=True)
-    assert [policy.stay_end(PROFILE, unit, 4, ()) for unit in range(4)] == [2, 2, 4, 4]
-    assert policy.stay_end(PROFILE, 0, 1, (1,)) == 1
-    assert policy.stay_end(PROFILE, 2, 3, ()) == 3
+    assert [policy.stage_end(PROFILE, unit, 4, ()) for unit in range(4)] == [2, 2, 4, 4]
+    assert policy.stage_end(PROFILE, 0, 1, (1,)) == 1
+    assert policy.stage_end(PROFILE, 2, 3, ()) == 3

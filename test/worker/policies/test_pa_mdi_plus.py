@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from pamdi_ros.fleet import PolicyParameters
-from pamdi_ros.worker.policies import Option
-from pamdi_ros.worker.policies.pa_mdi_plus import PaMdiPlus
+from pamdi_ros.worker.routing.policies import Option
+from pamdi_ros.worker.routing.policies.pa_mdi_plus import PaMdiPlus
 import pytest
 from worker.bench import Bench
 from worker.cases import free_plan, make_fleet, PROFILE
@@ -97,14 +97,14 @@ def test_in_a_class_the_oldest_goes_first(
 
 
 def test_a_stay_goes_as_far_as_the_model_is_held() -> None:
-    assert policy().stay_end(PROFILE, 0, 4, ()) == 4
-    assert policy().stay_end(PROFILE, 1, 3, ()) == 3
+    assert policy().stage_end(PROFILE, 0, 4, ()) == 4
+    assert policy().stage_end(PROFILE, 1, 3, ()) == 3
 
 
 def test_a_stay_ends_where_the_plan_cuts_the_model() -> None:
-    ends = [policy().stay_end(PROFILE, unit, 4, (1, 3)) for unit in range(4)]
+    ends = [policy().stage_end(PROFILE, unit, 4, (1, 3)) for unit in range(4)]
     assert ends == [1, 3, 3, 4]
-    assert policy().stay_end(PROFILE, 0, 2, (3,)) == 2
+    assert policy().stage_end(PROFILE, 0, 2, (3,)) == 2
 
 
 def test_a_day_in_the_life_of_three_workers() -> None:
@@ -114,8 +114,8 @@ def test_a_day_in_the_life_of_three_workers() -> None:
     bench.arrive('camera', 0.016)
     bench.run(1.0)
     # The map's begins at b at once (c was asked meanwhile, but is no better). Camera 1 at 15 ms:
-    #   a: 80 ms; c: 1 + 1 + 40 + 2 = 44; b the same, and by the last beacons b was as idle as c;
-    #   b's name is first: there at 17 ms, waits for the map's unit to end at 20
+    #   a: 80 ms; c: 1 + 1 + 40 + 2 = 44; b the same, and by the last heartbeats b was as idle as
+    # c;   b's name is first: there at 17 ms, waits for the map's unit to end at 20
     # Camera 2 at 16 ms: a 80; b has camera 1 before it, c has not: c from 18 to 58, home at 60
     # b: map 0 from 10 to 20, camera 1 from 20 to 60, map 1 to 3 from 60 to 90
     assert bench.order('map', 'camera') == [

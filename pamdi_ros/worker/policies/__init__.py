@@ -1,7 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""The run-time policies: small classes on the machinery that all of them share."""
-
-from pamdi_ros.worker.policies.choice import make_policy
-from pamdi_ros.worker.policies.policy import Option, Policy
-
-__all__ = ['Option', 'Policy', 'make_policy']

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a task goes: options, estimates, handshake, early exits, policies."""
