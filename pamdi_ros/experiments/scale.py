@@ -268,7 +268,7 @@ def _costs(
             'simulator events/s', 'a simulated second [s]',
         ],
         rows=body,
-        note='Messages: all that workers send, heartbeats included; each worker sends one to every '
+        note='Messages: all that workers send, heartbeats included; each worker sends one to each '
         'peer ten times a second, so they grow with the fleet squared and not with its items. '
         'Allocator, a simulated second: processor time. Gap: (bound − objective) / bound of the '
         'planner; its bound takes memory for no matter. Scarce memory: the same fleet with '

@@ -10,7 +10,7 @@ from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.models import Model
 from pamdi_ros.nodes.conversions.answer_tensors import AnswerTensors, CannotCompute
 from pamdi_ros.nodes.executor.engine import Engine
-from pamdi_ros.nodes.executor.synthetic_engine import is_placeholder, sizes_only
+from pamdi_ros.nodes.wire.placeholder import is_placeholder, placeholder
 from pamdi_ros.nodes.wire.torch_tensors import to_wire
 from pamdi_ros.worker import (
     ComputeUnit,
@@ -141,7 +141,7 @@ def test_what_a_worker_without_arithmetic_sends_is_computed_for_its_time_only(
         fleet_of(ms_per_gflop=1, emulate=True, compute='none'), Partition('net', 0, count)
     )
     size = model.table.boundary_bytes(0)
-    outcome = run_all(engine, stay_of(sizes_only(size), count, size), count)
+    outcome = run_all(engine, stay_of(placeholder(size), count, size), count)
     assert is_placeholder(outcome.payload)
     assert outcome.payload_bytes == 5 * 8
 
@@ -149,7 +149,7 @@ def test_what_a_worker_without_arithmetic_sends_is_computed_for_its_time_only(
 def test_zeros_by_that_name_are_no_tensors_where_all_workers_compute(model: Model) -> None:
     engine = engine_with(fleet_of(), Partition('net', 0, 2))
     with pytest.raises(CannotCompute, match='bad_tensor'):
-        engine.run(ComputeUnit(stay_of(sizes_only(100), 2), 0, 1, False))
+        engine.run(ComputeUnit(stay_of(placeholder(100), 2), 0, 1, False))
 
 
 def test_units_that_are_not_held_cost_the_item(model: Model) -> None:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.nodes.conversions import result_message
 from pamdi_ros.nodes.conversions.task_message import from_message, to_message
-from pamdi_ros.nodes.executor.synthetic_engine import is_placeholder, sizes_only, SyntheticEngine
+from pamdi_ros.nodes.executor.synthetic_engine import SyntheticEngine
 from pamdi_ros.nodes.wire import decode_task, encode_task
+from pamdi_ros.nodes.wire.placeholder import is_placeholder, placeholder
 from pamdi_ros.worker import (
     ComputeUnit,
     Hop,
@@ -63,7 +64,7 @@ PLAN = Plan(
 )
 TASK = Task(
     key=ItemKey('talk', 1, 1), home='a', model='net', priority_class='normal', rank=0,
-    arrived_s=0.0, received_s=0.0, passes_left=2, payload=sizes_only(SIZES[0]),
+    arrived_s=0.0, received_s=0.0, passes_left=2, payload=placeholder(SIZES[0]),
     payload_bytes=SIZES[0], hops=(Hop('b', 0, 2),),
 )  # fmt: skip
 
@@ -102,7 +103,7 @@ def test_an_exit_without_content_is_confident() -> None:
 
 @pytest.mark.parametrize('size', [0, 1, 65_536, 602_112])
 def test_sizes_travel_as_so_many_bytes(size: int) -> None:
-    task = replace(TASK, payload=sizes_only(size), payload_bytes=size)
+    task = replace(TASK, payload=placeholder(size), payload_bytes=size)
     data = encode_task(to_message(task, 'b', 1.0, 7))
     assert size <= len(data) < size + 500
     came = from_message(decode_task(data), FLEET, 2.0)
@@ -111,7 +112,7 @@ def test_sizes_travel_as_so_many_bytes(size: int) -> None:
 
 
 def answer(compute: str) -> Task:
-    home = replace(TASK, next_unit=2, payload=sizes_only(40), payload_bytes=40)
+    home = replace(TASK, next_unit=2, payload=placeholder(40), payload_bytes=40)
     return result_message.with_answer(home, fleet_of(compute), PLAN)
 
 

@@ -8,7 +8,7 @@ import math
 
 from pamdi_ros.fleet import PolicyParameters
 from pamdi_ros.fleet.types import Link
-from pamdi_ros.fleet.types import LinkEstimates as FleetLinks
+from pamdi_ros.fleet.types import Links as FleetLinks
 from pamdi_ros.worker.transfer.links import HALF_LIFE_S, LinkEstimates, MOST_SLOWDOWN
 import pytest
 from worker.cases import make_fleet

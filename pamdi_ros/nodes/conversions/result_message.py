@@ -5,24 +5,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.msg import InferenceResult
 from pamdi_ros.nodes.conversions.answer_tensors import AnswerTensors
 from pamdi_ros.nodes.conversions.task_message import SensorHeader, wire_tensors
-from pamdi_ros.nodes.executor.synthetic_engine import is_placeholder, SyntheticEngine
 from pamdi_ros.nodes.wire import BadMessage, WireTensor
+from pamdi_ros.nodes.wire.placeholder import is_placeholder
 from pamdi_ros.nodes.wire.tensors import dtype_name
 from pamdi_ros.nodes.wire.typed import hop_message, tensor_message
 from pamdi_ros.worker import Plan, PublishResult, Status, Task
 
-if TYPE_CHECKING:
-    from pamdi_ros.nodes.executor.engine import Engine
+
+class AnswerNames(Protocol):
+    """What makes names of numbers: an engine."""
+
+    def labels(self, model: str) -> Sequence[str]:
+        """Return the names of a model's classes; empty: they have none."""
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Return the text of token ids."""
 
 
 def to_message(
-    end: PublishResult, fleet: Fleet, engine: Engine | SyntheticEngine, plan: Plan
+    end: PublishResult, fleet: Fleet, engine: AnswerNames, plan: Plan
 ) -> InferenceResult:
     """Fill an InferenceResult.
 

@@ -21,12 +21,13 @@ from pamdi_ros.models.engines.text import TextModel, Vocabulary
 from pamdi_ros.models.tasks.answers import confidence, read_answer
 from pamdi_ros.nodes.conversions.answer_tensors import AnswerTensors, CannotCompute
 from pamdi_ros.nodes.executor.emulation import Pace
-from pamdi_ros.nodes.executor.synthetic_engine import has_sizes_only, is_placeholder, size_outcome
+from pamdi_ros.nodes.executor.synthetic_engine import has_sizes_only, size_outcome
 from pamdi_ros.nodes.progress import ModelProgress
 from pamdi_ros.nodes.sensors import BadInput, decode
 from pamdi_ros.nodes.sensors.prepare import prepare
 from pamdi_ros.nodes.sensors.preprocess import resizing
 from pamdi_ros.nodes.wire import WireTensor
+from pamdi_ros.nodes.wire.placeholder import is_placeholder
 from pamdi_ros.nodes.wire.torch_tensors import from_wire
 from pamdi_ros.worker import ComputeUnit, Partition, Plan, Task, UnitResult
 import torch

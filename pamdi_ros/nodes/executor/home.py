@@ -21,11 +21,12 @@ from pamdi_ros.nodes.conversions.task_message import SensorHeader
 from pamdi_ros.nodes.executor.journal import Journal
 from pamdi_ros.nodes.executor.meters import SourceMeter
 from pamdi_ros.nodes.executor.runtime import Runtime
-from pamdi_ros.nodes.executor.synthetic_engine import sizes_only, SyntheticEngine
+from pamdi_ros.nodes.executor.synthetic_engine import SyntheticEngine
 from pamdi_ros.nodes.sensors import BadInput, check_size
 from pamdi_ros.nodes.sensors.subscription import SensorSubscription
 from pamdi_ros.nodes.sparing_log import ChangeLog, REPEAT_PERIOD_S
 from pamdi_ros.nodes.steady import STEADY
+from pamdi_ros.nodes.wire.placeholder import placeholder
 from pamdi_ros.worker import Command, Plan, PublishResult, Status, Task, WorkerMachine
 from pamdi_ros.worker.task import reason_word
 from rclpy.node import Node
@@ -171,7 +172,7 @@ class Home:
         profile = machine.plan.models.get(source.model)
         if not self._engine.prepares:
             size = profile.boundary_bytes[0] if profile is not None else 0
-            payload = sizes_only(size)
+            payload = placeholder(size)
         return Task(
             key=machine.ledger.number(source.name),
             home=self._worker,

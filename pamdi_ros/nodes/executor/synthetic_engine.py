@@ -4,39 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 
-import numpy as np
 from pamdi_ros.assignment import partitions_of, Unit, units_of
 from pamdi_ros.fleet import Fleet, Source
 from pamdi_ros.nodes.executor.emulation import Pace
 from pamdi_ros.nodes.progress import ModelProgress
-from pamdi_ros.nodes.wire import WireTensor
+from pamdi_ros.nodes.wire.placeholder import placeholder
 from pamdi_ros.worker import ComputeUnit, ModelProfile, Partition, Plan, UnitResult
-
-#: Names a tensor that stands for others: their bytes in sum, all zero.
-SIZES_ONLY = 'sizes_only'
-UINT8 = (1, 8)
-
-Payload = tuple[WireTensor, ...]
-
-
-def sizes_only(size: int) -> Payload:
-    """Give a payload that has a size and says nothing.
-
-    :param size: of the tensors that it stands for [byte].
-    """
-    return (WireTensor(*UINT8, (size,), _zeros(_rounded(size))[:size], SIZES_ONLY),)
-
-
-def is_placeholder(payload: object) -> bool:
-    """Tell whether a payload is :func:`sizes_only`."""
-    return (
-        isinstance(payload, tuple)
-        and len(payload) == 1
-        and isinstance(payload[0], WireTensor)
-        and payload[0].name == SIZES_ONLY
-    )
 
 
 def has_sizes_only(fleet: Fleet) -> bool:
@@ -58,13 +32,13 @@ def size_outcome(work: ComputeUnit, boundary_bytes: Sequence[int], compute_s: fl
         return UnitResult(None, compute_s=compute_s)
     size = boundary_bytes[0 if again else work.last]
     return UnitResult(
-        payload=sizes_only(size),
+        payload=placeholder(size),
         payload_bytes=size,
         compute_s=compute_s,
         tokens=work.execution.tokens,
         next_pass=again,
         confident=asked,
-        early=sizes_only(boundary_bytes[-1]) if asked else None,
+        early=placeholder(boundary_bytes[-1]) if asked else None,
         early_bytes=boundary_bytes[-1] if asked else 0,
     )
 
@@ -131,14 +105,3 @@ class SyntheticEngine:
         flops = sum(profile.flops[unit] for unit in range(work.first, work.last))
         compute_s = self._pace.end_unit(flops, first=not work.execution.started)
         return size_outcome(work, profile.boundary_bytes, compute_s)
-
-
-def _rounded(size: int) -> int:
-    return 1 << max(16, (size - 1).bit_length())
-
-
-@cache
-def _zeros(size: int) -> np.ndarray:
-    zeros = np.zeros(size, np.uint8)  # pages that are only read take no memory of their own
-    zeros.flags.writeable = False
-    return zeros
