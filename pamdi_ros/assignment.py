@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -48,6 +48,18 @@ def partitions_of(units: Iterable[Unit]) -> tuple[Partition, ...]:
         else:
             found.append(Partition(model, unit, unit + 1))
     return tuple(found)
+
+
+def held_end(held: Sequence[Partition], model: str, unit: int) -> int:
+    """Return one past the last unit held in a row from `unit`; `unit` itself where it is not held.
+
+    :param held: sorted.
+    """
+    end = unit
+    for part in held:
+        if part.model == model and part.first <= end < part.last:
+            end = part.last
+    return end
 
 
 @dataclass(frozen=True, slots=True)

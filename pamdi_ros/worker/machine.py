@@ -30,12 +30,17 @@ from pamdi_ros.worker.control import (
     Request,
 )
 from pamdi_ros.worker.epochs import disbelief, is_believable
+from pamdi_ros.worker.holdings import Holdings
 from pamdi_ros.worker.items.completion import Completion
+from pamdi_ros.worker.items.dispatcher import Dispatcher
 from pamdi_ros.worker.items.ledger import Ledger
 from pamdi_ros.worker.items.receiver import model_changed, TaskReceiver
+from pamdi_ros.worker.items.record import TaskRecord
+from pamdi_ros.worker.items.recovery import Recovery
 from pamdi_ros.worker.items.task_table import TaskTable
 from pamdi_ros.worker.items.unit_runner import UnitRunner
 from pamdi_ros.worker.peers import PeerTable
+from pamdi_ros.worker.routing.early_exits import EarlyExits
 from pamdi_ros.worker.routing.estimates import Estimates
 from pamdi_ros.worker.routing.handshake import declined, Handshake, TOO_MANY_REQUESTS
 from pamdi_ros.worker.routing.policies import make_policy
@@ -47,7 +52,8 @@ from pamdi_ros.worker.scheduling.inversions import Inversions
 from pamdi_ros.worker.scheduling.service_times import ServiceTimes
 from pamdi_ros.worker.scheduling.unit_store import UnitStore
 from pamdi_ros.worker.scheduling.watchdog import Watchdog
-from pamdi_ros.worker.task import reason_word, Status, Task
+from pamdi_ros.worker.state import WorkerState
+from pamdi_ros.worker.task import ItemKey, reason_word, Status, Task
 from pamdi_ros.worker.transfer.egress import Egress
 from pamdi_ros.worker.transfer.links import LinkEstimates
 from pamdi_ros.worker.transfer.retention import RetentionBuffer
@@ -95,51 +101,61 @@ class WorkerMachine:
         self._tick_s = 0.0
         self.store = UnitStore()
         self._policy_name = policy or fleet.policy
-        self._backlog = Backlog(len(self.classes))
-        self._peers = PeerTable(self.parameters.lease_s, TICK_S)
-        self._service = ServiceTimes(fleet, name, self.parameters.ewma_weight)
-        self._asks = PendingRequests(incarnation)
-        links = LinkEstimates(fleet, name, self.parameters)
-        self._egress = Egress(links, self.parameters, incarnation)
-        self._custody = RetentionBuffer(self.parameters.retention_bytes)
-        self._handover = TaskTransfer(
-            self._egress, self._custody, self._peers, self.parameters.attempts
-        )
-        self._estimates = Estimates(
-            worker=name,
+        parameters = self.parameters
+        self._state = state = WorkerState(
+            name=name,
             fleet=fleet,
-            weights=tuple(priority.weight for priority in self.classes),
-            policy=make_policy(self._policy_name, self.parameters, len(fleet.workers)),
-            backlog=self._backlog,
-            peers=self._peers,
-            links=links,
-            egress=self._egress,
-            service=self._service,
+            parameters=parameters,
+            policy=make_policy(self._policy_name, parameters, len(fleet.workers)),
         )
-        self._place = TaskTable(
-            name,
-            fleet,
-            self._estimates,
-            self._backlog,
-            self._handover,
-            self.parameters,
-            self.ledger,
+        self._peers = PeerTable(parameters.lease_s, TICK_S)
+        self._holdings = Holdings(state, self._peers)
+        # bytes and custody
+        self._links = LinkEstimates(fleet, name, parameters)
+        self._egress = Egress(self._links, parameters, incarnation)
+        self._transfer = TaskTransfer(
+            self._egress,
+            RetentionBuffer(parameters.retention_bytes),
+            self._peers,
+            parameters.attempts,
         )
+        # what is computed next
+        self._backlog = Backlog(len(self.classes))
+        self._service = ServiceTimes(fleet, name, parameters.ewma_weight)
+        self._breakers = Breakers(self.store, parameters)
+        # where a task goes
+        self._requests = PendingRequests(incarnation)
+        self._estimates = Estimates(
+            state, self._holdings, self._backlog, self._peers, self._links, self._egress,
+            self._service,
+        )  # fmt: skip
+        exits = EarlyExits(state, self._backlog, self._estimates)
         self._handshake = Handshake(
-            self._place,
-            self._estimates,
-            self._asks,
-            self.parameters,
+            state, self._holdings, self._peers, self._backlog, self._estimates, self._requests,
             random.Random(f'{name} {seed}'),
+        )  # fmt: skip
+        router = Router(state, self._holdings, self._peers, self._estimates, exits)
+        # who owns an item, and how it ends
+        self._table = TaskTable(
+            state, self._holdings, self.ledger, self._requests, self._backlog, self._service,
+            self._transfer,
+        )  # fmt: skip
+        self._completion = Completion(state, self._table, self.ledger, self._holdings, self._links)
+        self._dispatcher = Dispatcher(
+            state, self._table, router, self._handshake, self._completion
         )
-        self._dispatch = Router(self._place, self._handshake, self._estimates)
-        self._ends = Completion(self._place, self.ledger, self._handover, self._asks)
-        self._reception = TaskReceiver(self._place, self._dispatch, self._handover, self._ends)
-        inversions = Inversions(self.parameters.quantum_s)
-        self._breakers = Breakers(self.store, self.parameters)
-        self._computing = UnitRunner(
-            self._place, self._reception, self._ends, inversions,
-            self._breakers, Watchdog(self.parameters),
+        self._recovery = Recovery(
+            state, self._holdings, self._peers, self._estimates, self.ledger, self._transfer,
+            self._table, self._dispatcher, self._completion,
+        )  # fmt: skip
+        self._receiver = TaskReceiver(
+            state, self._holdings, self.ledger, self._table, self._dispatcher, self._completion,
+            self._recovery,
+        )  # fmt: skip
+        self._runner = UnitRunner(
+            state, self._table, self._dispatcher, self._recovery, self._completion,
+            self._holdings, exits, self._backlog, self._service,
+            Inversions(parameters.quantum_s), self._breakers, Watchdog(parameters),
         )  # fmt: skip
 
     # --- what is told ---------------------------------------------------------------------------
@@ -147,27 +163,27 @@ class WorkerMachine:
     @property
     def plan(self) -> Plan:
         """Give the assignment in force here."""
-        return self._place.plan
+        return self._state.plan
 
     @property
     def held(self) -> tuple[Partition, ...]:
         """Give the partitions loaded here."""
-        return self._estimates.held
+        return self._state.held
 
     @property
     def serving(self) -> bool:
         """Tell whether tasks are taken."""
-        return self._place.serving
+        return self._state.serving
 
     @property
     def drops(self) -> Counter[str]:
         """Give what was refused or dropped here, by reason."""
-        return self._ends.drops
+        return self._completion.drops
 
     @property
     def refused(self) -> Counter[str]:
         """Give how many messages were refused here, by who is said to have sent them."""
-        return self._ends.refused
+        return self._completion.refused
 
     @property
     def queue_lengths(self) -> tuple[int, ...]:
@@ -177,13 +193,21 @@ class WorkerMachine:
     @property
     def retained_bytes(self) -> int:
         """Give the tensor bytes kept for items that were handed on [byte]."""
-        return self._custody.bytes
+        return self._transfer.retention.bytes
+
+    def keys(self) -> list[ItemKey]:
+        """Return the items of which this worker has something, or has handed something on."""
+        return self._table.keys()
+
+    def record(self, key: ItemKey) -> TaskRecord:
+        """Return all that this worker knows of an item: where it is, who has custody of it."""
+        return self._table.record(key)
 
     @property
     def waiting(self) -> int:
         """Give the tasks that wait or run here, are parked, or are on their way out."""
         running = self._backlog.running is not None
-        return len(self._backlog.queue) + running + len(self._place.parked) + len(self._egress)
+        return len(self._backlog.queue) + running + len(self._state.parked) + len(self._egress)
 
     def heartbeat(self, now: float) -> Heartbeat:
         """Give what all peers are to hear every third of the lease."""
@@ -195,21 +219,21 @@ class WorkerMachine:
             serving=self.serving,
             loading=not self.store.settled,
             held=self.held,
-            withdrawn=self._estimates.withdrawn,
+            withdrawn=self._state.withdrawn,
             backlog_s=self._backlog.by_class(now),
             queue_lengths=self._backlog.lengths(),
             model_s=self._service.pass_s(now),
-            slowdown=self._estimates.links.slowdowns(now),
+            slowdown=self._links.slowdowns(now),
         )
 
     def activity(self) -> WorkerActivity:
         """Give what people are to see besides."""
-        return self._computing.activity()
+        return self._runner.activity()
 
     @property
     def work_waits(self) -> bool:
         """Tell whether :meth:`next_compute` has something to give."""
-        return self._computing.waits
+        return self._runner.waits
 
     def problems(self, now: float) -> str:
         """Return what this worker is to hold and has withdrawn, and why; empty: nothing."""
@@ -223,19 +247,19 @@ class WorkerMachine:
 
     def take_complaints(self) -> list[str]:
         """Give what was wrong with messages received since the last call."""
-        complaints = list(self._ends.complaints)
-        self._ends.complaints.clear()
+        complaints = list(self._completion.complaints)
+        self._completion.complaints.clear()
         return complaints
 
     def made(self) -> list[Command]:
         """Give the ends made since the last call, which an event that raised has not given."""
-        ends: list[Command] = [*self._ends.made]
-        self._ends.made.clear()
+        ends: list[Command] = [*self._completion.made]
+        self._completion.made.clear()
         return ends
 
     def wake_s(self, now: float) -> float:
         """Give the time at which tick() is wanted next [s]."""
-        return max(now, min(self._tick_s, self._asks.next_due_s()))
+        return max(now, min(self._tick_s, self._requests.next_due_s()))
 
     # --- assignment and life --------------------------------------------------------------------
 
@@ -250,25 +274,25 @@ class WorkerMachine:
         """
         if not self.takes(plan):
             if plan.edition < self.plan.edition:
-                self._ends.drops['stale_assignment'] += 1
+                self._completion.drops['stale_assignment'] += 1
             elif plan.edition > self.plan.edition:
                 remedy = f'stop what published it; if it is true, start {self.name} again'
                 known, who = self.plan.epoch, 'an assignment came with'
-                return self._ends.rejected(disbelief(plan.epoch, known, who, remedy))
+                return self._completion.reject_message(disbelief(plan.epoch, known, who, remedy))
             return []
         if plan.policy and plan.policy != self._policy_name:
             self._policy_name = plan.policy
             policy = make_policy(plan.policy, self.parameters, len(self.fleet.workers))
-            self._estimates.policy = policy
+            self._state.policy = policy
         commands: list[Command] = []
         freed: list[Command] = []
         for model, profile in self.plan.models.items():
             if plan.models.get(model, profile) != profile:  # its units have other numbers now
-                self._reception.changed[model] = plan.epoch
-                freed += self.store.forget(model)
-                commands += self._ends.drop_model(model, model_changed(model), now)
+                self._receiver.changed[model] = plan.epoch
+                freed += self.store.unload(model)
+                commands += self._completion.end_model(model, model_changed(model), now)
         self._service.plan(plan.models)
-        self._place.take_up(plan, now)
+        self._table.take_up(plan, now)
         freed += self.store.want(plan.partitions(self.name))
         self._breakers.assigned(now)
         commands += self._held_anew(now)  # first nothing uses it, then it is freed
@@ -307,12 +331,12 @@ class WorkerMachine:
 
     def _held_anew(self, now: float) -> list[Command]:
         """Decide anew about what waits, where what is held has changed or an assignment come."""
-        stuck = self._computing.watchdog.overdue
-        self._estimates.held = () if stuck else self.store.serving
+        stuck = self._runner.watchdog.overdue
+        self._state.held = () if stuck else self.store.serving
         wanted = {part.model for part in self.store.wanted}
-        self._estimates.withdrawn = tuple(sorted(wanted)) if stuck else self._breakers.withdrawn()
+        self._state.withdrawn = tuple(sorted(wanted)) if stuck else self._breakers.withdrawn()
         self._estimates.changed()
-        return self._ends.apply(self._dispatch.look_again(now), now)
+        return self._dispatcher.look_again(now)
 
     def _followed(self, now: float) -> list[Command]:
         """Do what follows where a model is withdrawn, or serves again."""
@@ -322,10 +346,10 @@ class WorkerMachine:
         freed: list[Command] = []
         for model in sorted(self._breakers.taken_back()):
             freed += self.store.withdraw(model)
-        held = () if self._computing.watchdog.overdue else self.store.serving
-        withdrawn = self._estimates.withdrawn
+        held = () if self._runner.watchdog.overdue else self.store.serving
+        withdrawn = self._state.withdrawn
         commands: list[Command] = []
-        if held != self._estimates.held or withdrawn != self._breakers.withdrawn():
+        if held != self._state.held or withdrawn != self._breakers.withdrawn():
             commands += self._held_anew(now)
         return commands + freed + self._load_next()
 
@@ -340,54 +364,54 @@ class WorkerMachine:
 
     def opened(self, now: float) -> list[Command]:
         """Serve (again). Items that an earlier run left open end here, once."""
-        self._place.serving = True
+        self._state.serving = True
         commands: list[Command] = []
         for task in self._lost:
             reason = f'home_lost: {self.name} was restarted while the item was open'
             commands.append(PublishResult(task, Status.FAILED, reason, max(0.0, task.age_s(now))))
         self._lost = ()
-        commands += self._ends.apply(self._dispatch.look_again(now), now)
+        commands += self._dispatcher.look_again(now)
         return commands + self._load_next()
 
     def closed(self, now: float) -> list[Command]:
         """End everything that waits here: this worker ceases to serve."""
-        self._place.serving = False
-        reason = self._ends.stopped()
-        waiting = [self._place.leave(execution, now) for execution in list(self._backlog.queue)]
-        waiting += self._place.parked.values()
-        self._place.parked.clear()
+        self._state.serving = False
+        reason = self._completion.stopped()
+        waiting = [self._table.take_out(execution, now) for execution in list(self._backlog.queue)]
+        waiting += self._state.parked.values()
+        self._state.parked.clear()
         commands = [
             command
             for task in waiting
             if task.home != self.name
-            for command in self._ends.drop(task, Status.FAILED, reason, now)
+            for command in self._completion.give_up(task, Status.FAILED, reason, now)
         ]
         for task in self.ledger.items():
-            commands += self._ends.end(task, Status.FAILED, reason, now)
-        return commands + self._ends.flush_releases()
+            commands += self._completion.end(task, Status.FAILED, reason, now)
+        return commands + self._completion.flush_releases()
 
     def tick(self, now: float) -> list[Command]:
         """Do what is due by the clock alone; call it at :meth:`wake_s`, earlier does no harm."""
-        commands = self._computing.watch(now)
+        commands = self._runner.watch(now)
         self._breakers.due(now)
         commands += self._followed(now)
         for peer in self._peers.silent(now):
-            commands += self._reception.lost_peer(peer, now)
-        commands += self._ends.expire(now)
-        for returned in (*self._handover.stalled(now), *self._handover.unkept()):
-            commands += self._reception.decide_again(returned, now)
-        commands += self._reception.unheard(now)
-        for asking in self._asks.due(now):
-            commands += self._ends.apply(self._handshake.conclude(asking, now), now)
+            commands += self._recovery.decide_anew(peer, now)
+        commands += self._completion.expire(now)
+        for returned in (*self._transfer.stalled(now), *self._transfer.unkept()):
+            commands += self._recovery.returned(returned, now)
+        commands += self._recovery.unheard(now)
+        for asking in self._requests.due(now):
+            commands += self._dispatcher.conclude(asking, now)
         self._backlog.expire(now)
-        commands += self._ends.apply(self._place.trim_egress(now), now)
+        commands += self._completion.carry_out(self._table.trim_egress(now), now)
         if self.serving:
-            commands += self._ends.apply(self._handshake.reconsider(now), now)
-            commands += self._ends.apply(self._dispatch.retry(now), now)
+            commands += self._dispatcher.reconsider(now)
+            commands += self._dispatcher.retry(now)
         commands += [
-            DropReassembly(*transfer) for transfer in self._reception.ingress.given_up(now)
+            DropReassembly(*transfer) for transfer in self._receiver.ingress.given_up(now)
         ]
-        commands += self._ends.flush_releases()
+        commands += self._completion.flush_releases()
         self._tick_s = now + TICK_S
         return commands
 
@@ -397,13 +421,13 @@ class WorkerMachine:
         """Take a new item of this home (:meth:`Ledger.number` gave its key)."""
         self.ledger.remember(task)
         if not self.serving:
-            return self._ends.end(task, Status.FAILED, self._ends.stopped(), now)
-        return self._reception.decide(task, now)
+            return self._completion.end(task, Status.FAILED, self._completion.stopped(), now)
+        return self._dispatcher.go_on(task, now)
 
     def item_unusable(self, task: Task, reason: str, now: float) -> list[Command]:
         """Take a new item whose message cannot be used at all: it ends at once."""
         self.ledger.remember(task)
-        return self._ends.end(task, Status.FAILED, reason, now)
+        return self._completion.end(task, Status.FAILED, reason, now)
 
     def chunk_received(
         self, sender: str, transfer: int, index: int, count: int, now: float
@@ -413,7 +437,7 @@ class WorkerMachine:
         :returns: whether the transfer is complete (the driver then calls task_received), and
             commands.
         """
-        return self._reception.chunk_received(sender, transfer, index, count, now)
+        return self._receiver.chunk_received(sender, transfer, index, count, now)
 
     def task_received(self, task: Task, sender: str, transfer: int, now: float) -> list[Command]:
         """Take a task, or an answer on its way home, from a peer; its custody passes to here.
@@ -421,34 +445,21 @@ class WorkerMachine:
         One that makes no sense is counted, and its home is told where that can be done. A copy of
         one that was here before is acknowledged and dropped.
         """
-        return self._reception.task_received(task, sender, transfer, now)
+        return self._receiver.task_received(task, sender, transfer, now)
 
     def rejected(self, reason: str, sender: str = '') -> list[Command]:
         """Count a message that nobody can be told about.
 
         :param sender: who is said to have sent it; empty: it is this worker's own.
         """
-        return self._ends.rejected(reason, sender)
+        return self._completion.reject_message(reason, sender)
 
     def not_sent(self, frame: SendChunk, reason: str, now: float) -> list[Command]:
         """Note that the driver cannot send a frame; its task goes elsewhere, or ends.
 
         :param reason: 'word: explanation'; with no_contact the peer is taken for lost.
         """
-        returned = self._handover.not_sent(frame.transfer, reason)
-        if returned is None:
-            return []
-        kept = returned.kept
-        if not reason.startswith('no_contact'):
-            if kept.answer:  # nobody can be told
-                return self.rejected(reason)
-            return self._ends.drop(kept.task, Status.FAILED, reason, now)
-        if kept.answer:  # it has nowhere else to go, and waits for its home's next heartbeat
-            self._custody.restore(kept)
-            return self.peer_lost(frame.worker, now)
-        # Until its next heartbeat nothing more is tried with that peer.
-        commands = self.peer_lost(frame.worker, now)
-        return commands + self._reception.decide_again(returned, now)
+        return self._recovery.not_sent(frame.transfer, frame.worker, reason, now)
 
     # --- peers ----------------------------------------------------------------------------------
 
@@ -462,19 +473,19 @@ class WorkerMachine:
             self._estimates.changed()  # the ways found may lead over what it has let go
         commands: list[Command] = []
         if restarted and before is not None:
-            commands += self._reception.restarted_peer(heartbeat, before.incarnation, now)
+            commands += self._receiver.peer_restarted(heartbeat, before.incarnation, now)
         if not heartbeat.serving:
             return commands + self.peer_lost(heartbeat.worker, now)
         if not returned:
             return commands
         self._estimates.changed()
-        for task in self._handover.back(heartbeat.worker):
-            self._place.deliver(task, now)
-        return commands + self._ends.apply(self._dispatch.retry(now), now)
+        for task in self._transfer.back(heartbeat.worker):
+            self._table.send_home(task, now)
+        return commands + self._dispatcher.retry(now)
 
     def peer_lost(self, worker: str, now: float) -> list[Command]:
         """Take a peer for lost until its next heartbeat; what it had is decided anew."""
-        return self._reception.lost_peer(worker, now) if self._peers.mark_lost(worker) else []
+        return self._recovery.peer_lost(worker, now)
 
     def control_received(
         self, sender: str, items: Sequence[ControlItem], now: float
@@ -484,17 +495,17 @@ class WorkerMachine:
         clearances: list[Clearance] = []
         for item in items:
             if isinstance(item, Credit):
-                self._egress.arrived(sender, item.transfer, item.index, now)
+                self._egress.credit_received(sender, item.transfer, item.index, now)
             elif isinstance(item, Ack):
-                returned = self._handover.acknowledged(sender, item, now)
+                returned = self._transfer.ack_received(sender, item, now)
                 if returned is not None:
-                    commands += self._reception.refused(returned, now)
+                    commands += self._recovery.refused(returned, now)
             elif isinstance(item, Release):
-                self._ends.released(item.key, sender)
+                self._completion.release_received(item.key, sender)
             elif isinstance(item, Request):
                 clearance = self._handshake.clearance(sender, item, now)
                 if reason_word(clearance.reason) == TOO_MANY_REQUESTS:
-                    self._ends.rejected(clearance.reason, sender)
+                    self._completion.reject_message(clearance.reason, sender)
                 clearances.append(clearance)
             elif item.reason == DECLINED:
                 self._backlog.decline((sender, item.number))
@@ -515,29 +526,29 @@ class WorkerMachine:
 
         :returns: the work, None where nothing waits; and the ends of tasks that came too late.
         """
-        return self._computing.next_compute(now)
+        return self._runner.next_compute(now)
 
     def unit_done(self, work: ComputeUnit, outcome: UnitResult, now: float) -> list[Command]:
         """Take the outcome of a Work and go on: next unit, next pass, a peer, or the answer."""
-        overdue = self._computing.watchdog.overdue
-        commands = self._computing.unit_done(work, outcome, now)
+        overdue = self._runner.watchdog.overdue
+        commands = self._runner.unit_done(work, outcome, now)
         self._breakers.changed |= overdue
         return commands + self._followed(now)
 
     def unit_failed(self, work: ComputeUnit, reason: str, now: float) -> list[Command]:
         """Note that a Work could not be done: its item is done elsewhere, or fails."""
-        overdue = self._computing.watchdog.overdue
-        commands = self._computing.unit_failed(work, reason, now)
+        overdue = self._runner.watchdog.overdue
+        commands = self._runner.unit_failed(work, reason, now)
         self._breakers.changed |= overdue
         return commands + self._followed(now)
 
     def _cleared(self, sender: str, clearance: Clearance, now: float) -> list[Command]:
-        if not self._asks.waits_for(sender, clearance.number):  # too late
+        if not self._requests.waits_for(sender, clearance.number):  # too late
             return [declined(sender, clearance.number)] if clearance.granted else []
-        asking = self._asks.answered(sender, clearance)
+        asking = self._requests.answered(sender, clearance)
         if asking is None:
             return []
-        return self._ends.apply(self._handshake.conclude(asking, now), now)
+        return self._dispatcher.conclude(asking, now)
 
 
 def _placed(heartbeat: Heartbeat) -> object:

@@ -133,12 +133,14 @@ class PeerTable:
         peer.alive = False
         return True
 
-    def sent(self, worker: str, transfer: int, rank: int, service_s: float, weight: float) -> None:
+    def work_sent(
+        self, worker: str, transfer: int, rank: int, service_s: float, weight: float
+    ) -> None:
         """Count work on its way to a peer."""
         if (peer := self._peers.get(worker)) is not None:
             peer.sent[transfer] = _Sent(rank, service_s, weight)
 
-    def acknowledged(self, worker: str, transfer: int, accepted: bool) -> None:
+    def work_acknowledged(self, worker: str, transfer: int, accepted: bool) -> None:
         """Note what became of that work; the next heartbeat counts it."""
         peer = self._peers.get(worker)
         if peer is None or transfer not in peer.sent:

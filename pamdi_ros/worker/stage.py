@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pamdi_ros.assignment import PlannedExit
-from pamdi_ros.worker.task import Task
+from pamdi_ros.worker.task import Hop, Task
 
-#: Orders stays and transfers: the smallest goes first.
+#: Orders executions and transfers: the smallest goes first.
 Key = tuple[float, ...]
 
 
@@ -80,3 +80,66 @@ class StageExecution:
     def started(self) -> bool:
         """Something has been computed in this execution."""
         return self.compute_s > 0
+
+
+def begin_execution(task: Task, order: Key, rank: int, last: int, now: float) -> StageExecution:
+    """Return an execution of a task's units [next_unit, last) that begins to wait.
+
+    :param rank: of its class now.
+    """
+    return StageExecution(
+        task=task,
+        order=order,
+        rank=rank,
+        unit=task.next_unit,
+        last=last,
+        payload=task.payload,
+        payload_bytes=task.payload_bytes,
+        tokens=task.tokens,
+        passes_left=task.passes_left,
+        raw=task.raw,
+        since_s=now,
+        first=task.next_unit,
+    )
+
+
+def moved(execution: StageExecution, worker: str, now: float) -> Task:
+    """Return the task of an execution as far as it has come, the execution being its last hop."""
+    task = execution.task
+    hop = Hop(
+        worker,
+        execution.first,
+        max(execution.first, execution.unit)
+        if execution.passes_left == task.passes_left
+        else execution.last,
+        queue_s=max(0.0, execution.queue_s),
+        compute_s=execution.compute_s,
+        bytes_in=task.received_bytes,
+    )
+    return replace(
+        task,
+        hops=(*task.hops, hop),
+        next_unit=execution.unit,
+        passes_left=execution.passes_left,
+        raw=execution.raw,
+        received_bytes=0,
+        payload=execution.payload,
+        payload_bytes=execution.payload_bytes,
+        tokens=execution.tokens,
+        received_s=now,
+    )
+
+
+def passed_on(task: Task, worker: str, now: float) -> Task:
+    """Return a task whose last hop tells of this worker, if it came from a peer and had no
+    execution.
+
+    Whoever passes it on is named: by the first of them its home knows what it has handed over.
+    """
+    last = task.hops[-1].worker if task.hops else task.home
+    if not task.received_bytes and last == worker:
+        return task
+    unit = task.next_unit
+    waited_s = max(0.0, now - task.received_s)
+    hop = Hop(worker, unit, unit, queue_s=waited_s, bytes_in=task.received_bytes)
+    return replace(task, hops=(*task.hops, hop), received_bytes=0)

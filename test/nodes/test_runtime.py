@@ -369,7 +369,7 @@ def test_a_fault_in_choosing_work_loses_no_end_and_does_not_spin(
         if faults == 1:
             (key, *_) = [task.key for task in bench.machine.ledger.items()]
             task = bench.machine.ledger._open[key]
-            bench.machine._ends.end(task, Status.EXPIRED, 'expired: in a test', now)
+            bench.machine._completion.end(task, Status.EXPIRED, 'expired: in a test', now)
         if faults < 3:
             raise RuntimeError('a fault')
         return choose(now)

@@ -28,7 +28,7 @@ def egress_of(fleet: Fleet = FLEET, **changes: object) -> Egress:
 def add(
     egress: Egress, size: int, order: float, peer: str = 'b', level: int = 0, now: float = 0.0
 ) -> Transfer:
-    return egress.add(foreign(payload_bytes=size), peer, (order,), level, now)
+    return egress.start(foreign(payload_bytes=size), peer, (order,), level, now)
 
 
 def take(egress: Egress, now: float = 0.0) -> list[SendChunk]:
@@ -55,11 +55,11 @@ def test_no_more_chunks_are_under_way_than_credit_and_each_word_lets_one_go() ->
     egress = egress_of()
     transfer = add(egress, 8 * CHUNK, 1)
     assert [frame.index for frame in take(egress)] == [0, 1, 2]
-    egress.arrived('b', transfer.number, 0, 0.005)
+    egress.credit_received('b', transfer.number, 0, 0.005)
     assert [frame.index for frame in take(egress, 0.005)] == [3]
-    egress.arrived('b', transfer.number, 0, 0.005)  # the same word again gives nothing
-    egress.arrived('c', transfer.number, 1, 0.005)  # nor does another worker's
-    egress.arrived('b', transfer.number, 99, 0.005)  # nor that on a piece that does not exist
+    egress.credit_received('b', transfer.number, 0, 0.005)  # the same word again gives nothing
+    egress.credit_received('c', transfer.number, 1, 0.005)  # nor does another worker's
+    egress.credit_received('b', transfer.number, 99, 0.005)  # nor that on a piece that is none
     assert take(egress, 0.005) == []
 
 
@@ -69,7 +69,7 @@ def test_the_next_chunk_is_the_most_urgent_ones_not_the_first_comers() -> None:
     take(egress)
     urgent = add(egress, 2 * CHUNK, 1.0, now=0.001)
     assert take(egress, 0.001) == []  # of the same level: it waits for credit
-    egress.arrived('b', bulk.number, 0, 0.005)
+    egress.credit_received('b', bulk.number, 0, 0.005)
     assert [frame.transfer for frame in take(egress, 0.005)] == [urgent.number]
 
 
@@ -119,11 +119,11 @@ def test_what_is_lost_is_sent_again_and_nothing_else() -> None:
     egress = egress_of()
     transfer = add(egress, 3 * CHUNK, 1.0)
     take(egress)
-    egress.arrived('b', transfer.number, 0, 0.004)
-    egress.arrived('b', transfer.number, 2, 0.009)
+    egress.credit_received('b', transfer.number, 0, 0.004)
+    egress.credit_received('b', transfer.number, 2, 0.009)
     assert egress.stalled(0.2) == []
     assert egress.stalled(0.3) == [transfer]
-    egress.again(transfer, 0.3)
+    egress.retransmit(transfer, 0.3)
     assert [frame.index for frame in take(egress, 0.3)] == [1]
     assert egress.stalled(0.3) == []
 
@@ -133,7 +133,7 @@ def test_where_all_credit_was_lost_the_transfer_goes_on() -> None:
     transfer = add(egress, 8 * CHUNK, 1.0)
     assert len(take(egress)) == 3
     assert egress.stalled(0.3) == [transfer]
-    egress.again(transfer, 0.3)
+    egress.retransmit(transfer, 0.3)
     assert [frame.index for frame in take(egress, 0.3)] == [0, 1, 2]
 
 
@@ -142,9 +142,9 @@ def test_a_transfer_of_which_all_came_but_the_word_on_it_asks_with_its_first_pie
     transfer = add(egress, 2 * CHUNK, 1.0)
     take(egress)
     for index in (0, 1):
-        egress.arrived('b', transfer.number, index, 0.005)
+        egress.credit_received('b', transfer.number, index, 0.005)
     assert egress.stalled(0.3) == [transfer]
-    egress.again(transfer, 0.3)
+    egress.retransmit(transfer, 0.3)
     assert [frame.index for frame in take(egress, 0.3)] == [0]
 
 
@@ -169,10 +169,10 @@ def test_attempts_are_counted_and_a_piece_that_comes_starts_the_count_anew() -> 
     egress = egress_of()
     transfer = add(egress, 2 * CHUNK, 1.0)
     take(egress)
-    egress.again(transfer, 0.3)
-    egress.again(transfer, 0.6)
+    egress.retransmit(transfer, 0.3)
+    egress.retransmit(transfer, 0.6)
     assert transfer.attempts == 3
-    egress.arrived('b', transfer.number, 0, 0.7)
+    egress.credit_received('b', transfer.number, 0, 0.7)
     assert transfer.attempts == 1
 
 
@@ -181,23 +181,23 @@ def test_an_acknowledged_transfer_is_over_and_its_credit_free() -> None:
     transfer = add(egress, 3 * CHUNK, 1.0)
     other = add(egress, 3 * CHUNK, 2.0)
     take(egress)
-    assert egress.acknowledged('c', transfer.number, 0.0, 0.01) is None  # not the receiver
-    assert egress.acknowledged('b', transfer.number, 0.0, 0.01) is transfer
-    assert egress.acknowledged('b', transfer.number, 0.0, 0.02) is None
+    assert egress.ack_received('c', transfer.number, 0.0, 0.01) is None  # not the receiver
+    assert egress.ack_received('b', transfer.number, 0.0, 0.01) is transfer
+    assert egress.ack_received('b', transfer.number, 0.0, 0.02) is None
     assert list(egress) == [other]
     assert len(take(egress, 0.02)) == 3
 
 
 def test_a_transfer_given_up_halfway_leaves_nothing_behind() -> None:
     egress = egress_of()
-    egress.drop(add(egress, 8 * CHUNK, 1.0))
+    egress.cancel(add(egress, 8 * CHUNK, 1.0))
     half = add(egress, 8 * CHUNK, 1.0)
     take(egress)
-    egress.drop(half)
-    egress.drop(half)
+    egress.cancel(half)
+    egress.cancel(half)
     assert (len(egress), egress.ahead_s((9.0,)), egress.behind((0.0,))) == (0, 0.0, [])
     assert take(egress) == []
-    egress.arrived('b', half.number, 0, 0.1)
+    egress.credit_received('b', half.number, 0, 0.1)
 
 
 def test_what_is_ahead_and_behind_is_told_by_order() -> None:
@@ -239,12 +239,12 @@ def test_every_byte_arrives_though_pieces_and_words_are_lost(
                 continue
             came[frame.transfer].add(frame.index)
             if random.random() >= loss:  # type: ignore[attr-defined]
-                egress.arrived('b', frame.transfer, frame.index, now)
+                egress.credit_received('b', frame.transfer, frame.index, now)
             if len(came[frame.transfer]) == frame.count:
-                egress.acknowledged('b', frame.transfer, 0.0, now)
+                egress.ack_received('b', frame.transfer, 0.0, now)
         now += 0.05
         for transfer in egress.stalled(now):
-            egress.again(transfer, now)
+            egress.retransmit(transfer, now)
         if not len(egress):
             break
     assert len(egress) == 0
@@ -262,7 +262,7 @@ def test_a_peer_with_a_longer_round_trip_does_not_keep_the_interface_for_itself(
     urgent = add(egress, 100_000, 1.0, peer='b', now=0.001)  # of the same class, but first
     while not any(frame.transfer == urgent.number for frame in under_way):
         frame = under_way.pop(0)  # there is an end to what was given before
-        egress.arrived('c', bulk.number, frame.index, 0.1)
+        egress.credit_received('c', bulk.number, frame.index, 0.1)
         new = take(egress, 0.1)
         assert all(frame.transfer == urgent.number for frame in new)
         under_way += new
@@ -285,8 +285,8 @@ def test_pieces_that_all_came_and_were_thrown_away_are_all_sent_again() -> None:
         frames = take(egress, now)
         sent.append([frame.index for frame in frames])
         for frame in frames:
-            egress.arrived('b', transfer.number, frame.index, now + 0.01)
+            egress.credit_received('b', transfer.number, frame.index, now + 0.01)
         now += 1.0
         assert egress.stalled(now) == [transfer]
-        egress.again(transfer, now)
+        egress.retransmit(transfer, now)
     assert sent == [[0, 1, 2], [0], [0, 1, 2]]

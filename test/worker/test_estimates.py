@@ -7,11 +7,11 @@ from dataclasses import replace
 import math
 from typing import Any
 
-from pamdi_ros.assignment import PipelineStage
+from pamdi_ros.assignment import held_end, PipelineStage
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.worker import ModelProfile, Partition, WorkerMachine
-from pamdi_ros.worker.routing.estimates import held_end, Subject
-from pamdi_ros.worker.routing.policies import Option
+from pamdi_ros.worker.policy import Option
+from pamdi_ros.worker.routing.estimates import Subject
 import pytest
 from worker.cases import free_plan, heartbeat, item, PROFILE, run, SIZE, started
 
@@ -51,7 +51,7 @@ def test_the_order_in_which_a_plan_names_partitions_does_not_matter(fleet: Fleet
     worker = started('a', fleet, free_plan(holders={'a': halves, 'b': halves, 'c': halves}))
     worker.heartbeat_heard(heartbeat('c', held=halves), 0.0)
     for name in 'abc':  # b has not been heard yet
-        assert worker._estimates.stage_end(name, 'net', 0) == 4
+        assert worker._holdings.stage_end(name, 'net', 0) == 4
 
 
 def test_a_stay_ends_where_a_route_leaves_its_worker(fleet: Fleet) -> None:
@@ -62,11 +62,11 @@ def test_a_stay_ends_where_a_route_leaves_its_worker(fleet: Fleet) -> None:
     )
     name = next(iter(plan.sources))
     worker = started('a', fleet, replace(plan, sources={**plan.sources, name: cut}))
-    assert [worker._estimates.stage_end('a', 'net', unit) for unit in (0, 1)] == [1, 4]
-    assert [worker._estimates.stage_end('b', 'net', unit) for unit in (0, 1)] == [4, 4]
+    assert [worker._holdings.stage_end('a', 'net', unit) for unit in (0, 1)] == [1, 4]
+    assert [worker._holdings.stage_end('b', 'net', unit) for unit in (0, 1)] == [4, 4]
     again = replace(plan, epoch=2)
     worker.assigned(again, 1.0)
-    assert worker._estimates.stage_end('a', 'net', 0) == 4
+    assert worker._holdings.stage_end('a', 'net', 0) == 4
 
 
 def test_an_idle_fleet(fleet: Fleet) -> None:
@@ -175,7 +175,7 @@ def test_waiting_here_counts_what_is_served_before_and_not_the_task_itself(fleet
 def test_a_measured_slowdown_of_the_link_counts(fleet: Fleet) -> None:
     worker = started('a', fleet, free_plan())
     worker.heartbeat_heard(heartbeat('b'), 0.0)
-    link = worker._estimates.links.to('b')
+    link = worker._links.to('b')
     assert link is not None
     link.slowdown = 10.0
     assert options(worker)['b'].wire_s == pytest.approx(0.01)

@@ -45,7 +45,7 @@ def test_a_restart_is_known_by_its_number_and_an_overtaken_heartbeat_is_dropped(
 
 def test_a_lower_number_is_of_a_restart_once_the_lease_has_run_out() -> None:
     peers = peers_of(incarnation=9)
-    peers.sent('b', 1, rank=0, service_s=0.05, weight=16.0)
+    peers.work_sent('b', 1, rank=0, service_s=0.05, weight=16.0)
     assert peers.heard(heartbeat('b', incarnation=2), 0.3) is None
     assert peers.heard(heartbeat('b', incarnation=2), 0.31) == (True, True)
     assert peers.wait_s('b', 0) == 0.0
@@ -92,12 +92,12 @@ def test_only_work_of_classes_as_urgent_makes_a_task_wait() -> None:
 
 def test_what_was_sent_since_the_last_heartbeat_counts() -> None:
     peers = peers_of(backlog_s=(0.1, 0.2, 0.4))
-    peers.sent('b', 1, rank=1, service_s=0.05, weight=4.0)
+    peers.work_sent('b', 1, rank=1, service_s=0.05, weight=4.0)
     assert round(peers.wait_s('b', 0), 6) == 0.1
     assert round(peers.wait_s('b', 1), 6) == 0.35
     peers.heard(heartbeat('b', backlog_s=(0.1, 0.2, 0.4)), 0.1)
     assert round(peers.wait_s('b', 1), 6) == 0.35  # it may be on its way still
-    peers.acknowledged('b', 1, True)
+    peers.work_acknowledged('b', 1, True)
     assert round(peers.wait_s('b', 1), 6) == 0.35
     peers.heard(heartbeat('b', backlog_s=(0.1, 0.25, 0.4)), 0.2)  # now the heartbeat counts it
     assert round(peers.wait_s('b', 1), 6) == 0.35
@@ -106,8 +106,8 @@ def test_what_was_sent_since_the_last_heartbeat_counts() -> None:
 def test_what_was_refused_or_lost_with_a_restart_counts_no_more() -> None:
     peers = peers_of()
     for number in (1, 2):
-        peers.sent('b', number, rank=0, service_s=0.05, weight=16.0)
-    peers.acknowledged('b', 1, False)
+        peers.work_sent('b', number, rank=0, service_s=0.05, weight=16.0)
+    peers.work_acknowledged('b', 1, False)
     assert peers.wait_s('b', 0) == 0.05
     peers.heard(heartbeat('b', incarnation=9), 0.1)
     assert peers.wait_s('b', 0) == 0.0
@@ -116,6 +116,6 @@ def test_what_was_refused_or_lost_with_a_restart_counts_no_more() -> None:
 def test_who_is_pushed_back_is_who_is_less_urgent() -> None:
     peers = peers_of(queue_lengths=(5, 3, 2))
     assert [peers.pushed_back('b', rank, WEIGHTS) for rank in (0, 1, 2)] == [14.0, 2.0, 0.0]
-    peers.sent('b', 1, rank=1, service_s=0.05, weight=4.0)
+    peers.work_sent('b', 1, rank=1, service_s=0.05, weight=4.0)
     assert [peers.pushed_back('b', rank, WEIGHTS) for rank in (0, 1, 2)] == [18.0, 2.0, 0.0]
     assert peers.pushed_back('never heard', 0, WEIGHTS) == 0.0

@@ -331,7 +331,7 @@ def test_a_restarted_senders_numbers_may_come_again(
     assert [one for one in commands if isinstance(one, DropReassembly)] == [
         DropReassembly('a', before + 1)
     ]
-    ingress = worker._reception.ingress
+    ingress = worker._receiver.ingress
     assert ingress.said(('a', before)) is None
     assert ingress.said(('a', after + 1)) is not None
     assert ingress.said(('c', before)) is not None

@@ -63,7 +63,7 @@ def test_questions_are_known_and_forgotten_by_their_item() -> None:
     ask(asks, 'b', seq=1)
     ask(asks, 'b', seq=2)
     assert asks.about(foreign(seq=1).key)
-    asks.forget((foreign(seq=1).key,))
+    asks.cancel(foreign(seq=1).key)
     assert not asks.about(foreign(seq=1).key)
     assert asks.about(foreign(seq=2).key)
     assert len(asks) == 1

@@ -54,7 +54,7 @@ def test_a_released_item_is_known_to_have_ended_and_a_given_back_one_is_not() ->
     for seq in (1, 2):
         custody.keep(sized(seq, 10), 'b', False)
     custody.release(foreign(seq=1).key)
-    back = custody.give_back(foreign(seq=2).key)
+    back = custody.take_out(foreign(seq=2).key)
     assert back is not None
     assert back.task.payload == ('tensors', 2)
     assert (custody.bytes, len(custody)) == (0, 0)
@@ -74,7 +74,7 @@ def test_some_kind_can_be_let_go() -> None:
     custody = RetentionBuffer(100)
     for seq, lifespan_s in ((1, 1.0), (2, 9.0)):
         custody.keep(sized(seq, 10, lifespan_s=lifespan_s), 'b', False)
-    custody.drop(lambda task: task.expired(2.0))
+    custody.expire(lambda task: task.expired(2.0))
     assert [one.task.key.seq for one in custody.at('b')] == [2]
     assert custody.bytes == 10
 
@@ -97,7 +97,7 @@ def test_the_bound_is_never_exceeded_and_the_bytes_add_up(
         elif step == 'release':
             custody.release(foreign(seq=seq).key)
         else:
-            custody.give_back(foreign(seq=seq).key)
+            custody.take_out(foreign(seq=seq).key)
         kept = custody.at('b')
         assert custody.bytes == sum(one.task.payload_bytes for one in kept if one.whole) <= 100
         assert all(one.whole == (one.task.payload is not None) for one in kept)
@@ -108,7 +108,7 @@ def test_what_is_given_back_can_be_kept_on_as_it_was() -> None:
     for seq in (1, 2, 3):
         custody.keep(sized(seq, 40), 'b', True)
     for seq, whole in ((1, False), (3, True)):
-        back = custody.give_back(foreign(seq=seq).key)
+        back = custody.take_out(foreign(seq=seq).key)
         assert back is not None
         custody.restore(back)
         assert custody.of(foreign(seq=seq).key) is back

@@ -147,12 +147,12 @@ def test_work_that_never_reached_a_peer_leaves_no_phantom_there(fleet: Fleet, ho
     egress = Egress(LinkEstimates(fleet, 'a', parameters), parameters, 1)
     handover = TaskTransfer(egress, RetentionBuffer(10**6), peers, attempts=1)
     task = foreign()
-    handover.send(task, 'b', (0.0, 0.0, 1.0), 0, work_s=0.04, weight=16.0, now=0.0)
+    handover.begin(task, 'b', (0.0, 0.0, 1.0), 0, work_s=0.04, weight=16.0, now=0.0)
     frame = egress.next_chunk(0.0)
     assert frame is not None
     assert peers.wait_s('b', None) == 0.04
     if how == 'withdrawn':
-        handover.withdraw(task.key)
+        handover.cancel(task.key)
     elif how == 'lost':
         peers.mark_lost('b')
         handover.lost('b')
@@ -163,7 +163,7 @@ def test_work_that_never_reached_a_peer_leaves_no_phantom_there(fleet: Fleet, ho
     elif how == 'not_sent':
         handover.not_sent(frame.transfer, 'no_contact: b')
     else:
-        handover.acknowledged('b', ack(frame, accepted=False, reason='x: y'), 0.1)
+        handover.ack_received('b', ack(frame, accepted=False, reason='x: y'), 0.1)
     peers.heard(heartbeat('b'), 1.0)  # idle, as its heartbeat says
     assert peers.wait_s('b', None) == 0.0
 

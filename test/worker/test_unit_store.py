@@ -77,7 +77,7 @@ def test_what_fails_is_told_once_and_tried_again_under_the_next_assignment() -> 
 
 def test_a_model_whose_units_have_changed_is_read_anew() -> None:
     store = store_of(Partition('net', 0, 2), Partition('other', 0, 1))
-    assert store.forget('net') == [FreeUnits((Partition('net', 0, 2),))]
+    assert store.unload('net') == [FreeUnits((Partition('net', 0, 2),))]
     assert store.serving == (Partition('other', 0, 1),)
     assert load_all(store) == [('net', 0), ('net', 1)]
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 
 from pamdi_ros.worker.commands import Command, PublishResult, SendControl
 from pamdi_ros.worker.control import Release
+from pamdi_ros.worker.holdings import Holdings
 from pamdi_ros.worker.items.ledger import Ledger
-from pamdi_ros.worker.items.task_table import Answered, Dropped, moved, Step, TaskTable
-from pamdi_ros.worker.routing.requests import PendingRequests
-from pamdi_ros.worker.stage import StageExecution
+from pamdi_ros.worker.items.task_table import Answered, Dropped, Step, TaskTable
+from pamdi_ros.worker.stage import moved, StageExecution
+from pamdi_ros.worker.state import WorkerState
 from pamdi_ros.worker.task import count_reason, ItemKey, share_out_transfers, Status, Task
-from pamdi_ros.worker.transfer.task_transfer import TaskTransfer
+from pamdi_ros.worker.transfer.links import LinkEstimates
 
 #: Ends that one event makes at most, as far as a driver whose event failed can have them back.
 MOST_MADE = 64
@@ -39,44 +40,45 @@ class Completion:
     :ivar made: the last ends, for a driver whose event failed half way: an end is given once.
     """
 
-    place: TaskTable
+    state: WorkerState
+    table: TaskTable
     ledger: Ledger
-    handover: TaskTransfer
-    asks: PendingRequests
+    holdings: Holdings
+    links: LinkEstimates
     drops: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     complaints: deque[str] = field(default_factory=lambda: deque(maxlen=100))
     made: deque[PublishResult] = field(default_factory=lambda: deque(maxlen=MOST_MADE))
     _releases: dict[str, list[Release]] = field(default_factory=dict)
 
-    def apply(self, steps: Sequence[Step], now: float) -> list[Command]:
-        """Turn what was decided into commands."""
+    def carry_out(self, steps: Sequence[Step], now: float) -> list[Command]:
+        """Turn what follows from a decision into commands."""
         commands: list[Command] = []
         for step in steps:
             if isinstance(step, Dropped):
-                commands += self.drop(step.task, step.status, step.reason, now)
+                commands += self.give_up(step.task, step.status, step.reason, now)
             elif isinstance(step, Answered):
-                commands += self.deliver(step.task, now)
+                commands += self.bring_home(step.task, now)
             else:
                 commands.append(step)
         return commands
 
-    def deliver(self, task: Task, now: float) -> list[Command]:
+    def bring_home(self, task: Task, now: float) -> list[Command]:
         """Bring an answer home."""
-        if task.home == self.place.worker:
+        if task.home == self.state.name:
             return self.end(task, task.status, task.reason, now)
-        self.place.deliver(task, now)
+        self.table.send_home(task, now)
         return []
 
-    def drop(self, task: Task, status: Status, reason: str, now: float) -> list[Command]:
+    def give_up(self, task: Task, status: Status, reason: str, now: float) -> list[Command]:
         """End a task without an answer; its home is told where it is elsewhere."""
-        if task.home == self.place.worker:
+        if task.home == self.state.name:
             return self.end(task, status, reason, now)
         count_reason(self.drops, reason)
         told = replace(
             task, payload=None, payload_bytes=0, raw=False, status=status, reason=reason
         )
-        self.place.deliver(told, now)
+        self.table.send_home(told, now)
         return []
 
     def end(self, task: Task, status: Status, reason: str, now: float) -> list[Command]:
@@ -89,68 +91,58 @@ class Completion:
         latency_s = opened.age_s(now)
         if status is Status.RESULT and opened.deadline_s and latency_s > opened.deadline_s:
             self.ledger.missed_deadline(task.key.source)
-        planned = self.place.plan.sources.get(task.key.source)
+        planned = self.state.plan.sources.get(task.key.source)
         if status is Status.RESULT and planned is not None and planned.exits:
             taken = planned.exit_at(task.exit_unit)
             accuracy = planned.accuracy if taken is None else taken.accuracy
             self.ledger.graded(task.key.source, taken is not None, accuracy)
-        self._release(task.key, takers.union(hop.worker for hop in task.hops))
-        self.forget(task.key)
         hops = share_out_transfers(task.hops, latency_s)
-        end = PublishResult(
-            replace(task, header=opened.header, hops=hops), status, reason, latency_s
-        )
-        self.made.append(end)
-        return [end]
+        told = {*takers, *(hop.worker for hop in task.hops)}
+        task = replace(task, header=opened.header, hops=hops)
+        return [self._ended(task, status, reason, latency_s, told)]
 
-    def forget(self, key: ItemKey, ended: bool = True) -> None:
-        """Let go of all copies of an item that are here.
+    def _ended(
+        self, task: Task, status: Status, reason: str, latency_s: float, told: Collection[str]
+    ) -> PublishResult:
+        """Return the end of an item that the ledger has struck out; nothing of it stays here.
 
-        :param ended: the item has ended; else it is begun again.
+        :param told: workers that may keep something of it.
         """
-        execution = self.place.executions.get(key)
-        if execution is not None:
-            if execution is self.place.backlog.running:
-                self.place.backlog.void = True
-            else:
-                self.place.backlog.queue.remove(execution)
-            self.place.unlist(execution)
-        self.place.parked.pop(key, None)
-        self.asks.forget((key,))
-        if ended:
-            self.place.avoided.pop(key, None)
-            self.handover.release(key)
-        else:
-            self.handover.withdraw(key)
-            self.handover.custody.give_back(key)
+        self._release(task.key, told)
+        self.table.drop_copies(task.key)
+        end = PublishResult(task, status, reason, latency_s)
+        self.made.append(end)
+        return end
 
-    def released(self, key: ItemKey, sender: str) -> None:
+    def release_received(self, key: ItemKey, sender: str) -> None:
         """Take the word that an item has ended; only its home can know."""
-        home = self.place.fleet.sources[key.source].worker
+        home = self.state.fleet.sources[key.source].worker
         if sender != home:
-            self.rejected(f'not_home: {sender} releases an item of {key.source} of {home}', sender)
-        elif home != self.place.worker:
-            self.forget(key)
+            self.reject_message(
+                f'not_home: {sender} releases an item of {key.source} of {home}', sender
+            )
+        elif home != self.state.name:
+            self.table.drop_copies(key)
 
     def _release(self, key: ItemKey, workers: Collection[str]) -> None:
         """Tell workers that an item of this home has ended; those not told know its lifespan."""
         for worker in workers:
-            if worker != self.place.worker and worker in self.place.fleet.workers:
+            if worker != self.state.name and worker in self.state.fleet.workers:
                 self._releases.setdefault(worker, []).append(Release(key))
 
-    def drop_model(self, model: str, reason: str, now: float) -> list[Command]:
+    def end_model(self, model: str, reason: str, now: float) -> list[Command]:
         """End every task of a model that is here, and every item of this home that uses it."""
         commands: list[Command] = []
         for opened in self.ledger.items():
             if opened.model == model:
                 commands += self.end(opened, Status.FAILED, reason, now)
-        tasks = [execution.task for execution in self.place.executions.values()] + [
-            *self.place.parked.values()
+        tasks = [execution.task for execution in self.state.executions.values()] + [
+            *self.state.parked.values()
         ]
         for task in tasks:
             if task.model == model:
-                self.forget(task.key, ended=False)
-                commands += self.drop(task, Status.FAILED, reason, now)
+                self.table.drop_copies(task.key, ended=False)
+                commands += self.give_up(task, Status.FAILED, reason, now)
         return commands
 
     def flush_releases(self) -> list[Command]:
@@ -170,42 +162,37 @@ class Completion:
         """
         commands: list[Command] = []
         for execution in [
-            execution for execution in self.place.backlog.queue if self._must_leave(execution, now)
+            execution for execution in self.table.backlog.queue if self._must_leave(execution, now)
         ]:
-            commands += self.deliver(self.place.leave_early(execution, now), now)
-        late = self.place.backlog.queue.take(lambda execution: execution.task.expired(now))
+            commands += self.bring_home(self.table.take_early(execution, now), now)
+        late = self.table.backlog.queue.take(lambda execution: execution.task.expired(now))
         tasks = []
         for execution in late:
-            self.place.unlist(execution)
-            tasks.append(moved(execution, self.place.worker, now))
+            self.table.unlist(execution)
+            tasks.append(moved(execution, self.state.name, now))
         obstacles: dict[ItemKey, str] = {}
-        for key, task in list(self.place.parked.items()):
-            away = task.home != self.place.worker
+        for key, task in list(self.state.parked.items()):
+            away = task.home != self.state.name
             if not (task.expired(now) or (away and self._is_last_moment(task, 0, now))):
                 continue
-            obstacle = self.place.obstacle(task, now)
+            obstacle = self.holdings.obstacle(task, now)
             if obstacle or task.expired(now):
                 obstacles[key] = obstacle
-                tasks.append(self.place.parked.pop(key))
+                tasks.append(self.state.parked.pop(key))
         for key in self.ledger.expired(now):
             reason = obstacles.get(key, '')
             status = Status.FAILED if reason else Status.EXPIRED
             takers = self.ledger.takers(key)
             opened = self.ledger.end(key, status, reason or 'expired')
             if opened is not None:
-                self._release(key, takers)
-                self.forget(key)
-                end = PublishResult(
-                    opened, status, reason or self.expiry(opened), opened.age_s(now)
-                )
-                self.made.append(end)
-                commands.append(end)
-        self.handover.expire(now)
+                reason = reason or self.expiry(opened)
+                commands.append(self._ended(opened, status, reason, opened.age_s(now), takers))
+        self.table.transfer.expire(now)
         for task in tasks:
-            if task.home != self.place.worker:  # the ledger knew those of this home
+            if task.home != self.state.name:  # the ledger knew those of this home
                 reason = obstacles.get(task.key, '')
                 status = Status.FAILED if reason else Status.EXPIRED
-                commands += self.drop(task, status, reason or self.expiry(task), now)
+                commands += self.give_up(task, status, reason or self.expiry(task), now)
         return commands
 
     def _must_leave(self, execution: StageExecution, now: float) -> bool:
@@ -222,18 +209,18 @@ class Completion:
         """
         if task.lifespan_s is None:
             return False
-        way_s = self.place.estimates.links.between_s(self.place.worker, task.home, size)
+        way_s = self.links.between_s(self.state.name, task.home, size)
         return task.age_s(now) + way_s + EARLY_MARGIN_S >= task.lifespan_s
 
     def stopped(self) -> str:
         """Give the reason of what ends because this worker does not serve."""
-        return f'worker_stopped: {self.place.worker} was deactivated'
+        return f'worker_stopped: {self.state.name} was deactivated'
 
     def expiry(self, task: Task) -> str:
         """Give the reason of a task that came too late."""
         return f'expired: no answer within its lifespan of {task.lifespan_s:g} s'
 
-    def rejected(self, reason: str, sender: str = '') -> list[Command]:
+    def reject_message(self, reason: str, sender: str = '') -> list[Command]:
         """Count a message that nobody can be told about.
 
         :param sender: who is said to have sent it; empty: it is this worker's own.
@@ -246,7 +233,7 @@ class Completion:
         """Note for the log what was wrong with a message, and count its sender."""
         reason = reason[:LONGEST_COMPLAINT]
         if sender:
-            known = sender if sender in self.place.fleet.workers else UNKNOWN_SENDER
+            known = sender if sender in self.state.fleet.workers else UNKNOWN_SENDER
             self.refused[known] += 1
             reason = f'{reason} (sent as {known})'
         self.complaints.append(reason)

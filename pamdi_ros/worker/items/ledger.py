@@ -32,6 +32,22 @@ class SourceCounts:
     dropped: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(slots=True)
+class OpenItem:
+    """An item that has not ended, at its home.
+
+    :param accepted: as it came from its sensor, input included.
+    :param beginnings: times that it was begun again.
+    :param generation: of the copy that counts now.
+    :param takers: workers to which it was handed, as any generation.
+    """
+
+    accepted: Task
+    beginnings: int = 0
+    generation: int = 0
+    takers: set[str] = field(default_factory=set)
+
+
 class Ledger:
     """Items that were accepted at this worker and have not ended.
 
@@ -42,10 +58,7 @@ class Ledger:
         self.incarnation = incarnation
         self.counts: dict[str, SourceCounts] = {}
         self._numbers: Counter[str] = Counter()
-        self._open: dict[ItemKey, Task] = {}
-        self._again: Counter[ItemKey] = Counter()
-        self._generations: Counter[ItemKey] = Counter()
-        self._takers: dict[ItemKey, set[str]] = {}
+        self._open: dict[ItemKey, OpenItem] = {}
         self._expiries: list[tuple[float, ItemKey]] = []
 
     def number(self, source: str) -> ItemKey:
@@ -56,7 +69,7 @@ class Ledger:
     def remember(self, task: Task) -> None:
         """Count a numbered item as accepted, and remember it, input included, until it ends."""
         self.counts.setdefault(task.key.source, SourceCounts()).accepted += 1
-        self._open[task.key] = task
+        self._open[task.key] = OpenItem(task)
         if task.lifespan_s is not None:
             heapq.heappush(self._expiries, (task.arrived_s + task.lifespan_s, task.key))
 
@@ -68,18 +81,15 @@ class Ledger:
         :param reason: 'word: explanation'; its word is counted.
         :returns: the item as it was accepted; None where it has ended before or never was ours.
         """
-        task = self._open.pop(key, None)
-        if task is None:
+        item = self._open.pop(key, None)
+        if item is None:
             return None
-        self._again.pop(key, None)
-        self._generations.pop(key, None)
-        self._takers.pop(key, None)
         counts = self.counts[key.source]
         if status is Status.RESULT:
             counts.results += 1
         else:
             count_reason(counts.dropped, reason)
-        return task
+        return item.accepted
 
     def missed_deadline(self, source: str) -> None:
         """Count a result that came too late to be of full use."""
@@ -92,33 +102,38 @@ class Ledger:
         counts.accuracy += accuracy
 
     def begin_again(self, key: ItemKey) -> Task | None:
-        """Give an open item's input, to run it anew; None once that was done often enough."""
-        task = self._open.get(key)
-        if task is None:
+        """Return an open item's input, to run it anew; None once that was done often enough."""
+        item = self._open.get(key)
+        if item is None:
             return None
-        self._again[key] += 1
-        if self._again[key] > MOST_BEGINNINGS:
+        item.beginnings += 1
+        if item.beginnings > MOST_BEGINNINGS:
             return None
-        return replace(task, generation=self.renew(key))
+        return replace(item.accepted, generation=self.renew(key))
 
     def renew(self, key: ItemKey) -> int:
-        """Give the generation of a copy that this home sends anew."""
-        if key in self._open:
-            self._generations[key] += 1
-        return self._generations.get(key, 0)
+        """Return the generation of a copy that this home sends anew."""
+        item = self._open.get(key)
+        if item is None:
+            return 0
+        item.generation += 1
+        return item.generation
 
     def generation(self, key: ItemKey) -> int:
-        """Give the generation of the copy of an item that counts now."""
-        return self._generations.get(key, 0)
+        """Return the generation of the copy of an item that counts now."""
+        item = self._open.get(key)
+        return 0 if item is None else item.generation
 
     def handed(self, key: ItemKey, worker: str) -> None:
         """Note that this home hands an open item to a worker, as any generation of it."""
-        if key in self._open:
-            self._takers.setdefault(key, set()).add(worker)
+        item = self._open.get(key)
+        if item is not None:
+            item.takers.add(worker)
 
     def takers(self, key: ItemKey) -> frozenset[str]:
         """Return the workers to which this home has handed an open item."""
-        return frozenset(self._takers.get(key, ()))
+        item = self._open.get(key)
+        return frozenset() if item is None else frozenset(item.takers)
 
     def expired(self, now: float) -> list[ItemKey]:
         """Open items whose lifespan has passed, in order of expiry; they stay open."""
@@ -131,7 +146,7 @@ class Ledger:
 
     def items(self) -> tuple[Task, ...]:
         """Open items as they were accepted."""
-        return tuple(self._open.values())
+        return tuple(item.accepted for item in self._open.values())
 
     def in_flight(self, source: str) -> int:
         """Open items of a source."""
@@ -142,5 +157,5 @@ class Ledger:
         return key in self._open
 
     def __len__(self) -> int:
-        """Give the number of open items."""
+        """Return the number of open items."""
         return len(self._open)

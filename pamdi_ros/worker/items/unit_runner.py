@@ -8,13 +8,19 @@ import math
 
 from pamdi_ros.worker.activity import WorkerActivity
 from pamdi_ros.worker.commands import Command, ComputeUnit, Restart
+from pamdi_ros.worker.holdings import Holdings
 from pamdi_ros.worker.items.completion import Completion
-from pamdi_ros.worker.items.receiver import TaskReceiver
-from pamdi_ros.worker.items.task_table import moved, TaskTable
+from pamdi_ros.worker.items.dispatcher import Dispatcher
+from pamdi_ros.worker.items.recovery import Recovery
+from pamdi_ros.worker.items.task_table import TaskTable
+from pamdi_ros.worker.routing.early_exits import EarlyExits
+from pamdi_ros.worker.scheduling.backlog import Backlog
 from pamdi_ros.worker.scheduling.breakers import Breakers, SICK
 from pamdi_ros.worker.scheduling.inversions import Inversions
+from pamdi_ros.worker.scheduling.service_times import ServiceTimes
 from pamdi_ros.worker.scheduling.watchdog import Watchdog
-from pamdi_ros.worker.stage import EarlyAnswer, StageExecution
+from pamdi_ros.worker.stage import begin_execution, EarlyAnswer, moved, StageExecution
+from pamdi_ros.worker.state import WorkerState
 from pamdi_ros.worker.task import ItemKey, reason_word, Status, Task
 from pamdi_ros.worker.unit_result import UnitResult
 
@@ -30,9 +36,15 @@ class UnitRunner:
     :ivar tasks_run: stays finished.
     """
 
-    place: TaskTable
-    reception: TaskReceiver
-    ends: Completion
+    state: WorkerState
+    table: TaskTable
+    dispatcher: Dispatcher
+    recovery: Recovery
+    completion: Completion
+    holdings: Holdings
+    exits: EarlyExits
+    backlog: Backlog
+    service: ServiceTimes
     inversions: Inversions
     breakers: Breakers
     watchdog: Watchdog
@@ -45,53 +57,49 @@ class UnitRunner:
         :returns: the work, None where nothing waits; and the ends of tasks that came too late.
         """
         commands: list[Command] = []
-        queue = self.place.backlog.queue
         turn, self._tests_turn = self._tests_turn, True
         if turn and self.breakers.presses(now) and (test := self._test(now)) is not None:
             self._tests_turn = False
             self._set_aside(now)
             return test, commands
         while True:
-            execution = self.place.backlog.running
-            if execution is not None and self.place.backlog.void:
-                self._finish(execution, now, void=True)
-                execution = None
-            first = queue.first()
-            if execution is None and first is None:
+            if self.backlog.running is not None and self.backlog.void:
+                self._finish(self.backlog.running, now, void=True)
+            execution, is_resumed = self.backlog.choose(self.state.policy.preemptive, now)
+            if execution is None:
                 return self._test(now), commands
-            resumed = first is not None and (
-                execution is None or self._overtakes(first, execution)
-            )
-            if resumed:
-                if execution is not None:
-                    queue.push(execution)
-                execution = queue.pop()
-                execution.queue_s += now - execution.since_s
-                self.place.backlog.running = execution
-            assert execution is not None
-            execution.since_s = now
-            if execution.task.expired(now):
-                commands += self._finish(execution, now, expired=True)
-                continue
-            if resumed and execution.early is not None and self._leaves(execution, now):
-                commands += self._left_early(execution, now)
-                continue
-            if not execution.raw and not self._runnable(execution):
-                self.place.backlog.running = None
-                self.place.unlist(execution)
-                commands += self.reception.decide(moved(execution, self.place.worker, now), now)
+            if (follows := self._goes_elsewhere(execution, is_resumed, now)) is not None:
+                commands += follows
                 continue
             work = self._work(execution)
-            self.watchdog.begin(work, self.place.backlog.unit_s, now)
+            self.watchdog.begin(work, self.backlog.unit_s, now)
             return work, commands
+
+    def _goes_elsewhere(
+        self, execution: StageExecution, is_resumed: bool, now: float
+    ) -> list[Command] | None:
+        """End an execution that is not to be computed here (any more).
+
+        :param is_resumed: it has waited until now.
+        :returns: what follows; None: its next unit is to be computed.
+        """
+        if execution.task.expired(now):
+            return self._finish(execution, now, expired=True)
+        if is_resumed and execution.early is not None and self.exits.leaves(execution, now):
+            return self._left_early(execution, now)
+        if execution.raw or self._runnable(execution):
+            return None
+        self.backlog.running = None
+        self.table.unlist(execution)
+        return self.dispatcher.go_on(moved(execution, self.state.name, now), now)
 
     @property
     def waits(self) -> bool:
         """Tell whether there is something to compute: a task that waits, or a test."""
-        return len(self.place.backlog.queue) > 0 or self.breakers.next_test() is not None
+        return len(self.backlog.queue) > 0 or self.breakers.next_test() is not None
 
-    def unit_done(self, work: ComputeUnit, outcome: UnitResult, now: float) -> list[Command]:
-        """Take the outcome of a Work and go on: next unit, next pass, a peer, or the answer."""
+    def unit_done(self, work: ComputeUnit, result: UnitResult, now: float) -> list[Command]:
+        """Take the result of a unit and go on: next unit, next pass, a peer, or the answer."""
         self.watchdog.over()
         if work.test:
             self.breakers.tested(work.task.model, work.first, now)
@@ -100,36 +108,32 @@ class UnitRunner:
         if work.last > work.first:
             self.breakers.done(execution.task.model, work.first)
         first_unit = execution.compute_s == 0.0
-        execution.compute_s += outcome.compute_s
+        execution.compute_s += result.compute_s
         self._unit_over(execution, now)
-        if self.place.backlog.void or not self.place.serving:
-            return self._finish(execution, now, void=self.place.backlog.void)
+        if self.backlog.void or not self.state.serving:
+            return self._finish(execution, now, void=self.backlog.void)
         if work.last > work.first:
-            own_s = outcome.compute_s - (
-                self.place.estimates.service.overhead_s if first_unit else 0.0
-            )
-            self.place.estimates.service.measured(
-                execution.task.model, work.first, max(0.0, own_s), now
-            )
-        execution.payload, execution.payload_bytes = outcome.payload, outcome.payload_bytes
-        execution.tokens, execution.raw, execution.unit = outcome.tokens, False, work.last
+            own_s = result.compute_s - (self.service.overhead_s if first_unit else 0.0)
+            self.service.measured(execution.task.model, work.first, max(0.0, own_s), now)
+        execution.payload, execution.payload_bytes = result.payload, result.payload_bytes
+        execution.tokens, execution.raw, execution.unit = result.tokens, False, work.last
         if work.answers:
-            return self._answered(execution, outcome, now)
-        profile = self.place.plan.models.get(execution.task.model)
-        if work.exit is not None and outcome.confident and profile is not None:
+            return self._answered(execution, result, now)
+        profile = self.state.plan.models.get(execution.task.model)
+        if work.exit is not None and result.confident and profile is not None:
             units = len(profile.flops)
-            execution.early = EarlyAnswer(work.exit, outcome.early, outcome.early_bytes, units)
-        if execution.early is not None and self._leaves(execution, now):
+            execution.early = EarlyAnswer(work.exit, result.early, result.early_bytes, units)
+        if execution.early is not None and self.exits.leaves(execution, now):
             return self._left_early(execution, now)
         if execution.unit < execution.last:
-            self.place.estimate(execution)
+            self.table.estimate(execution)
             return []
-        if work.last > work.first and self.reception.dispatch.goes_on(execution, now):
+        if work.last > work.first and self.dispatcher.runs_on(execution, now):
             return []
         return self._finish(execution, now)
 
     def unit_failed(self, work: ComputeUnit, reason: str, now: float) -> list[Command]:
-        """Note that a Work could not be done: the item is done elsewhere, or fails."""
+        """Note that a unit could not be done: the item is done elsewhere, or fails."""
         self.watchdog.over()
         execution, model = work.execution, work.task.model
         if work.test:
@@ -138,26 +142,26 @@ class UnitRunner:
         sick = reason_word(reason) in SICK and not execution.raw
         if sick:
             failure = execution.task.key, execution.task.generation
-            sources = [s for s in self.place.plan.sources.values() if s.model == model]
+            sources = [s for s in self.state.plan.sources.values() if s.model == model]
             self.breakers.failed(model, work.first, failure, reason, len(sources), now)
         self._unit_over(execution, now)
         self._leave_running(execution)
-        if self.place.backlog.void:
-            self.place.backlog.void = False
+        if self.backlog.void:
+            self.backlog.void = False
             return []
         if execution.early is not None:  # better than none
-            return self.ends.deliver(self.place.leave_early(execution, now), now)
-        task = moved(execution, self.place.worker, now)
+            return self.completion.bring_home(self.table.take_early(execution, now), now)
+        task = moved(execution, self.state.name, now)
         if sick:
-            return self.reception.failed_here(task, reason, now)
-        return self.ends.drop(task, Status.FAILED, reason, now)
+            return self.recovery.failed_here(task, reason, now)
+        return self.completion.give_up(task, Status.FAILED, reason, now)
 
     def watch(self, now: float) -> list[Command]:
         """See whether the unit under way is overdue: what waits for it then goes elsewhere."""
         work = self.watchdog.look(now)
         if work is None:
             return []
-        worker, model = self.place.worker, work.task.model
+        worker, model = self.state.name, work.task.model
         spent_s, usual_s = self.watchdog.spent_s, self.watchdog.usual_s
         if self.watchdog.hangs:
             return [
@@ -174,15 +178,15 @@ class UnitRunner:
             self.breakers.overdue(model, work.first, reason, now)
         self.breakers.changed = True
         commands: list[Command] = []
-        running = self.place.backlog.running
-        if not work.test and running is work.execution and not self.place.backlog.void:
-            self.place.backlog.void = True
-            self.place.unlist(running)
+        running = self.backlog.running
+        if not work.test and running is work.execution and not self.backlog.void:
+            self.backlog.void = True
+            self.table.unlist(running)
             commands += self._given_up(running, reason, now)
         # Tensors of a device that hangs may never leave it: what has begun here begins again.
         for execution in [
             execution
-            for execution in self.place.backlog.queue
+            for execution in self.backlog.queue
             if execution.started and not execution.raw
         ]:
             commands += self._given_up(execution, reason, now)
@@ -191,16 +195,18 @@ class UnitRunner:
     def _given_up(self, execution: StageExecution, reason: str, now: float) -> list[Command]:
         """Give the early answer of what cannot go on here, or have it done elsewhere."""
         if execution.early is not None:
-            return self.ends.deliver(self.place.leave_early(execution, now), now)
-        waits = execution in self.place.backlog.queue
+            return self.completion.bring_home(self.table.take_early(execution, now), now)
+        waits = execution in self.backlog.queue
         task = (
-            self.place.leave(execution, now) if waits else moved(execution, self.place.worker, now)
+            self.table.take_out(execution, now)
+            if waits
+            else moved(execution, self.state.name, now)
         )
-        return self.reception.failed_here(task, reason, now)
+        return self.recovery.failed_here(task, reason, now)
 
     def _set_aside(self, now: float) -> None:
         """Let the task under way wait its turn, or forget it where its item has ended."""
-        backlog, execution = self.place.backlog, self.place.backlog.running
+        backlog, execution = self.backlog, self.backlog.running
         if execution is None:
             return
         if backlog.void:
@@ -217,100 +223,84 @@ class UnitRunner:
             return None
         model, unit = found
         key = ItemKey('', 1, unit + 1)
-        rank = len(self.place.estimates.weights) - 1
-        priority = self.place.fleet.priority_classes[rank].name
+        rank = len(self.state.weights) - 1
+        priority = self.state.fleet.priority_classes[rank].name
         task = Task(
-            key=key, home=self.place.worker, model=model, priority_class=priority, rank=rank,
+            key=key, home=self.state.name, model=model, priority_class=priority, rank=rank,
             arrived_s=now, received_s=now, next_unit=unit,
         )  # fmt: skip
-        execution = StageExecution(
-            task=task, order=(math.inf,), rank=rank, unit=unit, last=unit + 1, payload=None,
-            payload_bytes=0, tokens=(), passes_left=1, raw=False, since_s=now, first=unit,
-        )  # fmt: skip
+        execution = begin_execution(task, (math.inf,), rank, unit + 1, now)
         work = ComputeUnit(execution, unit, unit + 1, False, test=True)
-        service = self.place.estimates.service
+        service = self.service
         usual_s = service.here_s(model, unit, unit + 1) if service.knows(model) else 0.0
         self.watchdog.begin(work, usual_s, now)
         return work
 
     def activity(self) -> WorkerActivity:
-        """Give what is computed now, and what was so far."""
-        running = self.place.backlog.running
+        """Return what is computed now, and what was so far."""
+        running = self.backlog.running
         return WorkerActivity(
             tasks_run=self.tasks_run,
             inversions=self.inversions.count,
-            unit_drift=self.place.estimates.service.drift(),
+            unit_drift=self.service.drift(),
             item=None if running is None else running.task.key,
             unit=0 if running is None else running.unit,
         )
 
     def _unit_over(self, execution: StageExecution, now: float) -> None:
-        backlog = self.place.backlog
+        backlog = self.backlog
         # How long it takes to prepare a sensor message is not known beforehand.
         expected_s = math.inf if execution.raw else backlog.unit_s
         self.inversions.unit_over(execution, backlog.queue, expected_s, now)
         execution.since_s = now
 
-    def _overtakes(self, first: StageExecution, running: StageExecution) -> bool:
-        return self.place.estimates.policy.preemptive and first.order < running.order
-
     def _work(self, execution: StageExecution) -> ComputeUnit:
         unit = execution.unit
         if execution.raw:
-            self.place.backlog.unit_s = 0.0
+            self.backlog.unit_s = 0.0
             return ComputeUnit(execution, unit, unit, False)
         model = execution.task.model
-        unit_s = self.place.estimates.service.here_s(model, unit, unit + 1)
-        self.place.backlog.unit_s = (
-            unit_s if execution.started else unit_s + self.place.estimates.service.overhead_s
-        )
-        answers = unit + 1 == len(self.place.plan.models[model].flops)
-        asked = self.reception.dispatch.exits.asked(execution, unit + 1)
+        unit_s = self.service.here_s(model, unit, unit + 1)
+        self.backlog.unit_s = unit_s if execution.started else unit_s + self.service.overhead_s
+        answers = unit + 1 == len(self.state.plan.models[model].flops)
+        asked = self.exits.asked(execution, unit + 1)
         return ComputeUnit(execution, unit, unit + 1, answers, asked)
 
     def _runnable(self, execution: StageExecution) -> bool:
         """Tell whether the execution's next unit is held here."""
-        estimates = self.place.estimates
-        if execution.task.model not in self.place.plan.models:
-            return False
-        return execution.unit < execution.last and (
-            estimates.stage_end(self.place.worker, execution.task.model, execution.unit)
-            > execution.unit
-        )
+        end = self.holdings.end_here(execution.task.model, execution.unit)
+        return execution.unit < execution.last and end > execution.unit
 
     def _leave_running(self, execution: StageExecution) -> None:
-        self.place.backlog.running = None
-        self.place.unlist(execution)
+        self.backlog.running = None
+        self.table.unlist(execution)
         self.tasks_run += 1
 
     def _answered(
-        self, execution: StageExecution, outcome: UnitResult, now: float
+        self, execution: StageExecution, result: UnitResult, now: float
     ) -> list[Command]:
-        if outcome.next_pass:
+        if result.next_pass:
             execution.unit = 0
             execution.passes_left -= 1
             return self._finish(execution, now)
         self._leave_running(execution)
-        return self.ends.deliver(moved(execution, self.place.worker, now), now)
-
-    def _leaves(self, execution: StageExecution, now: float) -> bool:
-        return self.reception.dispatch.exits.leaves(execution, now)
+        return self.completion.bring_home(moved(execution, self.state.name, now), now)
 
     def _left_early(self, execution: StageExecution, now: float) -> list[Command]:
         self._leave_running(execution)
-        return self.ends.deliver(self.place.leave_early(execution, now), now)
+        return self.completion.bring_home(self.table.take_early(execution, now), now)
 
     def _finish(
         self, execution: StageExecution, now: float, expired: bool = False, void: bool = False
     ) -> list[Command]:
         """End a running execution: its task goes on elsewhere, or is dropped."""
         self._leave_running(execution)
-        self.place.backlog.void = False
+        self.backlog.void = False
         if void:
             return []
-        task = moved(execution, self.place.worker, now)
+        task = moved(execution, self.state.name, now)
         if expired:
-            return self.ends.drop(task, Status.EXPIRED, self.ends.expiry(task), now)
-        if not self.place.serving:  # a unit that outlasted closed()
-            return self.ends.drop(task, Status.FAILED, self.ends.stopped(), now)
-        return self.reception.decide(task, now)
+            return self.completion.give_up(task, Status.EXPIRED, self.completion.expiry(task), now)
+        if not self.state.serving:  # a unit that outlasted closed()
+            return self.completion.give_up(task, Status.FAILED, self.completion.stopped(), now)
+        return self.dispatcher.go_on(task, now)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import math
 
 from pamdi_ros.assignment import PlannedExit, SourcePlan
-from pamdi_ros.worker.items.task_table import TaskTable
+from pamdi_ros.worker.policy import Option
 from pamdi_ros.worker.routing.estimates import Estimates, Subject
-from pamdi_ros.worker.routing.handshake import Handshake
-from pamdi_ros.worker.routing.policies import Option
+from pamdi_ros.worker.scheduling.backlog import Backlog
 from pamdi_ros.worker.stage import StageExecution
+from pamdi_ros.worker.state import WorkerState
 from pamdi_ros.worker.task import Task
 
 #: Power of the share of a queue that is taken, as the chance that an item is crowded out.
@@ -41,14 +41,14 @@ class EarlyExits:
     lets short queues cost no accuracy: at half of the depth it is 1/16.
     """
 
-    place: TaskTable
-    handshake: Handshake
+    state: WorkerState
+    backlog: Backlog
     estimates: Estimates
 
     def asked(self, execution: StageExecution, unit: int) -> PlannedExit | None:
-        """Give the exit that is asked for an answer once units [0, unit) are run."""
-        source = self.place.plan.sources.get(execution.task.key.source)
-        if source is None or not source.exits or not self.estimates.policy.exits:
+        """Return the exit that is asked for an answer once units [0, unit) are run."""
+        source = self.state.plan.sources.get(execution.task.key.source)
+        if source is None or not source.exits or not self.state.policy.exits:
             return None
         return source.exit_at(unit) if execution.passes_left == 1 else None
 
@@ -58,17 +58,17 @@ class EarlyExits:
         :param execution: runs or is about to, and has one.
         """
         early, task = execution.early, execution.task
-        source = self.place.plan.sources.get(task.key.source)
-        if early is None or source is None or not self.estimates.policy.exits:
+        source = self.state.plan.sources.get(task.key.source)
+        if early is None or source is None or not self.state.policy.exits:
             return False
-        gain, weight = self.place.fleet.accuracy_gain, self.estimates.weights[execution.rank]
+        gain, weight = self.state.fleet.accuracy_gain, self.state.weights[execution.rank]
         links = self.estimates.links
-        way_s = links.between_s(self.place.worker, task.home, early.payload_bytes)
+        way_s = links.between_s(self.state.name, task.home, early.payload_bytes)
         leaving = gain * early.exit.accuracy - weight * way_s
         left_s = math.inf if task.lifespan_s is None else task.lifespan_s - task.age_s(now)
-        subject = self.place.subject_of(execution)
-        executions = execution.unit < execution.last
-        where = (self.place.worker,) if executions else self.handshake.candidates(())
+        subject = self.estimates.subject_of(execution)
+        goes_on_here = execution.unit < execution.last
+        where = (self.state.name,) if goes_on_here else self.estimates.candidates()
         options = self.estimates.options(subject, where, now)
         crowding = self._crowding(execution)
         for goal, accuracy in _goals(source, execution.unit):
@@ -86,8 +86,8 @@ class EarlyExits:
 
         :param options: at least one.
         """
-        source = self.place.plan.sources[task.key.source]
-        if source.exits and self.estimates.policy.exits and subject.passes == 1:
+        source = self.state.plan.sources[task.key.source]
+        if source.exits and self.state.policy.exits and subject.passes == 1:
             goal, _ = next(_goals(source, subject.unit))
             return min(self.estimates.until_s(subject, option, goal) for option in options)
         return min(option.answer_s for option in options)
@@ -96,7 +96,7 @@ class EarlyExits:
         self, subject: Subject, option: Option, goal: int, weight: float, crowding: float
     ) -> float:
         """What others pay for a task's going on to a goal [weighted s]."""
-        if not self.handshake.parameters.externality:
+        if not self.state.parameters.externality:
             return 0.0
         service_s = self.estimates.part_s(subject, option, goal)
         cost = service_s * min(option.pushed_back, weight)
@@ -106,22 +106,22 @@ class EarlyExits:
         """What this worker's time is worth to items that may be crowded out [weighted s/s]."""
         waiting = Counter(
             other.task.key.source
-            for other in self.place.backlog.queue
+            for other in self.backlog.queue
             if other.rank >= execution.rank and other is not execution
         )
         price = 0.0
         for name, count in waiting.items():
-            source = self.place.plan.sources.get(name)
+            source = self.state.plan.sources.get(name)
             if source is None:
                 continue
-            priority = self.place.fleet.priority_class(source.priority_class)
+            priority = self.state.fleet.priority_class(source.priority_class)
             fill = min(1.0, count / priority.qos.depth)
             if priority.rank == execution.rank:
                 chance = fill**FILL_POWER
             else:
                 chance = float(fill >= 1 and execution.rank > 0)
             price = max(price, chance * self._answers_per_s(source))
-        return self.place.fleet.accuracy_gain * price
+        return self.state.fleet.accuracy_gain * price
 
     def _answers_per_s(self, source: SourcePlan) -> float:
         """Accuracy that a second of this worker brings a source by its first exit [1/s]."""

@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 import math
 
-from pamdi_ros.assignment import Partition, Plan
-from pamdi_ros.fleet import Fleet
 from pamdi_ros.worker.control import Clearance
+from pamdi_ros.worker.holdings import Holdings
 from pamdi_ros.worker.peers import PeerTable
-from pamdi_ros.worker.routing.policies import Option, Policy
+from pamdi_ros.worker.policy import Option
 from pamdi_ros.worker.scheduling.backlog import Backlog
 from pamdi_ros.worker.scheduling.service_times import ServiceTimes
 from pamdi_ros.worker.stage import Key, StageExecution
+from pamdi_ros.worker.state import WorkerState
+from pamdi_ros.worker.task import Task
 from pamdi_ros.worker.transfer.egress import Egress
 from pamdi_ros.worker.transfer.links import LinkEstimates
 
@@ -49,49 +50,81 @@ class Subject:
     avoid: frozenset[str] = frozenset()
 
 
-def held_end(held: Sequence[Partition], model: str, unit: int) -> int:
-    """One past the last unit held in a row from `unit`; `unit` itself where it is not held.
-
-    :param held: sorted.
-    """
-    end = unit
-    for part in held:
-        if part.model == model and part.first <= end < part.last:
-            end = part.last
-    return end
-
-
 @dataclass(slots=True)
 class Estimates:
-    """Reads the state of a worker; changes nothing of it.
+    """Reads the state of a worker; changes nothing of it."""
 
-    :ivar held: what serves here.
-    :ivar withdrawn: models that this worker is to hold and cannot run just now.
-    """
-
-    worker: str
-    fleet: Fleet
-    weights: tuple[float, ...]
-    policy: Policy
+    state: WorkerState
+    holdings: Holdings
     backlog: Backlog
     peers: PeerTable
     links: LinkEstimates
     egress: Egress
     service: ServiceTimes
-    plan: Plan = field(default_factory=Plan)
-    held: tuple[Partition, ...] = ()
-    withdrawn: tuple[str, ...] = ()
     _rest: dict[tuple[str, int, str, str, int], Rest] = field(default_factory=dict)
     _onwards: dict[tuple[str, int, str, int], list[tuple[float, Rest, str]]] = field(
         default_factory=dict
     )
     _rest_until_s: float = 0.0
     _urgent: dict[tuple[str, int], float] = field(default_factory=dict)
-    _planned: dict[str, tuple[Partition, ...]] = field(default_factory=dict)
-    _planned_cuts: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
+
+    def subject(self, task: Task, now: float) -> Subject:
+        """Return what is to be decided of a task that waits nowhere yet."""
+        state = self.state
+        rank = state.rank(task)
+        return Subject(
+            model=task.model,
+            unit=task.next_unit,
+            size=task.payload_bytes,
+            rank=rank,
+            order=state.order(task, rank, now),
+            home=task.home,
+            passes=task.passes_left,
+            avoid=state.avoids(task.key),
+        )
+
+    def subject_of(self, execution: StageExecution) -> Subject:
+        """Return what is to be decided of a task that waits or runs here."""
+        return Subject(
+            model=execution.task.model,
+            unit=execution.unit,
+            size=execution.payload_bytes,
+            rank=execution.rank,
+            order=execution.order,
+            home=execution.task.home,
+            passes=execution.passes_left,
+            own=execution,
+            avoid=self.state.avoids(execution.task.key),
+        )
+
+    def candidates(self, avoid: Collection[str] = ()) -> list[str]:
+        """Return the workers that a task may go on at, this one first.
+
+        :param avoid: workers that it cannot go to now.
+        """
+        names = [self.state.name, *self.peers.living()]
+        return [name for name in names if name not in avoid]
+
+    def cheapest(self, options: Collection[Option], weight: float) -> Option:
+        """Return the option of least cost; equal ones by name, so that runs can be repeated."""
+        policy = self.state.policy
+        return min(options, key=lambda option: (policy.cost(option, weight), option.worker))
+
+    def gains(self, there: Option, here: Option, weight: float, moving: bool) -> bool:
+        """Tell whether a peer is the better place.
+
+        :param moving: only a clear gain counts.
+        """
+        policy, parameters = self.state.policy, self.state.parameters
+        cost_there, cost_here = policy.cost(there, weight), policy.cost(here, weight)
+        if not moving:
+            return cost_there < cost_here
+        gain_s = here.answer_s - there.answer_s
+        clearly = cost_there < (1 - parameters.hysteresis) * cost_here
+        return clearly and gain_s >= parameters.least_gain_s
 
     def options(self, subject: Subject, candidates: Collection[str], now: float) -> list[Option]:
-        """Give what handing the task to each candidate would mean, by their last heartbeats.
+        """Return what handing the task to each candidate would mean, by their last heartbeats.
 
         :param candidates: workers, this one included; those that cannot are left out.
         """
@@ -100,17 +133,18 @@ class Estimates:
             self._onwards.clear()
             self._rest_until_s = now + PATHS_AGE_S
         found: list[Option] = []
-        if subject.model not in self.plan.models:
+        if subject.model not in self.state.plan.models:
             return found
-        counted = subject.rank if self.policy.counts_ahead_only else None
+        counted = subject.rank if self.state.policy.counts_ahead_only else None
         ahead_s = self.egress.ahead_s(subject.order)
         wire_pushed = sum(
-            self.weights[transfer.task.rank] for transfer in self.egress.behind(subject.order)
+            self.state.weights[transfer.task.rank]
+            for transfer in self.egress.behind(subject.order)
         )
         for worker in candidates:
             if worker in subject.avoid:
                 continue
-            if worker == self.worker:
+            if worker == self.state.name:
                 option = self._here(subject, now)
             else:
                 option = self._there(subject, worker, counted, ahead_s, wire_pushed)
@@ -119,9 +153,9 @@ class Estimates:
         return found
 
     def cleared(self, subject: Subject, worker: str, clearance: Clearance) -> Option | None:
-        """Give the option of sending to a peer that has answered."""
+        """Return the option of sending to a peer that has answered."""
         link = self.links.to(worker)
-        profile = self.plan.models.get(subject.model)
+        profile = self.state.plan.models.get(subject.model)
         if link is None or profile is None:
             return None
         if not subject.unit < clearance.last_unit <= len(profile.flops):
@@ -139,100 +173,32 @@ class Estimates:
             rest_s=rest_s,
             rest_charge_s=rest_charge_s,
             pushed_back=clearance.pushed_back,
-            wire_pushed_back=sum(self.weights[transfer.task.rank] for transfer in behind),
+            wire_pushed_back=sum(self.state.weights[transfer.task.rank] for transfer in behind),
             held_up_s=self._held_up_s(worker, subject, clearance.last_unit, clearance.service_s),
         )
 
-    def stage_end(self, worker: str, model: str, unit: int) -> int:
-        """Where an execution of that model would end at a worker; `unit`: it does not hold it."""
-        held = self.held if worker == self.worker else self._held_by(worker)
-        profile = self.plan.models[model]
-        # A peer with another fleet file or version may hold what this model does not have.
-        end = min(held_end(held, model, unit), len(profile.flops))
-        if end <= unit:
-            return unit
-        return self.policy.stage_end(profile, unit, end, self._cuts(worker, model))
-
-    def _held_by(self, worker: str) -> Sequence[Partition]:
-        """Return what a peer holds and is not about to let go, sorted."""
-        planned = self._planned.get(worker)
-        if planned is None:
-            planned = self._planned[worker] = self.plan.partitions(worker)
-        heartbeat = self.peers.heartbeat(worker)
-        if heartbeat is None:
-            return planned
-        if heartbeat.edition >= self.plan.edition:
-            return heartbeat.held
-        return tuple(
-            Partition(held.model, max(held.first, part.first), min(held.last, part.last))
-            for held in heartbeat.held
-            for part in planned
-            if held.model == part.model and max(held.first, part.first) < min(held.last, part.last)
-        )
-
-    def has_withdrawn(self, worker: str, model: str) -> bool:
-        """Tell whether a worker says that it cannot run a model just now."""
-        if worker == self.worker:
-            return model in self.withdrawn
-        heartbeat = self.peers.heartbeat(worker)
-        return heartbeat is not None and model in heartbeat.withdrawn
-
-    def no_way(self, model: str, unit: int, now: float) -> str:
-        """Return which unit nobody who is there holds: 'word: explanation'; empty: there is none.
-
-        Where that is because its planned holder is lost, that worker is named.
-
-        :param unit: that the task goes on with.
-        """
-        parts = [*self.held]
-        for peer in self.peers.living():
-            heartbeat = self.peers.heartbeat(peer)
-            parts += heartbeat.held if heartbeat is not None else ()
-        profile = self.plan.models.get(model)
-        missing = held_end(sorted(parts), model, unit)
-        if profile is None:
-            return f'no_route: assignment {self.plan.epoch} does not say what {model} costs'
-        if missing >= len(profile.flops):
-            return ''
-        what = f'unit {missing} of {model}'
-        coming = []
-        for holder in self.plan.holders_of(model, missing):
-            word, why = self.peers.absence(holder, now) if holder != self.worker else ('', '')
-            if word:
-                return f'{word}: {holder}, which is to hold {what}, {why}'
-            if self.has_withdrawn(holder, model):
-                why = 'cannot run it now: see its status'
-            coming.append(f'; {holder}, which is to hold it, {why or "does not hold it yet"}')
-        return f'no_route: nobody who is there holds {what}{"".join(coming)}'
-
-    def _cuts(self, worker: str, model: str) -> tuple[int, ...]:
-        cuts = self._planned_cuts.get((worker, model))
-        if cuts is None:
-            cuts = self._planned_cuts[worker, model] = self.plan.cuts(worker, model)
-        return cuts
-
     def wait_here_s(self, order: Key, now: float, own: StageExecution | None = None) -> float:
         """How long a task of this order would wait here [s]."""
-        counted = order if self.policy.counts_ahead_only else None
-        return self.backlog.wait_s(counted, now, self.policy.preemptive, own)
+        counted = order if self.state.policy.counts_ahead_only else None
+        return self.backlog.wait_s(counted, now, self.state.policy.preemptive, own)
 
     def _here(self, subject: Subject, now: float) -> Option | None:
-        end = self.stage_end(self.worker, subject.model, subject.unit)
+        end = self.holdings.stage_end(self.state.name, subject.model, subject.unit)
         if end <= subject.unit:
             return None
-        service_s = self.service.at_s(self.worker, None, subject.model, subject.unit, end)
+        service_s = self.service.at_s(self.state.name, None, subject.model, subject.unit, end)
         if subject.own is not None and subject.own.started:
             service_s -= self.service.overhead_s
-        rest_s, rest_charge_s = self._rest_of(subject, end, self.worker)
+        rest_s, rest_charge_s = self._rest_of(subject, end, self.state.name)
         return Option(
-            self.worker,
+            self.state.name,
             True,
             wait_s=self.wait_here_s(subject.order, now, subject.own),
             service_s=service_s,
             rest_s=rest_s,
             rest_charge_s=rest_charge_s,
-            pushed_back=self.backlog.pushed_back(subject.order, self.weights, subject.own),
-            held_up_s=self._held_up_s(self.worker, subject, end, service_s),
+            pushed_back=self.backlog.pushed_back(subject.order, self.state.weights, subject.own),
+            held_up_s=self._held_up_s(self.state.name, subject, end, service_s),
         )
 
     def _there(
@@ -244,7 +210,7 @@ class Estimates:
         wire_pushed: float,
     ) -> Option | None:
         link = self.links.to(worker)
-        end = self.stage_end(worker, subject.model, subject.unit)
+        end = self.holdings.stage_end(worker, subject.model, subject.unit)
         if link is None or end <= subject.unit:
             return None
         wire_s = subject.size * link.wire_s_per_byte
@@ -260,7 +226,7 @@ class Estimates:
             service_s=service_s,
             rest_s=rest_s,
             rest_charge_s=rest_charge_s,
-            pushed_back=self.peers.pushed_back(worker, subject.rank, self.weights),
+            pushed_back=self.peers.pushed_back(worker, subject.rank, self.state.weights),
             wire_pushed_back=wire_pushed,
             held_up_s=self._held_up_s(worker, subject, end, service_s),
         )
@@ -276,10 +242,10 @@ class Estimates:
     def _weighted_rate(self, worker: str, rank: int) -> float:
         """Sum of weight times declared rate of a home's sources more urgent than a rank [1/s]."""
         total = 0.0
-        for source in self.fleet.sources_at(worker):
-            planned = self.plan.sources.get(source.name)
+        for source in self.state.fleet.sources_at(worker):
+            planned = self.state.plan.sources.get(source.name)
             name = planned.priority_class if planned is not None else source.priority
-            priority = self.fleet.priority_class(name)
+            priority = self.state.fleet.priority_class(name)
             if priority.rank < rank and source.rate_hz is not None:
                 total += priority.weight * source.rate_hz
         return total
@@ -289,7 +255,7 @@ class Estimates:
 
         Those are taken to run where this one ends: their inputs are small, and it holds the model.
         """
-        units = len(self.plan.models[subject.model].flops)
+        units = len(self.state.plan.models[subject.model].flops)
         rest_s, charge_s = self._rest_s(subject.model, end, worker, subject.home, units)
         if subject.passes > 1:
             heartbeat = self.peers.heartbeat(worker)
@@ -304,11 +270,11 @@ class Estimates:
         :param goal: unit of an exit after the subject's, or the model's unit count.
         """
         worker, unit = option.worker, subject.unit
-        end = self.stage_end(worker, subject.model, unit)
+        end = self.holdings.stage_end(worker, subject.model, unit)
         if goal > end:
             rest_s, _ = self._rest_s(subject.model, end, worker, subject.home, goal)
             return option.done_s + rest_s
-        answer_bytes = self.plan.models[subject.model].boundary_bytes[-1]
+        answer_bytes = self.state.plan.models[subject.model].boundary_bytes[-1]
         return (
             max(option.way_s, option.wait_s)
             + self.part_s(subject, option, goal)
@@ -318,7 +284,7 @@ class Estimates:
     def part_s(self, subject: Subject, option: Option, goal: int) -> float:
         """Service at an option's worker as far as it goes towards a goal [s]."""
         worker = option.worker
-        goal = min(goal, self.stage_end(worker, subject.model, subject.unit))
+        goal = min(goal, self.holdings.stage_end(worker, subject.model, subject.unit))
         heartbeat = self.peers.heartbeat(worker)
         service_s = self.service.at_s(worker, heartbeat, subject.model, subject.unit, goal)
         begun = option.here and subject.own is not None and subject.own.started
@@ -336,7 +302,7 @@ class Estimates:
         known = self._rest.get(key)
         if known is not None:
             return known
-        profile = self.plan.models[model]
+        profile = self.state.plan.models[model]
         if unit >= goal:
             best = self.links.between_s(worker, home, profile.boundary_bytes[-1]), 0.0
         else:
@@ -346,7 +312,7 @@ class Estimates:
                 if onward_s >= least:
                     break  # no way takes less than no time
                 latency_s, wire_s = self.links.way_s(worker, other, size)
-                charged_s = self.policy.charge_s(wire_s) if other != worker else 0.0
+                charged_s = self.state.policy.charge_s(wire_s) if other != worker else 0.0
                 if onward_s + latency_s + wire_s + charged_s < least:
                     least = onward_s + latency_s + wire_s + charged_s
                     best = rest_s + latency_s + wire_s, charge_s + charged_s
@@ -356,7 +322,7 @@ class Estimates:
     def _onward(
         self, model: str, unit: int, home: str, goal: int
     ) -> list[tuple[float, Rest, str]]:
-        """Give what follows the moment at which `unit` begins, by the worker where it does.
+        """Return what follows the moment at which `unit` begins, by the worker where it does.
 
         :param goal: units that have run when the item is answered.
         :returns: (time and charges together, the same apart [s], worker), the least first; workers
@@ -366,10 +332,10 @@ class Estimates:
         found = self._onwards.get(key)
         if found is None:
             found = []
-            for other in self.plan.placement:
-                if other != self.worker and self.peers.lost(other):
+            for other in self.state.plan.placement:
+                if other != self.state.name and self.peers.lost(other):
                     continue
-                end = min(goal, self.stage_end(other, model, unit))
+                end = min(goal, self.holdings.stage_end(other, model, unit))
                 if end > unit:
                     heartbeat = self.peers.heartbeat(other)
                     stay_s = self.service.at_s(other, heartbeat, model, unit, end)
@@ -385,5 +351,4 @@ class Estimates:
         self._rest.clear()
         self._onwards.clear()
         self._urgent.clear()
-        self._planned.clear()
-        self._planned_cuts.clear()
+        self.holdings.changed()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 import math
 
@@ -94,7 +93,13 @@ class PendingRequests:
         """Tell whether a question about an item is open."""
         return any(asking.task.key == key for asking in self._open.values())
 
-    def forget(self, keys: Sequence[ItemKey]) -> None:
-        """Drop the questions about items."""
-        for number in [n for n, asking in self._open.items() if asking.task.key in keys]:
+    def asked(self, key: ItemKey) -> tuple[str, ...]:
+        """Return the peers whose answers to questions about an item are awaited, sorted."""
+        return tuple(
+            sorted(peer for a in self._open.values() if a.task.key == key for peer in a.open)
+        )
+
+    def cancel(self, key: ItemKey) -> None:
+        """Drop the questions about an item."""
+        for number in [n for n, asking in self._open.items() if asking.task.key == key]:
             del self._open[number]

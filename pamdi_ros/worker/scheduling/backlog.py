@@ -51,6 +51,27 @@ class Backlog:
         self._unused: Counter[str] = Counter()
         self._paused_s: dict[str, float] = {}
 
+    def choose(self, preemptive: bool, now: float) -> tuple[StageExecution | None, bool]:
+        """Let the most urgent execution run: the first that waits, or the one that runs.
+
+        :param preemptive: what waits overtakes a running one of a larger order.
+        :returns: it, None where there is nothing; whether it has waited until now.
+        """
+        running, first = self.running, self.queue.first()
+        if first is None or (
+            running is not None and not (preemptive and first.order < running.order)
+        ):
+            is_resumed = False
+        else:
+            if running is not None:
+                self.queue.push(running)
+            running = self.running = self.queue.pop()
+            running.queue_s += now - running.since_s
+            is_resumed = True
+        if running is not None:
+            running.since_s = now
+        return running, is_resumed
+
     def has_room(self, peer: str, now: float) -> bool:
         """Tell whether a peer may have one more reservation."""
         if self._held[peer] >= MOST_REQUESTS:

@@ -83,7 +83,7 @@ class UnitStore:
         self.failed.clear()
         self.loading = None
 
-    def forget(self, model: str) -> list[Command]:
+    def unload(self, model: str) -> list[Command]:
         """Let go of a model whose units are no longer those that were loaded.
 
         :returns: the command to free them, if there are any.
@@ -96,12 +96,12 @@ class UnitStore:
     def withdraw(self, model: str) -> list[Command]:
         """Let go of a model that fails, and do not load it before it is readmitted.
 
-        :returns: as :meth:`forget`.
+        :returns: as :meth:`unload`.
         """
         self.withdrawn.add(model)
         self.untrusted.add(model)
         self._tried |= {unit for unit in each_unit(self.wanted) if unit[0] == model}
-        return self.forget(model)
+        return self.unload(model)
 
     def readmit(self, model: str) -> None:
         """Have a model that was withdrawn loaded again, and what could not be loaded tried."""

@@ -102,7 +102,7 @@ class Egress:
         """Give how many there are."""
         return len(self._all)
 
-    def add(self, task: Task, worker: str, order: Key, level: int, now: float) -> Transfer:
+    def start(self, task: Task, worker: str, order: Key, level: int, now: float) -> Transfer:
         """Begin a transfer."""
         size = task.payload_bytes
         chunk = self._links.chunk_bytes(worker) if self._parameters.chunked_wire else size
@@ -140,7 +140,7 @@ class Egress:
         task = transfer.task
         return SendChunk(transfer.worker, transfer.number, task, index, transfer.count, size)
 
-    def arrived(self, peer: str, number: int, index: int, now: float) -> None:
+    def credit_received(self, peer: str, number: int, index: int, now: float) -> None:
         """Note that a piece has come (Credit)."""
         transfer = self._all.get(number)
         if transfer is None or transfer.worker != peer or index not in range(transfer.count):
@@ -154,7 +154,7 @@ class Egress:
             self._links.measured(transfer.worker, piece.size, piece.sent_s, piece.alone, now)
             self._send_overtaken(transfer, piece.turn)
 
-    def acknowledged(self, peer: str, number: int, held_s: float, now: float) -> Transfer | None:
+    def ack_received(self, peer: str, number: int, held_s: float, now: float) -> Transfer | None:
         """Note that the whole task has come, or was refused (Ack).
 
         :param held_s: for which the peer had it before it said so [s].
@@ -167,10 +167,10 @@ class Egress:
         if transfer.count == 1 and (piece := pieces.get((number, 0))) is not None:
             word_s = now - held_s
             self._links.measured(transfer.worker, piece.size, piece.sent_s, piece.alone, word_s)
-        self.drop(transfer)
+        self.cancel(transfer)
         return transfer
 
-    def drop(self, transfer: Transfer) -> None:
+    def cancel(self, transfer: Transfer) -> None:
         """Give up a transfer."""
         if self._all.pop(transfer.number, None) is None:
             return
@@ -198,7 +198,7 @@ class Egress:
                 late.append(transfer)
         return late
 
-    def again(self, transfer: Transfer, now: float) -> None:
+    def retransmit(self, transfer: Transfer, now: float) -> None:
         """Send once more the pieces that did not come; the first one where all did.
 
         Where that brings no word either, the peer has thrown the others away: all go once more.

@@ -77,7 +77,7 @@ class Ingress:
         if len(finished) > REMEMBERED:
             finished.popitem(last=False)
 
-    def forget(self, sender: str, kept: range) -> list[Transfer]:
+    def sender_restarted(self, sender: str, kept: range) -> list[Transfer]:
         """Forget a restarted sender's transfers: their numbers may come again.
 
         :param kept: numbers that its new run may have given.

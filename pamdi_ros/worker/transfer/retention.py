@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 import math
 
@@ -53,6 +53,10 @@ class RetentionBuffer:
         """Give the number of items kept."""
         return len(self._kept)
 
+    def __iter__(self) -> Iterator[Retained]:
+        """Go through what is kept, oldest first."""
+        return iter(self._kept.values())
+
     def keep(self, task: Task, worker: str, answer: bool) -> None:
         """Keep a task that is handed to a peer."""
         self._remove(task.key)
@@ -83,7 +87,7 @@ class RetentionBuffer:
         """Tell whether an item is known to have ended."""
         return key in self._ended
 
-    def give_back(self, key: ItemKey) -> Retained | None:
+    def take_out(self, key: ItemKey) -> Retained | None:
         """Take an item out, to decide about it anew."""
         kept = self._kept.get(key)
         self._remove(key)
@@ -100,7 +104,7 @@ class RetentionBuffer:
             kept.word_s = math.inf
         return late
 
-    def drop(self, unwanted: Callable[[Task], bool]) -> None:
+    def expire(self, unwanted: Callable[[Task], bool]) -> None:
         """Let go of all tasks of some kind, such as expired ones."""
         for kept in [kept for kept in self._kept.values() if unwanted(kept.task)]:
             self._remove(kept.task.key)

@@ -35,11 +35,11 @@ class TaskTransfer:
     """
 
     egress: Egress
-    custody: RetentionBuffer
+    retention: RetentionBuffer
     peers: PeerTable
     attempts: int
 
-    def send(
+    def begin(
         self,
         task: Task,
         peer: str,
@@ -57,36 +57,36 @@ class TaskTransfer:
         :param weight: of its class.
         :param answer: it goes home, and has nowhere else to go.
         """
-        self.withdraw(task.key)
-        self.custody.keep(task, peer, answer)
-        transfer = self.egress.add(task, peer, order, level, now)
+        self.cancel(task.key)
+        self.retention.keep(task, peer, answer)
+        transfer = self.egress.start(task, peer, order, level, now)
         if work_s > 0:
-            self.peers.sent(peer, transfer.number, task.rank, work_s, weight)
+            self.peers.work_sent(peer, transfer.number, task.rank, work_s, weight)
 
-    def acknowledged(self, peer: str, ack: Ack, now: float) -> Returned | None:
+    def ack_received(self, peer: str, ack: Ack, now: float) -> Returned | None:
         """Take a peer's word on a transfer.
 
         :returns: the task, where the peer refused it and it is still this worker's.
         """
-        transfer = self.egress.acknowledged(peer, ack.transfer, ack.held_s, now)
+        transfer = self.egress.ack_received(peer, ack.transfer, ack.held_s, now)
         if transfer is None:
             return None
-        self.peers.acknowledged(peer, ack.transfer, ack.accepted)
+        self.peers.work_acknowledged(peer, ack.transfer, ack.accepted)
         key = transfer.task.key
         if not ack.accepted:
-            return self._take_back(transfer, ack.reason or f'refused: {peer} gave no reason')
-        kept = self.custody.of(key)
+            return self._returned(transfer, ack.reason or f'refused: {peer} gave no reason')
+        kept = self.retention.of(key)
         if kept is not None and kept.worker == peer and kept.answer:
             if kept.task.status is Status.RESULT:
-                self.custody.release(key)  # the answer is home
+                self.retention.release(key)  # the answer is home
             else:
-                self.custody.give_back(key)  # its home may begin it again
+                self.retention.take_out(key)  # its home may begin it again
         return None
 
     def not_sent(self, number: int, reason: str) -> Returned | None:
         """Note that the driver cannot send a transfer."""
         transfer = next((t for t in self.egress if t.number == number), None)
-        return None if transfer is None else self._take_back(transfer, reason)
+        return None if transfer is None else self._returned(transfer, reason)
 
     def stalled(self, now: float) -> list[Returned]:
         """Send again what was not acknowledged in time; give back what was sent often enough.
@@ -95,13 +95,13 @@ class TaskTransfer:
         """
         returned = []
         for transfer in self.egress.stalled(now):
-            kept = self.custody.of(transfer.task.key)
+            kept = self.retention.of(transfer.task.key)
             answer = kept is not None and kept.answer
             if answer or transfer.attempts < self.attempts:
-                self.egress.again(transfer, now)
+                self.egress.retransmit(transfer, now)
                 continue
             reason = f'worker_lost: {transfer.worker} did not take the task'
-            back = self._take_back(transfer, reason)
+            back = self._returned(transfer, reason)
             if back is not None:
                 returned.append(back)
         return returned
@@ -112,11 +112,11 @@ class TaskTransfer:
         What waits is kept anyway, so the bound holds for it once more, and never takes the only
         one, nor an input, which its home keeps in any case. The home begins the item again.
         """
-        if not self.custody.stripped:
+        if not self.retention.stripped:
             return []
         waiting = []
         for transfer in self.egress:
-            kept = self.custody.of(transfer.task.key)
+            kept = self.retention.of(transfer.task.key)
             ours = kept is not None and not kept.whole and kept.worker == transfer.worker
             if ours and transfer.task.begun:
                 waiting.append(transfer)
@@ -124,21 +124,21 @@ class TaskTransfer:
         size = sum(transfer.task.payload_bytes for transfer in waiting)
         reason = 'worker_lost: more tensors wait to be sent than retention_bytes'
         returned = []
-        while len(waiting) > 1 and size > self.custody.bound_bytes:
+        while len(waiting) > 1 and size > self.retention.bound_bytes:
             transfer = waiting.pop()
             size -= transfer.task.payload_bytes
-            if (back := self._take_back(transfer, reason)) is not None:
+            if (back := self._returned(transfer, reason)) is not None:
                 returned.append(back)
         return returned
 
     def lost(self, peer: str) -> list[Returned]:
         """Give back what a lost peer had, but for its own items: those wait for its return."""
         returned = []
-        for kept in self.custody.at(peer):
+        for kept in self.retention.at(peer):
             if kept.task.home == peer:
                 continue
-            self.withdraw(kept.task.key)
-            self.custody.give_back(kept.task.key)
+            self.cancel(kept.task.key)
+            self.retention.take_out(kept.task.key)
             returned.append(Returned(kept, peer, f'worker_lost: {peer} is not heard any more'))
         for transfer in [t for t in self.egress if t.worker == peer]:
             self._drop(transfer)
@@ -151,7 +151,7 @@ class TaskTransfer:
         """
         under_way = {transfer.task.key for transfer in self.egress}
         tasks = []
-        for kept in self.custody.at(peer):
+        for kept in self.retention.at(peer):
             task = kept.task
             if task.home != peer or task.key in under_way:
                 continue
@@ -163,28 +163,33 @@ class TaskTransfer:
 
     def release(self, key: ItemKey) -> None:
         """Let go of an item that has ended."""
-        self.withdraw(key)
-        self.custody.release(key)
+        self.cancel(key)
+        self.retention.release(key)
 
-    def withdraw(self, key: ItemKey) -> None:
+    def cancel(self, key: ItemKey) -> None:
         """Cease to send an item."""
         for transfer in [t for t in self.egress if t.task.key == key]:
             self._drop(transfer)
+
+    def take_back(self, key: ItemKey) -> Retained | None:
+        """Cease to send an item and take it out, to decide about it anew."""
+        self.cancel(key)
+        return self.retention.take_out(key)
 
     def expire(self, now: float) -> None:
         """Let go of what has outlived its lifespan."""
         for transfer in [t for t in self.egress if t.task.expired(now)]:
             self._drop(transfer)
-        self.custody.drop(lambda task: task.expired(now))
+        self.retention.expire(lambda task: task.expired(now))
 
     def _drop(self, transfer: Transfer) -> None:
-        self.egress.drop(transfer)
-        self.peers.acknowledged(transfer.worker, transfer.number, accepted=False)
+        self.egress.cancel(transfer)
+        self.peers.work_acknowledged(transfer.worker, transfer.number, accepted=False)
 
-    def _take_back(self, transfer: Transfer, reason: str) -> Returned | None:
+    def _returned(self, transfer: Transfer, reason: str) -> Returned | None:
         self._drop(transfer)
-        kept = self.custody.of(transfer.task.key)
+        kept = self.retention.of(transfer.task.key)
         if kept is None or kept.worker != transfer.worker:
             return None
-        self.custody.give_back(transfer.task.key)
+        self.retention.take_out(transfer.task.key)
         return Returned(kept, transfer.worker, reason)

@@ -7,7 +7,7 @@ Two workers, so a model of four units is cut into two partitions of two.
 from __future__ import annotations
 
 from pamdi_ros.worker import ModelProfile, Partition
-from pamdi_ros.worker.routing.policies import Option
+from pamdi_ros.worker.policy import Option
 from pamdi_ros.worker.routing.policies.least_completion import LeastCompletion
 import pytest
 from worker.bench import Bench

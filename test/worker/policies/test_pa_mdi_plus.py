@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from pamdi_ros.fleet import PolicyParameters
-from pamdi_ros.worker.routing.policies import Option
+from pamdi_ros.worker.policy import Option
 from pamdi_ros.worker.routing.policies.pa_mdi_plus import PaMdiPlus
 import pytest
 from worker.bench import Bench

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pamdi_ros.worker.routing.policies.policy import equal_shares, Option
+from pamdi_ros.worker.policy import Option
+from pamdi_ros.worker.routing.policies.baseline import equal_shares
 import pytest
 
 

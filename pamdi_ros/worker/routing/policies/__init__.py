@@ -2,6 +2,5 @@
 """The run-time policies: small classes on the machinery that all of them share."""
 
 from pamdi_ros.worker.routing.policies.choice import make_policy
-from pamdi_ros.worker.routing.policies.policy import Option, Policy
 
-__all__ = ['Option', 'Policy', 'make_policy']
+__all__ = ['make_policy']

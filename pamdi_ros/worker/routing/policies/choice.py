@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from pamdi_ros.fleet import POLICIES, PolicyParameters
+from pamdi_ros.worker.policy import Policy
 from pamdi_ros.worker.routing.policies.fixed_route import FixedRoute
 from pamdi_ros.worker.routing.policies.least_completion import LeastCompletion
 from pamdi_ros.worker.routing.policies.pa_mdi_plus import PaMdiPlus
-from pamdi_ros.worker.routing.policies.policy import Policy
 
 
 def make_policy(name: str, parameters: PolicyParameters, workers: int) -> Policy:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pamdi_ros.assignment import ModelProfile
-from pamdi_ros.worker.routing.policies.policy import Baseline, Option
+from pamdi_ros.worker.policy import Option
+from pamdi_ros.worker.routing.policies.baseline import Baseline
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ import math
 
 from pamdi_ros.assignment import ModelProfile
 from pamdi_ros.fleet import PolicyParameters
-from pamdi_ros.worker.routing.policies.policy import Option
+from pamdi_ros.worker.policy import Option
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
