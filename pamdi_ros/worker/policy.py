@@ -16,6 +16,7 @@ class Option:
 
     :param worker: its name.
     :param here: it is the worker that decides.
+    :param last: one past the last unit that it would run there.
     :param way_s: waiting for the interface and time on the wire [s].
     :param wire_s: the part of it that the task keeps the wire busy [s].
     :param wait_s: for what is served before it at that worker [s].
@@ -30,6 +31,7 @@ class Option:
 
     worker: str
     here: bool
+    last: int = 0
     way_s: float = 0.0
     wire_s: float = 0.0
     wait_s: float = 0.0

@@ -39,12 +39,12 @@ class Send:
 class Ask:
     """Ask peers whether they would have it done sooner (RTC), and keep it here meanwhile.
 
-    :param options: what handing it to each peer would mean.
+    :param options: what handing it to each peer would mean, the best first.
     :param subject: what is asked about.
     :param last: it may begin here meanwhile, up to this unit; None: it is only kept.
     """
 
-    options: tuple[Option, ...]
+    options: list[Option]
     subject: Subject
     last: int | None
 
@@ -66,3 +66,8 @@ Decision = Enqueue | Park | Send | Ask | Reject
 def send_to(option: Option) -> Send:
     """Return the decision for a peer."""
     return Send(option.worker, option.service_s, option.answer_s)
+
+
+def decided(best: Option) -> Send | Enqueue:
+    """Return the decision for the best option."""
+    return Enqueue(best.last) if best.here else send_to(best)

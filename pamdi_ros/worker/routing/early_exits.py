@@ -68,7 +68,7 @@ class EarlyExits:
         left_s = math.inf if task.lifespan_s is None else task.lifespan_s - task.age_s(now)
         subject = self.estimates.subject_of(execution)
         goes_on_here = execution.unit < execution.last
-        where = (self.state.name,) if goes_on_here else self.estimates.candidates()
+        where = [self.state.name] if goes_on_here else self.estimates.workers()
         options = self.estimates.options(subject, where, now)
         crowding = self._crowding(execution)
         for goal, accuracy in _goals(source, execution.unit):

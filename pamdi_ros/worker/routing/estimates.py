@@ -7,10 +7,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 import math
 
+from pamdi_ros.fleet import PolicyParameters
 from pamdi_ros.worker.control import Clearance
 from pamdi_ros.worker.holdings import Holdings
 from pamdi_ros.worker.peers import PeerTable
-from pamdi_ros.worker.policy import Option
+from pamdi_ros.worker.policy import Option, Policy
 from pamdi_ros.worker.scheduling.backlog import Backlog
 from pamdi_ros.worker.scheduling.service_times import ServiceTimes
 from pamdi_ros.worker.stage import Key, StageExecution
@@ -48,6 +49,56 @@ class Subject:
     passes: int = 1
     own: StageExecution | None = None
     avoid: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The options of one task.
+
+    :param options: at least one.
+    :param weight: of the task's class.
+    :param policy: says what an option costs.
+    """
+
+    options: list[Option]
+    weight: float
+    policy: Policy
+    parameters: PolicyParameters
+
+    @property
+    def best(self) -> Option:
+        """Return the option of least cost; equal ones by name, so that runs can be repeated."""
+        return min(self.options, key=self.rank)
+
+    @property
+    def here(self) -> Option | None:
+        """Return what it would mean to run the task at this worker; None: it cannot."""
+        return next((option for option in self.options if option.here), None)
+
+    @property
+    def peers(self) -> list[Option]:
+        """Return the options of the peers."""
+        return [option for option in self.options if not option.here]
+
+    def rank(self, option: Option) -> tuple[float, str]:
+        """Return by what options are ordered, the best first."""
+        return self.policy.cost(option, self.weight), option.worker
+
+    def gains(self, there: Option, moving: bool = True) -> bool:
+        """Tell whether a peer is a better place than this worker, which could run the task.
+
+        :param moving: only a clear gain counts.
+        """
+        here = self.here
+        if here is None:
+            return True
+        cost_there = self.policy.cost(there, self.weight)
+        cost_here = self.policy.cost(here, self.weight)
+        if not moving:
+            return cost_there < cost_here
+        gain_s = here.answer_s - there.answer_s
+        clearly = cost_there < (1 - self.parameters.hysteresis) * cost_here
+        return clearly and gain_s >= self.parameters.least_gain_s
 
 
 @dataclass(slots=True)
@@ -97,31 +148,27 @@ class Estimates:
             avoid=self.state.avoids(execution.task.key),
         )
 
-    def candidates(self, avoid: Collection[str] = ()) -> list[str]:
-        """Return the workers that a task may go on at, this one first.
+    def workers(self) -> list[str]:
+        """Return the workers that are there, this one first."""
+        return [self.state.name, *self.peers.living()]
+
+    def compare(
+        self, subject: Subject, now: float, avoid: Collection[str] = ()
+    ) -> Comparison | None:
+        """Compare what handing a task to each worker would mean, this one included.
 
         :param avoid: workers that it cannot go to now.
+        :returns: None where nobody who is there could go on with it.
         """
-        names = [self.state.name, *self.peers.living()]
-        return [name for name in names if name not in avoid]
+        names = [name for name in self.workers() if name not in avoid]
+        return self.comparison(subject, self.options(subject, names, now))
 
-    def cheapest(self, options: Collection[Option], weight: float) -> Option:
-        """Return the option of least cost; equal ones by name, so that runs can be repeated."""
-        policy = self.state.policy
-        return min(options, key=lambda option: (policy.cost(option, weight), option.worker))
-
-    def gains(self, there: Option, here: Option, weight: float, moving: bool) -> bool:
-        """Tell whether a peer is the better place.
-
-        :param moving: only a clear gain counts.
-        """
-        policy, parameters = self.state.policy, self.state.parameters
-        cost_there, cost_here = policy.cost(there, weight), policy.cost(here, weight)
-        if not moving:
-            return cost_there < cost_here
-        gain_s = here.answer_s - there.answer_s
-        clearly = cost_there < (1 - parameters.hysteresis) * cost_here
-        return clearly and gain_s >= parameters.least_gain_s
+    def comparison(self, subject: Subject, options: list[Option]) -> Comparison | None:
+        """Return the options of a task beside one another; None where there are none."""
+        if not options:
+            return None
+        state = self.state
+        return Comparison(options, state.weights[subject.rank], state.policy, state.parameters)
 
     def options(self, subject: Subject, candidates: Collection[str], now: float) -> list[Option]:
         """Return what handing the task to each candidate would mean, by their last heartbeats.
@@ -166,6 +213,7 @@ class Estimates:
         return Option(
             worker,
             False,
+            clearance.last_unit,
             way_s=self.egress.ahead_s(subject.order) + wire_s + link.latency_s,
             wire_s=wire_s,
             wait_s=clearance.wait_s,
@@ -193,6 +241,7 @@ class Estimates:
         return Option(
             self.state.name,
             True,
+            end,
             wait_s=self.wait_here_s(subject.order, now, subject.own),
             service_s=service_s,
             rest_s=rest_s,
@@ -220,6 +269,7 @@ class Estimates:
         return Option(
             worker,
             False,
+            end,
             way_s=ahead_s + wire_s + link.latency_s,
             wire_s=wire_s,
             wait_s=self.peers.wait_s(worker, counted),
@@ -269,10 +319,9 @@ class Estimates:
         :param option: where it goes on.
         :param goal: unit of an exit after the subject's, or the model's unit count.
         """
-        worker, unit = option.worker, subject.unit
-        end = self.holdings.stage_end(worker, subject.model, unit)
-        if goal > end:
-            rest_s, _ = self._rest_s(subject.model, end, worker, subject.home, goal)
+        worker = option.worker
+        if goal > option.last:
+            rest_s, _ = self._rest_s(subject.model, option.last, worker, subject.home, goal)
             return option.done_s + rest_s
         answer_bytes = self.state.plan.models[subject.model].boundary_bytes[-1]
         return (
@@ -284,7 +333,7 @@ class Estimates:
     def part_s(self, subject: Subject, option: Option, goal: int) -> float:
         """Service at an option's worker as far as it goes towards a goal [s]."""
         worker = option.worker
-        goal = min(goal, self.holdings.stage_end(worker, subject.model, subject.unit))
+        goal = min(goal, option.last)
         heartbeat = self.peers.heartbeat(worker)
         service_s = self.service.at_s(worker, heartbeat, subject.model, subject.unit, goal)
         begun = option.here and subject.own is not None and subject.own.started

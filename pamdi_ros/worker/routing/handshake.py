@@ -12,7 +12,7 @@ from pamdi_ros.worker.control import Clearance, DECLINED, Request
 from pamdi_ros.worker.holdings import Holdings
 from pamdi_ros.worker.peers import PeerTable
 from pamdi_ros.worker.policy import Option
-from pamdi_ros.worker.routing.decisions import Ask, Enqueue, Send, send_to
+from pamdi_ros.worker.routing.decisions import Ask, decided, Enqueue, Send, send_to
 from pamdi_ros.worker.routing.estimates import Estimates, Subject
 from pamdi_ros.worker.routing.requests import PendingRequest, PendingRequests
 from pamdi_ros.worker.scheduling.backlog import Backlog, MOST_REQUESTS, Reservation
@@ -90,10 +90,7 @@ class Handshake:
         :param moving: it has waited here and is to move only for a clear gain.
         """
         parameters, subject = self.state.parameters, decision.subject
-        policy, weight = self.state.policy, self.state.weights[decision.subject.rank]
-        peers = sorted(
-            decision.options, key=lambda option: (policy.cost(option, weight), option.worker)
-        )
+        peers = decision.options
         best = peers[: parameters.asked_among(len(peers))]
         asked = self.rng.sample(best, min(parameters.asked_peers, len(best)))
         links = [self.estimates.links.to(option.worker) for option in asked]
@@ -129,15 +126,14 @@ class Handshake:
         if execution not in self.backlog.queue or execution.unit != asking.unit:
             return None  # it has gone on here meanwhile
         subject = self.estimates.subject_of(execution)
-        cleared = self._cleared(asking, subject)
+        cleared = self.estimates.comparison(subject, self._cleared(asking, subject))
         here = self.estimates.options(subject, (self.state.name,), now)
-        if not cleared or not here:
+        if cleared is None or not here:
             return None
-        weight = self.state.weights[subject.rank]
-        best = self.estimates.cheapest(cleared, weight)
-        if not self.estimates.gains(best, here[0], weight, asking.moving):
-            return None
-        return send_to(best)
+        best = cleared.best
+        both = self.estimates.comparison(subject, [best, *here])
+        assert both is not None
+        return send_to(best) if both.gains(best, asking.moving) else None
 
     def not_chosen(self, asking: PendingRequest, chosen: str | None) -> list[SendControl]:
         """Tell the peers that granted a request and do not get its task.
@@ -176,15 +172,11 @@ class Handshake:
         subject = self.estimates.subject(task, now)
         options = self._cleared(asking, subject)
         if not options:  # nobody has answered: what the heartbeats said must do
-            silent = self.estimates.candidates((self.state.name, *asking.answers))
+            silent = [name for name in self.peers.living() if name not in asking.answers]
             options = self.estimates.options(subject, silent, now)
         options += self.estimates.options(subject, (self.state.name,), now)
-        if not options:
-            return None  # it stays parked
-        best = self.estimates.cheapest(options, self.state.weights[subject.rank])
-        if best.here:
-            return Enqueue(self.holdings.end_here(task.model, task.next_unit))
-        return send_to(best)
+        found = self.estimates.comparison(subject, options)
+        return None if found is None else decided(found.best)  # None: it stays parked
 
     def _cleared(self, asking: PendingRequest, subject: Subject) -> list[Option]:
         found = []

@@ -10,7 +10,16 @@ from pamdi_ros.assignment import PipelineStage, SourcePlan
 from pamdi_ros.worker.holdings import Holdings
 from pamdi_ros.worker.peers import PeerTable
 from pamdi_ros.worker.policy import Option
-from pamdi_ros.worker.routing.decisions import Ask, Decision, Enqueue, Park, Reject, Send, send_to
+from pamdi_ros.worker.routing.decisions import (
+    Ask,
+    decided,
+    Decision,
+    Enqueue,
+    Park,
+    Reject,
+    Send,
+    send_to,
+)
 from pamdi_ros.worker.routing.early_exits import EarlyExits
 from pamdi_ros.worker.routing.estimates import Estimates, Subject
 from pamdi_ros.worker.stage import StageExecution
@@ -45,14 +54,19 @@ class Router:
         if self.state.policy.fixed_route and not task.raw:
             return self._follow(task, source, now, avoid)
         subject = self.estimates.subject(task, now)
-        options = self.estimates.options(subject, self.estimates.candidates(avoid), now)
-        if hopeless := self._hopeless(task, subject, options, now):
+        found = self.estimates.compare(subject, now, avoid)
+        if found and (hopeless := self._hopeless(task, subject, found.options, now)):
             return hopeless
         if task.raw:
             return Enqueue(task.next_unit)  # it becomes tensors at home
-        if not options:
+        if found is None:
             return Park()  # nobody who holds the unit is there: one may come back
-        return self._choose(task, subject, options)
+        best, here = found.best, found.here
+        if best.here or not self.must_ask(subject.rank, len(found.peers)):
+            return decided(best)
+        # Begun here it would stay here: only where the best peer is no clear gain.
+        last = None if here is None or found.gains(best) else here.last
+        return Ask(sorted(found.peers, key=found.rank), subject, last)
 
     def runs_on(self, execution: StageExecution, now: float) -> int | None:
         """Decide whether what has come to its end here runs on here at once.
@@ -67,16 +81,11 @@ class Router:
         if end <= execution.unit or not self.state.policy.preemptive:
             return None
         subject = self.estimates.subject_of(execution)
-        options = self.estimates.options(subject, self.estimates.candidates(), now)
-        here = next((option for option in options if option.here), None)
-        if here is None:
+        found = self.estimates.compare(subject, now)
+        if found is None or found.here is None:
             return None
-        weight = self.state.weights[subject.rank]
-        best = self.estimates.cheapest(options, weight)
-        asked = self.must_ask(subject.rank, len(options) - 1)
-        if best.here or (asked and not self.estimates.gains(best, here, weight, True)):
-            return end
-        return None
+        best, asked = found.best, self.must_ask(subject.rank, len(found.peers))
+        return end if best.here or (asked and not found.gains(best)) else None
 
     def end_of(self, execution: StageExecution) -> int:
         """Return where what waits here would end under the assignment in force.
@@ -94,21 +103,16 @@ class Router:
     def better_place(self, execution: StageExecution, now: float) -> Send | Ask | None:
         """Decide whether what waits here goes to a peer, or whom to ask; None: it stays."""
         subject = self.estimates.subject_of(execution)
-        options = self.estimates.options(subject, self.estimates.candidates(), now)
-        here = next((option for option in options if option.here), None)
-        if here is None or here.wait_s < self.state.parameters.least_gain_s:
+        found = self.estimates.compare(subject, now)
+        least_wait_s = self.state.parameters.least_gain_s
+        if found is None or found.here is None or found.here.wait_s < least_wait_s:
             return None
-        weight = self.state.weights[subject.rank]
-        better = tuple(
-            option
-            for option in options
-            if not option.here and self.estimates.gains(option, here, weight, True)
-        )
+        better = sorted((option for option in found.peers if found.gains(option)), key=found.rank)
         if not better:
             return None
-        if self.must_ask(subject.rank, sum(1 for option in options if not option.here)):
+        if self.must_ask(subject.rank, len(found.peers)):
             return Ask(better, subject, None)
-        return send_to(self.estimates.cheapest(better, weight))
+        return send_to(better[0])
 
     def must_ask(self, rank: int, peers: int) -> bool:
         """Tell whether peers are asked before a task is sent to one.
@@ -117,24 +121,6 @@ class Router:
         :param peers: that could have it.
         """
         return self.state.policy.asks and (rank > 0 or peers > self.state.parameters.small_fleet)
-
-    def _choose(self, task: Task, subject: Subject, options: list[Option]) -> Decision:
-        """Take the best of the options, or ask those that look best.
-
-        :param options: at least one.
-        """
-        weight = self.state.weights[subject.rank]
-        best = self.estimates.cheapest(options, weight)
-        end = self.holdings.end_here(task.model, task.next_unit)
-        if best.here:
-            return Enqueue(end)
-        peers = tuple(option for option in options if not option.here)
-        if not self.must_ask(subject.rank, len(peers)):
-            return send_to(best)
-        here = next((option for option in options if option.here), None)
-        begins = here is not None and not self.estimates.gains(best, here, weight, moving=True)
-        # Begun here it would stay here: only where the best peer is no clear gain.
-        return Ask(peers, subject, end if begins else None)
 
     def _follow(
         self, task: Task, source: SourcePlan, now: float, avoid: Collection[str]
@@ -156,7 +142,7 @@ class Router:
                 return Park()  # its partition is being loaded
         elif stage.worker not in avoid and not self.peers.lost(stage.worker) and not withdrawn:
             return self._along(task, source, stage)
-        return self._instead(task, subject, stage.worker, now, avoid)
+        return self._instead(subject, stage.worker, now, avoid)
 
     def _along(self, task: Task, source: SourcePlan, stage: PipelineStage) -> Send:
         """Go on at the peer that the route names."""
@@ -167,22 +153,17 @@ class Router:
         return Send(stage.worker, work_s, max(work_s, source.solo_s))
 
     def _instead(
-        self, task: Task, subject: Subject, worker: str, now: float, avoid: Collection[str]
+        self, subject: Subject, worker: str, now: float, avoid: Collection[str]
     ) -> Decision:
         """Go on elsewhere than at the worker that the route names."""
-        others = self.estimates.options(
-            subject, self.estimates.candidates((*avoid, worker)), now
-        )  # fmt: skip
-        if not others and not self.peers.lost(worker):
-            return Park()  # it does not take tasks now
-        if not others:
+        found = self.estimates.compare(subject, now, (*avoid, worker))
+        if found is not None:
+            return decided(found.best)
+        if self.peers.lost(worker):
             silence_s = self.peers.silence_s(worker, now)
             reason = f'worker_lost: {worker} has not been heard for {silence_s:.1f} s'
             return Reject(Status.FAILED, reason)
-        best = self.estimates.cheapest(others, self.state.weights[subject.rank])
-        if best.here:
-            return Enqueue(self.holdings.end_here(task.model, task.next_unit))
-        return send_to(best)
+        return Park()  # it does not take tasks now
 
     def _hopeless(
         self, task: Task, subject: Subject, options: list[Option], now: float
@@ -190,7 +171,7 @@ class Router:
         """Refuse a new item that cannot be answered within its lifespan, by no exit either."""
         fresh = task.home == self.state.name and not task.begun
         admission = self.state.policy.admission
-        if not (options and admission and fresh and task.lifespan_s is not None):
+        if not (admission and fresh and task.lifespan_s is not None):
             return None
         soonest_s = self.exits.soonest_s(task, subject, options)
         if task.age_s(now) + soonest_s <= task.lifespan_s:
