@@ -17,7 +17,8 @@ from pamdi_ros.worker import (
     SendChunk,
     WorkerMachine,
 )
-from pamdi_ros.worker.task import reason_word
+from pamdi_ros.worker.items.record import MAY_FOLLOW, Whereabouts
+from pamdi_ros.worker.task import ItemKey, reason_word
 
 #: Policies under which the most urgent task is chosen anew after every unit.
 PREEMPTIVE = ('pa_mdi_plus',)
@@ -42,6 +43,7 @@ class InvariantChecker:
         self._lesser: dict[str, list[tuple[float, float]]] = {}
         self._held: dict[str, tuple[Partition, ...]] = {}
         self._let_go_s: dict[Partition, float] = {}
+        self._whereabouts: dict[str, dict[ItemKey, Whereabouts]] = {}
         # Nobody knows at once that somebody is gone: a late heartbeat is waited for a lease.
         self._unnoticed_s = 1.5 * self._parameters.lease_s + setup.faults.delay_s
         # Of each source `depth` items may wait at a worker, and one that was overtaken in service.
@@ -74,6 +76,7 @@ class InvariantChecker:
         """Lose the pieces of a dead worker."""
         self._pieces.pop(worker, None)
         self._finished.pop(worker, None)
+        self._whereabouts.pop(worker, None)
         self._holds(worker, ())
 
     def begun(self, worker: str, machine: WorkerMachine, work: ComputeUnit) -> None:
@@ -123,13 +126,28 @@ class InvariantChecker:
             self._violated(f'{worker}: {key}: nobody has held unit {unit}, yet: {end.reason}')
 
     def settled(self, worker: str, machine: WorkerMachine) -> None:
-        """Check the bounds."""
+        """Check the bounds, and that every task is in one place that may follow its last."""
+        self.lives(worker, machine)
         self._holds(worker, machine.held if machine.serving else ())
         if machine.retained_bytes > self._parameters.retention_bytes:
             self._violated(f'{worker}: keeps {machine.retained_bytes} bytes')
         waiting = sum(machine.queue_lengths)
         if waiting > self._most_waiting:
             self._violated(f'{worker}: {waiting} tasks wait')
+
+    def lives(self, worker: str, machine: WorkerMachine) -> None:
+        """Follow the tasks' lives through the table of states (:data:`MAY_FOLLOW`)."""
+        found = machine.whereabouts()
+        known = self._whereabouts.get(worker, {})
+        for key, places in found.items():
+            if len(places) > 1 or machine.has_ended(key):
+                where = ' and '.join(place.value for place in places)
+                what = ', and has ended' if machine.has_ended(key) else ' at once'
+                self._violated(f'{worker}: {named(key)} is {where}{what}')
+            before = known.get(key, Whereabouts.ABSENT)
+            if places[0] not in MAY_FOLLOW[before]:
+                self._violated(f'{worker}: {named(key)} is {places[0].value}, was {before.value}')
+        self._whereabouts[worker] = {key: places[0] for key, places in found.items()}
 
     def left(self, machines: Mapping[str, WorkerMachine | None]) -> list[str]:
         """Say what the fleet still keeps: queues, boundaries, pieces."""

@@ -406,6 +406,8 @@ class SimulatedWorker:
     def _settle(self, machine: WorkerMachine, commands: list[Command]) -> None:
         """Do what the machine wants, until it wants nothing more at this moment."""
         now = self._now()
+        if self._watch is not None:
+            self._watch.lives(self.name, machine)
         if commands:
             self._carry_out(commands)
         # From its first assignment on its sensors are heard, once what it holds is there.

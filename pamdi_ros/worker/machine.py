@@ -35,7 +35,7 @@ from pamdi_ros.worker.items.completion import Completion
 from pamdi_ros.worker.items.dispatcher import Dispatcher
 from pamdi_ros.worker.items.ledger import Ledger
 from pamdi_ros.worker.items.receiver import model_changed, TaskReceiver
-from pamdi_ros.worker.items.record import TaskRecord
+from pamdi_ros.worker.items.record import TaskRecord, Whereabouts
 from pamdi_ros.worker.items.recovery import Recovery
 from pamdi_ros.worker.items.task_table import TaskTable
 from pamdi_ros.worker.items.unit_runner import UnitRunner
@@ -195,9 +195,13 @@ class WorkerMachine:
         """Give the tensor bytes kept for items that were handed on [byte]."""
         return self._transfer.retention.bytes
 
-    def keys(self) -> list[ItemKey]:
-        """Return the items of which this worker has something, or has handed something on."""
-        return self._table.keys()
+    def whereabouts(self) -> dict[ItemKey, tuple[Whereabouts, ...]]:
+        """Return where each item is of which this worker has something, or handed it on."""
+        return self._table.whereabouts()
+
+    def has_ended(self, key: ItemKey) -> bool:
+        """Tell whether an item is known to have ended."""
+        return self._transfer.retention.ended(key)
 
     def record(self, key: ItemKey) -> TaskRecord:
         """Return all that this worker knows of an item: where it is, who has custody of it."""

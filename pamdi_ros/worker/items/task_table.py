@@ -55,40 +55,45 @@ class TaskTable:
 
     # --- what is told ---------------------------------------------------------------------------
 
-    def keys(self) -> list[ItemKey]:
-        """Return the items of which something is here, or was handed on and is kept."""
-        keys = [*self.state.executions, *self.state.parked]
-        keys += [kept.task.key for kept in self.transfer.retention]
-        keys += [item.key for item in self.ledger.items()]
-        return list(dict.fromkeys(keys))
+    def whereabouts(self) -> dict[ItemKey, tuple[Whereabouts, ...]]:
+        """Return where each item is that is here or was handed on; in one place, if all is well.
+
+        Items that are known to have ended are left out.
+        """
+        found: dict[ItemKey, tuple[Whereabouts, ...]] = {}
+        for key, execution in self.state.executions.items():
+            running = execution is self.backlog.running
+            found[key] = (Whereabouts.RUNNING if running else Whereabouts.WAITING,)
+        for key in self.state.parked:
+            found[key] = (*found.get(key, ()), Whereabouts.PARKED)
+        sending = {transfer.task.key for transfer in self.transfer.egress}
+        for kept in self.transfer.retention:
+            key = kept.task.key
+            if kept.answer:
+                where = Whereabouts.ANSWERING
+            else:
+                where = Whereabouts.SENDING if key in sending else Whereabouts.SENT
+            found[key] = (*found.get(key, ()), where)
+        return found
 
     def record(self, key: ItemKey) -> TaskRecord:
         """Return all that is known of an item here."""
-        state = self.state
-        execution, parked = state.executions.get(key), state.parked.get(key)
+        name = self.state.name
+        execution, parked = self.state.executions.get(key), self.state.parked.get(key)
         kept = self.transfer.retention.of(key)
         sending = next((t for t in self.transfer.egress if t.task.key == key), None)
-        places: list[Whereabouts] = []
-        custodian = ''
-        if execution is not None:
-            running = execution is self.backlog.running
-            places.append(Whereabouts.RUNNING if running else Whereabouts.WAITING)
-        if parked is not None:
-            places.append(Whereabouts.PARKED)
-        if places:
-            custodian = state.name
-        if kept is not None:
-            if kept.answer:
-                places.append(Whereabouts.ANSWERING)
-            else:
-                places.append(Whereabouts.SENDING if sending is not None else Whereabouts.SENT)
-            custodian = custodian or (state.name if sending is not None else kept.worker)
+        places = self.whereabouts().get(key, ())
         if self.transfer.retention.ended(key):
-            places.append(Whereabouts.ENDED)
+            places = (*places, Whereabouts.ENDED)
+        custodian = ''
+        if execution is not None or parked is not None or sending is not None:
+            custodian = name
+        elif kept is not None:
+            custodian = kept.worker
         task = execution.task if execution else parked or (kept.task if kept else None)
         return TaskRecord(
             key=key,
-            places=tuple(places) or (Whereabouts.ABSENT,),
+            places=places or (Whereabouts.ABSENT,),
             unit=execution.unit if execution else task.next_unit if task else 0,
             passes_left=execution.passes_left if execution else task.passes_left if task else 0,
             generation=task.generation if task else 0,
@@ -96,7 +101,7 @@ class TaskTable:
             transfer=None if sending is None else sending.number,
             attempts=0 if sending is None else sending.attempts,
             asked=self.requests.asked(key),
-            avoids=tuple(sorted(state.avoids(key))),
+            avoids=tuple(sorted(self.state.avoids(key))),
             is_open=key in self.ledger,
         )
 
