@@ -21,6 +21,7 @@ from pamdi_ros.worker import (
     Status,
     Task,
 )
+from pamdi_ros.worker.items.record import Whereabouts
 from pamdi_ros.worker.scheduling.unit_store import UnitStore
 import pytest
 from simulation.worlds import fleet_of, source_of, table_of
@@ -49,7 +50,7 @@ def machine(**state: Any) -> Any:
     """Give what a watch looks at of a machine."""
     known = {
         'queue_lengths': (0, 0, 0), 'retained_bytes': 0, 'waiting': 0, 'held': (), 'serving': True,
-        'store': UnitStore(),
+        'store': UnitStore(), 'whereabouts': dict, 'has_ended': lambda key: False,
     }  # fmt: skip
     return SimpleNamespace(**{**known, **state})
 
@@ -185,3 +186,50 @@ def test_a_queue_is_not_full_where_nobody_holds_what_it_waits_for() -> None:
     assert watched.run.violations == []
     watched.watch.ended('a', end)
     assert 'nobody has held unit 0' in watched.run.violations[0]
+
+
+def at(*places: Whereabouts, has_ended: bool = False) -> Any:
+    """Return a machine at which the item is in some places."""
+    return machine(whereabouts=lambda: {KEY: places}, has_ended=lambda key: has_ended)
+
+
+def test_a_task_is_in_one_place_and_not_where_its_item_has_ended() -> None:
+    watched = Watched()
+    watched.watch.lives('a', at(Whereabouts.WAITING))
+    assert watched.run.violations == []
+    watched.watch.lives('a', at(Whereabouts.WAITING, Whereabouts.PARKED))
+    watched.watch.lives('b', at(Whereabouts.WAITING, has_ended=True))
+    twice, ended = watched.run.violations
+    assert 'is waiting and parked at once' in twice
+    assert 'has ended' in ended
+
+
+@pytest.mark.parametrize(
+    ('before', 'after'),
+    [
+        ((), Whereabouts.RUNNING),
+        ((Whereabouts.PARKED,), Whereabouts.RUNNING),
+        ((Whereabouts.WAITING,), Whereabouts.SENT),
+        ((Whereabouts.ANSWERING,), Whereabouts.SENT),
+    ],
+)
+def test_a_task_goes_no_way_that_the_table_of_states_does_not_have(
+    before: tuple[Whereabouts, ...], after: Whereabouts
+) -> None:
+    watched = Watched()
+    for place in before:
+        if place is Whereabouts.ANSWERING:
+            watched.watch.lives('a', at(Whereabouts.WAITING))
+        watched.watch.lives('a', at(place))
+    assert watched.run.violations == []
+    watched.watch.lives('a', at(after))
+    (violation,) = watched.run.violations
+    assert f'is {after.value}, was {before[-1].value if before else "absent"}' in violation
+
+
+def test_a_restarted_worker_begins_its_tasks_lives_anew() -> None:
+    watched = Watched()
+    watched.watch.lives('a', at(Whereabouts.PARKED))
+    watched.watch.died('a')
+    watched.watch.lives('a', at(Whereabouts.SENDING))
+    assert watched.run.violations == []
