@@ -24,6 +24,7 @@ from pamdi_ros.msg import (
 )
 from pamdi_ros.nodes import qos
 from pamdi_ros.nodes.wire import ChunkMessage, encode_chunk, encode_task, limits, TaskMessage
+from pamdi_ros.nodes.wire.protocol import PROTOCOL_VERSION
 from pamdi_ros.worker import Status
 from sensor_msgs.msg import Image
 
@@ -126,7 +127,8 @@ class Intruder:
     def heartbeat(self, worker: str, **changes: Any) -> None:
         """Publish a heartbeat of this name to those who listen to a worker's."""
         values = {
-            'worker': self.name, 'incarnation': 7, 'state': WorkerStatus.STATE_SERVING,
+            'protocol_version': PROTOCOL_VERSION, 'worker': self.name, 'incarnation': 7,
+            'state': WorkerStatus.STATE_SERVING,
             'priority_classes': ['critical', 'normal'], 'queue_lengths': [0, 0],
             'backlog_s': [0.0, 0.0],
         }  # fmt: skip

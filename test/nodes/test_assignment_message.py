@@ -99,6 +99,7 @@ def set_leg(index: int, **fields: object) -> Change:
             lambda m: setattr(m.models[0], 'boundary_bytes', [5, 6, 7, 8, 2**41]),
             'boundary_bytes of net = 2199023255552',
         ),
+        (lambda m: setattr(m, 'protocol_version', 0), 'its allocator speaks version 0'),
         (lambda m: m.models.append(m.models[0]), '2 models, more than 1'),
         (lambda m: m.sources.extend(m.sources), '4 sources, more than 3'),
         (lambda m: m.placements.extend(m.placements * 40000), 'placements, more than 65536'),

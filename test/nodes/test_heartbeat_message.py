@@ -9,6 +9,7 @@ from nodes.wire_cases import FLEET
 from pamdi_ros.msg import Placement, WorkerStatus
 from pamdi_ros.nodes.conversions.heartbeat_message import fill, from_message
 from pamdi_ros.nodes.wire import BadMessage, limits
+from pamdi_ros.nodes.wire.protocol import PROTOCOL_VERSION
 from pamdi_ros.worker import Partition
 from pamdi_ros.worker.control import Heartbeat
 import pytest
@@ -48,7 +49,8 @@ def test_what_is_sent_comes_back_equal(heartbeat: Heartbeat, state: int) -> None
 def status(**changes: object) -> WorkerStatus:
     """Give a sound status of worker a."""
     values = {
-        'worker': 'a', 'incarnation': 1, 'state': WorkerStatus.STATE_SERVING,
+        'protocol_version': PROTOCOL_VERSION, 'worker': 'a', 'incarnation': 1,
+        'state': WorkerStatus.STATE_SERVING,
         'placements': [Placement(worker='a', model='net', first_unit=0, last_unit=3)],
         'priority_classes': ['critical', 'normal'], 'queue_lengths': [1, 2],
         'backlog_s': [0.5, 0.25], 'models': ['net'], 'model_s': [0.01],
@@ -66,6 +68,8 @@ def part(**changes: object) -> list[Placement]:
     ('change', 'reason'),
     [
         ({'worker': 'z'}, "unknown_worker: 'z' is no worker of fleet duo"),
+        ({'protocol_version': 0}, 'other_version: a speaks version 0 of the protocol, this is 1'),
+        ({'protocol_version': 2}, 'other_version: .*install one version of pamdi_ros'),
         ({'incarnation': 0}, 'bad_heartbeat: a: run 0'),
         ({'epoch': 2**63}, 'bad_heartbeat: a: run 1, assignment 9223372036854775808'),
         ({'placements': part(worker='b')}, "bad_heartbeat: a says that 'b' holds"),

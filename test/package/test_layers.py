@@ -18,47 +18,37 @@ TORCH = {'torch', 'torchvision', 'transformers', 'safetensors'}
 #: Sub-packages that may import each, at the head of a module or inside a function.
 MAY_IMPORT_ROS = {'nodes', 'rqt', 'demo', 'examples', 'testbed'}
 MAY_IMPORT_TORCH = {'models', 'nodes'}
-#: What a sub-package of the core may import of this package.
+#: What a room of the core may import of this package, besides itself.
 CORE = {
-    'fleet': {'fleet'},
-    'worker': {'fleet', 'worker'},
-    # of the workers the assignment that it makes and the heartbeats that it hears
-    'allocation': {'fleet', 'allocation', 'models.units', 'worker.plan', 'worker.control'},
-    'models': {'fleet', 'models', 'lifeline'},
-    'monitor': {'fleet', 'monitor'},
-    'recording': {'recording', 'monitor.view'},
-    'report': {'report', 'recording', 'monitor.view'},
-    # of the nodes only what needs no ROS
-    'doctor': {
-        'fleet',
-        'worker',
-        'allocation.memory',
-        'models',
-        'monitor',
-        'doctor',
-        'nodes.reach',
-        'nodes.shared_memory',
-    },
+    'fleet': set(),
+    'assignment': set(),
+    'worker': {'fleet', 'assignment'},
+    # of the workers the heartbeats that it hears
+    'allocation': {'fleet', 'assignment', 'models.units', 'worker.control'},
+    'models': {'fleet', 'parent_death_signal'},
+    'monitor': {'fleet'},
+    'recording': {'monitor.view'},
+    'report': {'recording', 'monitor.view'},
+    'doctor': {'fleet', 'assignment', 'worker', 'allocation.memory', 'models', 'monitor'},
     'simulation': {
-        'fleet',
-        'worker',
-        'allocation',
-        'simulation',
-        'models.units',
-        'models.catalog',
-        'lifeline',
+        'fleet', 'assignment', 'worker', 'allocation', 'models.units', 'models.build.catalog',
+        'parent_death_signal',
     },
     'experiments': {
-        'fleet',
-        'worker',
-        'allocation',
-        'simulation',
-        'experiments',
-        'testbed',
-        'models.units',
-        'models.catalog',
+        'fleet', 'assignment', 'worker', 'allocation', 'simulation', 'testbed', 'models.units',
+        'models.build.catalog',
     },
-}
+}  # fmt: skip
+#: The floors inside a room, the top one first; what is not named is on the ground. A module may
+#: import its own floor and those below.
+FLOORS = {
+    'worker': ('machine', 'items', 'routing', 'scheduling', 'transfer'),
+    'allocation': ('advice', 'replanning', 'planner', 'optimizer', 'baselines'),
+    'models': ('engines', 'tasks', 'build', 'graph'),
+    'nodes': (
+        'executor', 'allocator', 'monitor', 'transport', 'sensors', 'conversions', 'wire',
+    ),
+}  # fmt: skip
 
 
 def room(path: Path) -> str:
@@ -128,10 +118,104 @@ def test_core_imports_point_one_way() -> None:
         if room(path) not in CORE or 'pamdi_ros.' not in name:
             return False
         ours = name.removeprefix('pamdi_ros.')
-        return not any(f'{ours}.'.startswith(f'{place}.') for place in CORE[room(path)])
+        allowed = {room(path), *CORE[room(path)]}
+        return not any(f'{ours}.'.startswith(f'{place}.') for place in allowed)
 
     found = strangers(is_above)
     assert not found, '\n'.join(found)
+
+
+def floor(module: str) -> tuple[str, int]:
+    """Room of a module, and how many floors of that are above it; the ground floor is the last."""
+    _, name, *inside = [*module.split('.'), '', '']
+    floors = FLOORS.get(name, ())
+    if not inside[0]:
+        return name, -1  # the room's door: it hands on what is inside
+    return name, floors.index(inside[0]) if inside[0] in floors else len(floors)
+
+
+def test_floors_inside_a_room_import_downwards() -> None:
+    """What is only for the type checker counts, too: a reader follows it."""
+    found = []
+    for module, imported in arrows().items():
+        name, height = floor(module)
+        for other in sorted(imported):
+            other_name, other_height = floor(other)
+            if name == other_name and name in FLOORS and other_height < height:
+                found.append(f'{module}: {other}')
+    assert not found, '\n'.join(found)
+
+
+def test_every_floor_is_there() -> None:
+    for name, floors in FLOORS.items():
+        for inside in floors:
+            place = PACKAGE / name / inside
+            assert place.is_dir() or place.with_suffix('.py').is_file(), f'{name}/{inside}'
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circles(arrows()) == []
+
+
+def test_no_rooms_import_each_other_in_a_circle() -> None:
+    rooms: dict[str, set[str]] = {}
+    for module, imported in arrows().items():
+        here = floor(module)[0]
+        rooms.setdefault(here, set()).update(floor(other)[0] for other in imported)
+        rooms[here].discard(here)
+    assert circles({name: frozenset(others) for name, others in rooms.items()}) == []
+
+
+def test_a_circle_is_found() -> None:
+    """Else the tests above could not fail."""
+    three = {'a': frozenset('b'), 'b': frozenset('c'), 'c': frozenset('a'), 'd': frozenset('a')}
+    assert circles(three) == [['a', 'b', 'c']]
+    assert circles({'a': frozenset('b'), 'b': frozenset()}) == []
+
+
+@cache
+def arrows() -> dict[str, frozenset[str]]:
+    """Return which modules of this package each one imports, for the type checker included."""
+    modules = {dotted(path): path for path in MODULES}
+    return {
+        name: frozenset(_ours(path, modules)) - {name, 'pamdi_ros'}
+        for name, path in modules.items()
+    }
+
+
+def dotted(path: Path) -> str:
+    """Return the name under which a module is imported."""
+    return '.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__')
+
+
+def _ours(path: Path, modules: dict[str, Path]) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in modules)
+        elif isinstance(node, ast.ImportFrom) and node.module in modules:
+            for alias in node.names:
+                full = f'{node.module}.{alias.name}'
+                yield full if full in modules else node.module
+
+
+def circles(graph: dict[str, frozenset[str]]) -> list[list[str]]:
+    """Return the groups that import each other, sorted."""
+    groups: set[frozenset[str]] = set()
+    for start in graph:
+        ahead = _reached(graph, start)
+        if start in ahead:
+            groups.add(frozenset(one for one in ahead if start in _reached(graph, one)))
+    return sorted(sorted(group) for group in groups)
+
+
+def _reached(graph: dict[str, frozenset[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    pending = [start]
+    while pending:
+        new = graph.get(pending.pop(), frozenset()) - found
+        found |= new
+        pending += new
+    return found
 
 
 def test_core_loads_neither_ros_nor_torch() -> None:
@@ -165,7 +249,9 @@ def test_who_computes_nothing_loads_no_torch() -> None:
     """
     code = (
         'import sys\n'
-        'from pamdi_ros.nodes import allocator_node, executor_node, monitor_node\n'
+        'import pamdi_ros.nodes.allocator.allocator_node\n'
+        'import pamdi_ros.nodes.executor.executor_node\n'
+        'import pamdi_ros.nodes.monitor.monitor_node\n'
         'print(*sys.modules)\n'
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)

@@ -19,12 +19,14 @@ from pamdi_ros.msg import Assignment, Placement, RouteLeg, SourceAssignment
 from pamdi_ros.msg import ModelProfile as ModelProfileMessage
 from pamdi_ros.msg import PlannedExit as PlannedExitMessage
 from pamdi_ros.nodes.wire import limits
+from pamdi_ros.nodes.wire.protocol import check_version, PROTOCOL_VERSION
 from pamdi_ros.worker.epochs import LARGEST_EPOCH
 
 
 def to_message(plan: Plan, fleet: Fleet) -> Assignment:
     """Fill an Assignment; its stamp is left to the publisher."""
     message = Assignment(
+        protocol_version=PROTOCOL_VERSION,
         fleet=fleet.name,
         epoch=plan.epoch,
         allocator=plan.allocator,
@@ -86,11 +88,12 @@ def placement(worker: str, partition: Partition) -> Placement:
 def from_message(message: Assignment, fleet: Fleet) -> Plan:
     """Read an Assignment.
 
-    :raises ValueError: it is another fleet's, contradicts itself, names what is not known here, or
-        has numbers beyond their bounds.
+    :raises ValueError: it is another fleet's or version's, contradicts itself, names what is not
+        known here, or has numbers beyond their bounds.
     """
     if message.fleet != fleet.name:
         raise ValueError(f'it is for fleet {message.fleet!r}, this is {fleet.name!r}')
+    check_version('its allocator', message.protocol_version)
     if message.policy not in POLICIES:
         raise ValueError(
             f'it asks for policy {message.policy!r}, unknown here. All machines need the same '

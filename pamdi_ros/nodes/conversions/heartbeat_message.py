@@ -7,6 +7,7 @@ from pamdi_ros.fleet import Fleet
 from pamdi_ros.msg import WorkerStatus
 from pamdi_ros.nodes.conversions.assignment_message import placement
 from pamdi_ros.nodes.wire import BadMessage, limits
+from pamdi_ros.nodes.wire.protocol import check_version, PROTOCOL_VERSION
 from pamdi_ros.worker import Partition
 from pamdi_ros.worker.control import Heartbeat
 from pamdi_ros.worker.epochs import LARGEST_EPOCH
@@ -14,6 +15,7 @@ from pamdi_ros.worker.epochs import LARGEST_EPOCH
 
 def fill(message: WorkerStatus, heartbeat: Heartbeat, fleet: Fleet) -> None:
     """Write a heartbeat into a status; `state` and what is for people is left to the caller."""
+    message.protocol_version = PROTOCOL_VERSION
     message.worker = heartbeat.worker
     message.incarnation = heartbeat.incarnation
     message.epoch = heartbeat.epoch
@@ -48,6 +50,7 @@ def _heartbeat(message: WorkerStatus, fleet: Fleet) -> Heartbeat:
         raise BadMessage(
             'unknown_worker', f'{message.worker!r} is no worker of fleet {fleet.name}'
         )
+    check_version(message.worker, message.protocol_version)
     known = 1 <= message.incarnation <= limits.LARGEST_NUMBER
     if not known or message.epoch > LARGEST_EPOCH:
         raise BadMessage(
