@@ -74,7 +74,7 @@ class ServedRun:
         :raises CannotStart: the fleet did not come up.
         """
         from pamdi_ros.nodes.monitor.monitor import Monitor
-        from pamdi_ros.nodes.shared_memory import remove_stale_segments
+        from pamdi_ros.shared_memory import remove_stale_segments
 
         remove_stale_segments()
         nodes = fleet_nodes(

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 import itertools
 import os
 import signal
 import sys
 import time
-from typing import Any
 
+from pamdi_ros.demo.sensor import DemoSensor
+from pamdi_ros.demo.solo import play_alone
 from pamdi_ros.demo.streams import stream
 from pamdi_ros.fleet import (
     Fleet,
@@ -20,7 +20,6 @@ from pamdi_ros.fleet import (
     FleetError,
     load_fleet,
     resolve_topic,
-    Source,
     TEXT_TYPE,
 )
 from pamdi_ros.fleet.launch_plan import fleet_prefix
@@ -35,47 +34,8 @@ from rclpy.utilities import remove_ros_args
 
 #: Rate of a source whose fleet file gives a load_share instead [1/s].
 DEFAULT_RATE_HZ = 1.0
-#: A reader that is matched here may not know the writer yet: the first message waits this long.
-SETTLE_S = 0.5
 LOOK_S = 0.1
 REMIND_S = 30.0
-
-
-@dataclass(kw_only=True, slots=True)
-class DemoSensor:
-    """One source's publisher and what it publishes next.
-
-    :param due_s: time of the next message; None until somebody listens
-    """
-
-    source: Source
-    publisher: Any
-    messages: Iterator[Any]
-    gaps: Iterator[float]
-    due_s: float | None = None
-
-    def step(self, now_s: float, stamp: Any) -> None:
-        """Publish what is due; begin when a subscriber is there."""
-        if self.due_s is None:
-            if self.is_heard():
-                self.due_s = now_s + SETTLE_S
-            return
-        if now_s < self.due_s:
-            return
-        self.publish(stamp)
-        # After a stall the next one comes at once, but what was missed is not made up for.
-        self.due_s = max(self.due_s + next(self.gaps), now_s)
-
-    def is_heard(self) -> bool:
-        """Whether anybody subscribes."""
-        return bool(self.publisher.get_subscription_count())
-
-    def publish(self, stamp: Any) -> None:
-        """Publish the next message now."""
-        message = next(self.messages)
-        if self.source.type != TEXT_TYPE:
-            message.header.stamp = stamp
-        self.publisher.publish(message)
 
 
 def sensors(node: Node, fleet: Fleet, prefix: str, seed: int) -> list[DemoSensor]:
@@ -127,8 +87,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         played = sensors(node, fleet, prefix, options.seed)
         if options.solo:
-            from pamdi_ros.demo.solo import play_alone
-
             play_alone(node, executor, played, prefix, options.solo, lambda: bool(stopped))
         _play(node, executor, played, stopped)
     finally:

@@ -6,14 +6,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 import time
-from typing import TYPE_CHECKING
 
+from pamdi_ros.demo.sensor import DemoSensor
 from pamdi_ros.msg import InferenceResult
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-
-if TYPE_CHECKING:
-    from pamdi_ros.demo.sensor_node import DemoSensor
 
 #: A message may be lost on the way to the fleet; then another one is sent after this time [s].
 PATIENCE_S = 5.0

@@ -19,7 +19,7 @@ from pamdi_ros.doctor.multicast import try_interfaces
 from pamdi_ros.doctor.packages import GROUPS, MODULES
 from pamdi_ros.doctor.profile_file import named_profiles
 from pamdi_ros.doctor.torch_probe import torchs_answer
-from pamdi_ros.nodes.shared_memory import stale_segments
+from pamdi_ros.shared_memory import stale_segments
 
 PROC = Path('/proc')
 SHARED_MEMORY = Path('/dev/shm')

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pamdi_ros.assignment import held_end, Partition
 from pamdi_ros.doctor.finding import fail, Finding, ok, warn
 from pamdi_ros.doctor.fleet_facts import Endpoint, FleetFacts, TopicFacts
 from pamdi_ros.doctor.workers import LOADING, SERVING
 from pamdi_ros.fleet import Fleet, resolve_topic, Source
-from pamdi_ros.nodes.reach import way_through
-from pamdi_ros.worker import Partition
 
 
 def check_sources(fleet: Fleet, seen: FleetFacts) -> Iterator[Finding]:
@@ -69,7 +68,7 @@ def _hole(model: str, seen: FleetFacts) -> int | None:
         for part in view.holds
         if part.model == model
     ]
-    reached = way_through(held, count)
+    reached = min(held_end(sorted(held), model, 0), count)
     return None if reached == count else reached
 
 

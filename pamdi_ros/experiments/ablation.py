@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from matplotlib.figure import Figure
+from pamdi_ros.experiments.cell import Cell
 from pamdi_ros.experiments.cells import (
     all_settled,
-    Cell,
     cell,
     choose,
     delay_ms,

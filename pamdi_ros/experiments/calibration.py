@@ -14,7 +14,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 import numpy as np
-from pamdi_ros.experiments.cells import Cell, cell, choose, Factors, Measured, rows, run_cells
+from pamdi_ros.experiments.cell import Cell, Factors
+from pamdi_ros.experiments.cells import cell, choose, Measured, rows, run_cells
 from pamdi_ros.experiments.fleets import devices, mesh, Rig, rig, source, tables_of
 from pamdi_ros.experiments.interval import interval
 from pamdi_ros.experiments.report import Drawn, ExperimentReport, NOTHING, ResultTable

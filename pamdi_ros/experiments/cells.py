@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeAlias, TypeVar
+from dataclasses import replace
+from typing import Any, TypeAlias, TypeVar
 
 from pamdi_ros.allocation import Costs, plan_for
 from pamdi_ros.allocation.replanning.decision import ReplanParameters
 from pamdi_ros.assignment import Plan
-from pamdi_ros.experiments.fleets import Document, Rig
+from pamdi_ros.experiments.cell import Cell, CellResult, Factors
+from pamdi_ros.experiments.fleets import Rig
 from pamdi_ros.experiments.interval import Interval, interval
 from pamdi_ros.experiments.size import Size
 from pamdi_ros.fleet import Fleet, PolicyParameters
@@ -22,40 +23,7 @@ from pamdi_ros.simulation.setup import Setup
 from pamdi_ros.simulation.summary import summary
 
 #: What tells a cell from the others, such as {'fleet': …, 'policy': …, 'load': …}.
-Factors: TypeAlias = Mapping[str, str | float]
 T = TypeVar('T')
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One combination of factors, to be run.
-
-    :param factors: what tells it from the others.
-    :param setups: its runs, one a seed.
-    :param document: content of the fleet file of real processes; None: it is simulated.
-    :param networked: every worker of real processes has a host of its own.
-    """
-
-    factors: Factors
-    setups: tuple[Setup, ...]
-    document: Document | None = None
-    networked: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class CellResult(Generic[T]):
-    """One combination of factors, run.
-
-    :param factors: what tells it from the others.
-    :param seeds: of the runs.
-    :param runs: what each run says, in the order of the seeds.
-    :param real: real processes were run.
-    """
-
-    factors: Factors
-    seeds: tuple[int, ...]
-    runs: tuple[T, ...]
-    real: bool = False
 
 
 Measured: TypeAlias = CellResult[RunMeasures]
@@ -119,7 +87,7 @@ def run_cells(
     :param reading: what is kept of a run.
     """
     if any(one.document is not None for one in cells):
-        from pamdi_ros.experiments.measured import run_real
+        from pamdi_ros.experiments.measured import run_real  # needs ROS
 
         return run_real(cells, reading, progress)
     flat = [setup for one in cells for setup in one.setups]

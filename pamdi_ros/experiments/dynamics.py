@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pamdi_ros.experiments.cells import cell, CellResult, run_cells
+from pamdi_ros.experiments.cell import CellResult
+from pamdi_ros.experiments.cells import cell, run_cells
 from pamdi_ros.experiments.dynamics_figure import timelines_figure
 from pamdi_ros.experiments.fleets import devices, Document, mesh, Rig, rig, source, tables_of
 from pamdi_ros.experiments.interval import interval

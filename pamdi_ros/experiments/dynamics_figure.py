@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 import numpy as np
-from pamdi_ros.experiments.cells import CellResult
+from pamdi_ros.experiments.cell import CellResult
 from pamdi_ros.experiments.interval import interval
 from pamdi_ros.experiments.style import GREY, legend, logarithmic, panels, SERIES
 from pamdi_ros.experiments.timeline import Story, windows

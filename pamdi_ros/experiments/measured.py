@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from typing import TypeVar
 
-from pamdi_ros.experiments.cells import Cell, CellResult
+from pamdi_ros.experiments.cell import Cell, CellResult
 from pamdi_ros.simulation.batch import Progress
 from pamdi_ros.simulation.record import Run
 from pamdi_ros.testbed.namespace_sandbox import OWN_DIRECTORIES

@@ -13,10 +13,10 @@ import traceback
 from typing import NoReturn
 
 from pamdi_ros.fleet import Fleet, fleet_prefix, FleetError, load_fleet
-from pamdi_ros.nodes.shared_memory import remove_stale_segments
 from pamdi_ros.nodes.sparing_log import RecordThrottle
 from pamdi_ros.nodes.steady import STEADY
 from pamdi_ros.parent_death_signal import ask_for_signal_at_parents_death
+from pamdi_ros.shared_memory import remove_stale_segments
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException

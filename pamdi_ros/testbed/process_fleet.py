@@ -19,7 +19,7 @@ from pamdi_ros.fleet.launch_plan import DDS_PROFILE, DDS_PROFILE_VARIABLES
 from pamdi_ros.fleet.resources import config_path
 from pamdi_ros.nodes.monitor.monitor import Monitor
 from pamdi_ros.nodes.monitor.priority_client import PriorityClient
-from pamdi_ros.nodes.shared_memory import remove_stale_segments
+from pamdi_ros.shared_memory import remove_stale_segments
 from pamdi_ros.simulation.faults import ALLOCATOR
 from pamdi_ros.supervisor import Child, node_child, PARENT_VARIABLE, Supervisor
 from pamdi_ros.testbed.network import CannotRun, NamespaceNetwork, OneHost

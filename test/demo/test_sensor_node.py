@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from pamdi_ros.demo.sensor_node import DemoSensor, SETTLE_S
+from pamdi_ros.demo.sensor import DemoSensor, SETTLE_S
 from pamdi_ros.fleet import Source, TEXT_TYPE
 import pytest
 import rclpy

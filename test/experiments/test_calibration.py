@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pamdi_ros.experiments import calibration
-from pamdi_ros.experiments.cells import Cell, Measured
+from pamdi_ros.experiments.cell import Cell
+from pamdi_ros.experiments.cells import Measured
 from pamdi_ros.experiments.size import Size, SLICE
 import pytest
 

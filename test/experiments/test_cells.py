@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from pamdi_ros.experiments.cells import CellResult, choose, reduction
+from pamdi_ros.experiments.cell import CellResult
+from pamdi_ros.experiments.cells import choose, reduction
 from pamdi_ros.simulation.measures import Delays, RunMeasures, SourceMeasures
 import pytest
 

@@ -20,7 +20,6 @@ from pamdi_ros.nodes.qos_events import (
     quiet_subscription,
     UnsupportedEventTypeError,
 )
-from pamdi_ros.nodes.reach import way_through
 from pamdi_ros.nodes.transport.chunks import Assembler, Outgoing
 from pamdi_ros.nodes.transport.link_emulation import control_bytes, EmulatedLinks, Interface
 from pamdi_ros.nodes.transport.peers import PeerConnections
@@ -357,22 +356,6 @@ def test_unknown_senders_are_refused(stage: Stage) -> None:
     with pytest.raises(BadMessage, match="unknown_sender: 'mallory' is no worker of fleet duo"):
         peers.check_sender('mallory')
     peers.close()
-
-
-@pytest.mark.parametrize(
-    ('parts', 'unit'),
-    [
-        ([], 0),
-        ([(0, 10)], 10),
-        ([(5, 10), (0, 5)], 10),
-        ([(0, 6), (3, 12)], 10),
-        ([(1, 10)], 0),
-        ([(0, 4), (5, 10)], 4),
-        ([(0, 4), (0, 2), (2, 7)], 7),
-    ],
-)
-def test_way_through(parts: list[tuple[int, int]], unit: int) -> None:
-    assert way_through([Partition('net', *part) for part in parts], 10) == unit
 
 
 def test_a_lower_run_alone_is_a_restart_once_the_lease_has_run_out(stage: Stage) -> None:

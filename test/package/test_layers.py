@@ -29,7 +29,9 @@ CORE = {
     'monitor': {'fleet'},
     'recording': {'monitor.view'},
     'report': {'recording', 'monitor.view'},
-    'doctor': {'fleet', 'assignment', 'worker', 'allocation.memory', 'models', 'monitor'},
+    'doctor': {
+        'fleet', 'assignment', 'worker', 'allocation.memory', 'models', 'monitor', 'shared_memory',
+    },
     'simulation': {
         'fleet', 'assignment', 'worker', 'allocation', 'models.units', 'models.build.catalog',
         'parent_death_signal',

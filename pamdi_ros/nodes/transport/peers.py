@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 import time
 
-from pamdi_ros.assignment import Edition
+from pamdi_ros.assignment import Edition, held_end
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.msg import Control, WorkerStatus
 from pamdi_ros.nodes import qos
 from pamdi_ros.nodes.conversions import heartbeat_message as heartbeat_message
-from pamdi_ros.nodes.reach import way_through
 from pamdi_ros.nodes.transport.link_emulation import EmulatedLinks
 from pamdi_ros.nodes.transport.peer_connection import PeerConnection, Terms
 from pamdi_ros.nodes.wire import BadMessage
@@ -216,7 +215,7 @@ class PeerConnections:
             if heartbeat.serving and self._contacts[worker].matched()
         ]
         parts = [*held, *(part for heartbeat in near for part in heartbeat.held)]
-        unit = way_through([part for part in parts if part.model == model], unit_count)
+        unit = min(held_end(sorted(parts), model, 0), unit_count)
         if unit == unit_count:
             return ''
         absent = sorted(self._wanted - {heartbeat.worker for heartbeat in near})

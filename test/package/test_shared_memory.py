@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 import time
 
-from pamdi_ros.nodes.shared_memory import remove_stale_segments, YOUNG_S
+from pamdi_ros.shared_memory import remove_stale_segments, YOUNG_S
 
 
 def segment(directory: Path, number: int, age_s: float = 10 * YOUNG_S) -> Path:
