@@ -85,7 +85,7 @@ class Idle:
 def fleet(tmp_path: Path) -> Any:
     made: Any = RealFleet(DOCUMENT, tmp_path, networked=False, replan=False)
     made._processes, made._orders, made.network = Processes(), Orders(), Network()
-    made.monitor = Idle()
+    made.observer = Idle()
     return made
 
 
