@@ -149,6 +149,28 @@ def test_what_a_ledger_raises_is_no_unreadable_message(observe: Any) -> None:
         observer.close()
 
 
+def test_bytes_that_are_no_message_cost_only_themselves(observe: Any) -> None:
+    observer, ledger = observe(Attention.PRESENCE)
+    run = RunObserver(FLEET, '/site')
+    place = f'{PREFIX}/workers/robot1/status'
+    with PlayedFleet(DOMAIN, PREFIX) as fleet:
+        bad = fleet.node.create_publisher(WorkerStatus, place, 100)
+        until(observer, lambda: bad.get_subscription_count() >= 2, 'not found')
+        for _ in range(3):
+            for _ in range(20):
+                bad.publish(b'\x00\x01\x00\x00' + b'\xff' * 40)
+            observer.take()
+            run.spin(0.05)
+        since_s, busy = time.monotonic(), run.tally.workers['robot1'].busy
+        before = len(busy)
+        until(observer, lambda: _heard(ledger) and _newest_s(ledger) > since_s, 'not heard')
+        end_s = time.monotonic() + PATIENCE_S
+        while len(busy) <= before:
+            assert time.monotonic() < end_s, 'not heard'
+            run.spin(0.05)
+    run.close()
+
+
 def test_it_ends_with_the_context_that_it_was_lent() -> None:
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=DOMAIN)
