@@ -83,7 +83,7 @@ def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 @needs_namespaces
 def test_it_has_a_network_processes_and_shared_memory_of_its_own(tmp_path: Path) -> None:
     script = (
-        'import os; from pamdi_ros.testbed import enclosure as e; assert e.is_inside(); '
+        'import os; from pamdi_ros.testbed import namespace_sandbox as e; assert e.is_inside(); '
         'e.settle_in(); open("/dev/shm/pamdi_mark", "w").close(); '
         'print(os.getpid(), len([n for n in os.listdir("/proc") if n.isdigit()]), '
         'open("/proc/net/dev").read().count(":"))'
