@@ -114,6 +114,7 @@ class RealFleet:
 
         :raises CannotRun: a process has died that was not killed, or a priority was not set.
         """
+        assert self.monitor is not None
         self.monitor.spin(seconds)
         self._orders.look(time.monotonic())
         if self._refusals:
@@ -144,6 +145,7 @@ class RealFleet:
 
     def listen(self, heard: Callable[[Any], None] | None) -> None:
         """Have every message of the fleet told."""
+        assert self.monitor is not None
         self.monitor.on_message = heard
 
     # --- start ----------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ class Engine:
     @property
     def threads(self) -> int:
         """Threads that torch uses for one operation, where nobody says otherwise."""
-        return torch.get_num_threads()
+        return int(torch.get_num_threads())
 
     def use_threads(self, threads: int) -> None:
         """Set how many threads torch uses for one operation in the calling thread.
@@ -181,7 +181,9 @@ class Engine:
                 free_memory(self.device)
                 loaded, seconds = self._load(model, unit, timed)
         self._units[name, unit] = loaded
-        return self._pace.unit_s(model.table.units[unit].flops, seconds) if timed else None
+        if not timed or seconds is None:
+            return None
+        return self._pace.unit_s(model.table.units[unit].flops, seconds)
 
     def _load(self, model: Model, unit: int, timed: bool) -> tuple[ModelUnit, float]:
         """Load a unit and run it; :meth:`load` says how."""

@@ -190,7 +190,8 @@ def diagnostics(
 
 def _level(status: WorkerStatus) -> bytes:
     serves_with_trouble = status.state == WorkerStatus.STATE_SERVING and status.message
-    return DiagnosticStatus.WARN if serves_with_trouble else LEVELS[status.state]
+    level: bytes = DiagnosticStatus.WARN if serves_with_trouble else LEVELS[status.state]
+    return level
 
 
 def _values(pairs: Mapping[str, object]) -> list[KeyValue]:

@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 import struct
 import threading
+from typing import Any
 
 import numpy as np
 from pamdi_ros.nodes.conversions.task_message import to_message
@@ -53,7 +54,7 @@ class Outgoing:
         self._incarnation = incarnation
         self._encode_task = encode_task
         self._encode_chunk = encode_chunk
-        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._kept: OrderedDict[int, np.ndarray[Any, Any]] = OrderedDict()
         self._kept_bytes = 0
         self._lock = threading.Lock()
 
@@ -92,7 +93,7 @@ class Outgoing:
             data=whole[start:stop],
         )
 
-    def _encoded(self, frame: SendChunk) -> np.ndarray:
+    def _encoded(self, frame: SendChunk) -> np.ndarray[Any, Any]:
         task = frame.task
         # At age 0, so that another encoding of the same transfer gives the same bytes.
         message = to_message(task, self._sender, task.arrived_s, frame.transfer)
@@ -125,7 +126,7 @@ class _Building:
     :param last_s: when the last piece came [s].
     """
 
-    buffer: np.ndarray
+    buffer: np.ndarray[Any, Any]
     count: int
     arrived_s: float
     last_s: float
@@ -213,7 +214,7 @@ class Assembler:
                     'bad_chunk', f'{sender} transfer {transfer} is not complete', sender
                 )
         try:
-            task = self._decode(memoryview(building.buffer).toreadonly())
+            task = self._decode(building.buffer.data.toreadonly())
         except BadMessage as error:
             error.sender = sender
             raise

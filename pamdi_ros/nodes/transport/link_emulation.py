@@ -78,14 +78,14 @@ class EmulatedLinks:
     def __init__(self, interface: Interface, failed: Callable[[Exception], None]) -> None:
         self._interface = interface
         self._failed = failed
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._deliver, name='links', daemon=True)
         self._thread.start()
 
-    def send(self, peer: str, size: int, deliver: Callable[[], None]) -> bool:
+    def send(self, peer: str, size: int, deliver: Callable[[], object]) -> bool:
         """Have a message delivered in time.
 
         :param size: of the message [byte].
@@ -126,7 +126,7 @@ class EmulatedLinks:
             except Exception as error:  # one message must not cost the others
                 self._failed(error)
 
-    def _next(self) -> Callable[[], None] | None:
+    def _next(self) -> Callable[[], object] | None:
         """Wait until a message is due and take it; None at the end."""
         with self._changed:
             while not self._closed:
