@@ -37,6 +37,7 @@ from pamdi_ros.nodes.transport.link_emulation import caveat, EmulatedLinks, Inte
 from pamdi_ros.nodes.transport.peers import TWO_WORKERS
 from pamdi_ros.nodes.wire.typed import fastest_codec
 from pamdi_ros.nodes.wire.typed_chunk import fastest_chunk_codec
+from pamdi_ros.optional import explain
 from pamdi_ros.worker import Command, FreeUnits, LoadUnit, Plan, Restart, SendChunk, WorkerMachine
 from pamdi_ros.worker.items.completion import UNKNOWN_SENDER
 from pamdi_ros.worker.scheduling.unit_store import problems_of
@@ -504,12 +505,14 @@ class ExecutorNode(FleetNode):
 def make_engine(fleet: Fleet, worker: str) -> Engine | SyntheticEngine:
     """Give the compute half of a worker; torch is loaded where it computes.
 
-    :raises CannotCompute: its device is not there.
+    :raises CannotCompute: its device, or a library that computes, is not there.
     """
     if fleet.workers[worker].compute == 'none':
         return SyntheticEngine(fleet, worker)
-    from pamdi_ros.nodes.executor.engine import Engine
-
+    try:
+        from pamdi_ros.nodes.executor.engine import Engine
+    except ModuleNotFoundError as error:
+        raise CannotCompute(explain(error)) from error
     return Engine(fleet, worker)
 
 
