@@ -11,6 +11,7 @@ import time
 from typing import NoReturn, TYPE_CHECKING, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
+from pamdi_ros.assignment import ASK_PEERS_S
 from pamdi_ros.fleet import Fleet, policy_parameters
 from pamdi_ros.fleet.shortest_paths import Ways
 from pamdi_ros.msg import Assignment, WorkerStatus
@@ -53,9 +54,6 @@ REPORT_PERIOD_S = 1.0
 MATCH_PERIOD_S = 5.0
 #: Heartbeats in each lease, and looks at the peers.
 HEARTBEATS_PER_LEASE = 3
-#: Time without an assignment, or with an older one than the peers', after which their copies of it
-#: are asked for [s].
-ASK_PEERS_S = 1.0
 #: Time that what was said last may take on an emulated link [s].
 LAST_WORDS_S = 0.3
 #: A run that was killed is seen for so long after its death at most [s].
