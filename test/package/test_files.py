@@ -15,7 +15,7 @@ SOURCES = sorted(
     if path.is_file() and path.suffix in ('', '.py', '.sh') and '__pycache__' not in path.parts
 )
 OTHERS = [ROOT / name for name in ('Makefile', 'CMakeLists.txt', 'setup.py', 'env.sh', '.ci/run')]
-OTHERS += sorted((ROOT / 'requirements').glob('*.txt'))
+OTHERS += sorted((ROOT / 'requirements').glob('*.txt')) + sorted(ROOT.glob('.github/*/*.yml'))
 
 
 def named(path: Path) -> str:
