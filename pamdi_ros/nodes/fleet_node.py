@@ -15,7 +15,7 @@ from typing import NoReturn
 from pamdi_ros.fleet import Fleet, fleet_prefix, FleetError, load_fleet
 from pamdi_ros.nodes.sparing_log import RecordThrottle
 from pamdi_ros.nodes.steady import STEADY
-from pamdi_ros.parent_death_signal import ask_for_signal_at_parents_death
+from pamdi_ros.parent_death_signal import ask_for_signal_at_parents_death, PARENT_VARIABLE
 from pamdi_ros.shared_memory import remove_stale_segments
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 import rclpy
@@ -24,8 +24,6 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.timer import Timer
 
-#: Set by `pamdi up` to its own process id: the node ends when that process does.
-PARENT_VARIABLE = 'PAMDI_PARENT'
 #: Exit code of a process that its node has ended.
 FAILED_CODE = 70
 #: Longest time that closing may take [s].

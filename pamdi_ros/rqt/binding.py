@@ -13,10 +13,6 @@ from typing import TYPE_CHECKING
 
 #: Bindings to try, in this order; QT_API (as other programs read it) names the only one to take.
 BINDINGS = ('python_qt_binding', 'PyQt5', 'PySide6')
-REMEDY = (
-    'no Qt for Python was found: install rqt (apt install ros-$ROS_DISTRO-rqt-gui-py), or '
-    'pip install PyQt5, or pip install PySide6'
-)
 
 
 def _found() -> str:
@@ -29,7 +25,7 @@ def _found() -> str:
         except ImportError:
             continue
         return name
-    raise ModuleNotFoundError(REMEDY, name='PyQt5')
+    raise ModuleNotFoundError('no Qt for Python was found', name='PyQt5')
 
 
 BINDING = _found()

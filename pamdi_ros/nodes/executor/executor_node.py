@@ -11,6 +11,7 @@ import time
 from typing import NoReturn, TYPE_CHECKING, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
+from pamdi_ros.assignment import ASK_PEERS_S
 from pamdi_ros.fleet import Fleet, policy_parameters
 from pamdi_ros.fleet.shortest_paths import Ways
 from pamdi_ros.msg import Assignment, WorkerStatus
@@ -37,6 +38,7 @@ from pamdi_ros.nodes.transport.link_emulation import caveat, EmulatedLinks, Inte
 from pamdi_ros.nodes.transport.peers import TWO_WORKERS
 from pamdi_ros.nodes.wire.typed import fastest_codec
 from pamdi_ros.nodes.wire.typed_chunk import fastest_chunk_codec
+from pamdi_ros.optional import explain
 from pamdi_ros.worker import Command, FreeUnits, LoadUnit, Plan, Restart, SendChunk, WorkerMachine
 from pamdi_ros.worker.items.completion import UNKNOWN_SENDER
 from pamdi_ros.worker.scheduling.unit_store import problems_of
@@ -52,9 +54,6 @@ REPORT_PERIOD_S = 1.0
 MATCH_PERIOD_S = 5.0
 #: Heartbeats in each lease, and looks at the peers.
 HEARTBEATS_PER_LEASE = 3
-#: Time without an assignment, or with an older one than the peers', after which their copies of it
-#: are asked for [s].
-ASK_PEERS_S = 1.0
 #: Time that what was said last may take on an emulated link [s].
 LAST_WORDS_S = 0.3
 #: A run that was killed is seen for so long after its death at most [s].
@@ -509,12 +508,14 @@ class ExecutorNode(FleetNode):
 def make_engine(fleet: Fleet, worker: str) -> Engine | SyntheticEngine:
     """Give the compute half of a worker; torch is loaded where it computes.
 
-    :raises CannotCompute: its device is not there.
+    :raises CannotCompute: its device, or a library that computes, is not there.
     """
     if fleet.workers[worker].compute == 'none':
         return SyntheticEngine(fleet, worker)
-    from pamdi_ros.nodes.executor.engine import Engine
-
+    try:
+        from pamdi_ros.nodes.executor.engine import Engine
+    except ModuleNotFoundError as error:
+        raise CannotCompute(explain(error)) from error
     return Engine(fleet, worker)
 
 

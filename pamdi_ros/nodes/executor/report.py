@@ -10,7 +10,7 @@ from types import MappingProxyType
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from pamdi_ros.fleet.shortest_paths import Ways
-from pamdi_ros.monitor.view import Level
+from pamdi_ros.monitor.view import Level, STATES
 from pamdi_ros.msg import SourceStats, WorkerStatus
 from pamdi_ros.nodes.conversions import heartbeat_message as heartbeat_message
 from pamdi_ros.nodes.executor.meters import Activity, split
@@ -101,7 +101,6 @@ SOURCE_LEVELS = {
     Level.WARN: DiagnosticStatus.WARN,
     Level.ERROR: DiagnosticStatus.ERROR,
 }
-STATES = ('unconfigured', 'loading', 'serving', 'degraded')
 
 
 def diagnostics(

@@ -20,6 +20,7 @@ from pamdi_ros.nodes.wire.limits import LARGEST_TASK, MOST_PIECES
 from pamdi_ros.nodes.wire.typed import Decoder, Encoder
 from pamdi_ros.nodes.wire.typed_chunk import ChunkEncoder
 from pamdi_ros.worker.commands import SendChunk
+from pamdi_ros.worker.transfer.ingress import MOST_INCOMPLETE, REMEMBERED
 
 #: Encoded tasks that are kept between their pieces, beyond the one at hand [byte].
 KEPT_BYTES = 64_000_000
@@ -27,12 +28,8 @@ KEPT_BYTES = 64_000_000
 ASSEMBLED_BYTES = 2**29
 #: Most of these bytes that one sender may hold: the largest task still fits [byte].
 SENDERS_BYTES = max(LARGEST_TASK, ASSEMBLED_BYTES // 4)
-#: Most tasks of one sender that are being put together at once.
-MOST_INCOMPLETE = 128
 #: Pieces of a task of which nothing more comes are thrown away after this time [s].
 PATIENCE_S = 15.0
-#: Complete transfers of each sender that are remembered, so that no late piece starts a new one.
-REMEMBERED = 2048
 
 #: Sender, run of the sender, number of the transfer.
 Name = tuple[str, int, int]

@@ -9,7 +9,7 @@ medium, for which senders on different machines would have to wait for each othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 import heapq
 import itertools
 import threading
@@ -18,16 +18,8 @@ import time
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.fleet.shortest_paths import Ways
 
-#: A control message is taken to be as large as the simulator takes it [byte].
-CONTROL_BYTES = 100
-CONTROL_ITEM_BYTES = 60
 #: Longest time that closing may take [s].
 CLOSE_PATIENCE_S = 1.0
-
-
-def control_bytes(items: Sized) -> int:
-    """Size that a control message is taken to have on an emulated link [byte]."""
-    return CONTROL_BYTES + CONTROL_ITEM_BYTES * len(items)
 
 
 def caveat(fleet: Fleet) -> str:
