@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from pamdi_ros.fleet import Fleet
     from pamdi_ros.msg import InferenceResult
-    from pamdi_ros.nodes.monitor.fleet_listener import FleetListener
+    from pamdi_ros.nodes.monitor.monitor import Monitor
 
 RESULT = 0  # InferenceResult.RESULT
 #: Okabe and Ito's palette, told apart by colour-blind people too.
@@ -24,7 +24,7 @@ PARTS = (('transfer_s', '#56B4E9'), ('queue_s', '#F0E442'), ('compute_s', '#0072
 
 
 def draw_report(
-    fleet: Fleet, monitor: FleetListener, summary: dict[str, Any], solo_items: int, path: Path
+    fleet: Fleet, monitor: Monitor, summary: dict[str, Any], solo_items: int, path: Path
 ) -> None:
     """Write the picture.
 
@@ -50,7 +50,7 @@ def draw_report(
 
 
 def _latencies(
-    axes: Axes, fleet: Fleet, monitor: FleetListener, summary: dict[str, Any], solo_items: int
+    axes: Axes, fleet: Fleet, monitor: Monitor, summary: dict[str, Any], solo_items: int
 ) -> None:
     start_s = 0.0
     for index, (name, view) in enumerate(monitor.sources.items()):
@@ -82,7 +82,7 @@ def _latencies(
         axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.16), ncol=3, fontsize=9)
 
 
-def _example(monitor: FleetListener, solo_items: int) -> InferenceResult | None:
+def _example(monitor: Monitor, solo_items: int) -> InferenceResult | None:
     """Choose the median item of the source whose items travel most."""
     best: list[InferenceResult] = []
     for view in monitor.sources.values():

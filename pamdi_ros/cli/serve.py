@@ -23,7 +23,7 @@ from rich.live import Live
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from pamdi_ros.nodes.monitor.fleet_listener import FleetListener
+    from pamdi_ros.nodes.monitor.monitor import Monitor
 
 REFRESH_S = 0.5
 #: Without a terminal to redraw, one line for each phase, and then now and then [s].
@@ -67,13 +67,13 @@ class ServedRun:
     stopped: list[int] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
 
-    def serve(self) -> tuple[dict[str, Any], FleetListener]:
+    def serve(self) -> tuple[dict[str, Any], Monitor]:
         """Start, serve, drain, stop.
 
         :returns: the summary, and the closed monitor with all results.
         :raises CannotStart: the fleet did not come up.
         """
-        from pamdi_ros.nodes.monitor.fleet_listener import FleetListener
+        from pamdi_ros.nodes.monitor.monitor import Monitor
         from pamdi_ros.shared_memory import remove_stale_segments
 
         remove_stale_segments()
@@ -84,7 +84,7 @@ class ServedRun:
             monitor=self.monitor,
         )
         os.environ.update(nodes[-1].environment)  # the monitor speaks through the same profile
-        monitor = FleetListener(self.fleet)
+        monitor = Monitor(self.fleet)
         try:
             with (
                 self._signals(),
@@ -106,7 +106,7 @@ class ServedRun:
 
     # --- phases ---------------------------------------------------------------------------------
 
-    def _until_up(self, monitor: FleetListener, processes: Supervisor, live: Live) -> None:
+    def _until_up(self, monitor: Monitor, processes: Supervisor, live: Live) -> None:
         give_up_s = time.monotonic() + START_PATIENCE_S
         while waiting := monitor.not_serving():
             if self.stopped:
@@ -118,7 +118,7 @@ class ServedRun:
                 reasons = '; '.join(f'{name}: {why}' for name, why in waiting.items())
                 raise CannotStart(f'not up after {START_PATIENCE_S:.0f} s: {reasons}')
 
-    def _until_over(self, monitor: FleetListener, processes: Supervisor, live: Live) -> None:
+    def _until_over(self, monitor: Monitor, processes: Supervisor, live: Live) -> None:
         end_s = None if self.seconds is None else time.monotonic() + self.seconds
         while not self.stopped and (end_s is None or time.monotonic() < end_s):
             if self.solo_items and end_s is not None and not self._solo_done(monitor):
@@ -127,7 +127,7 @@ class ServedRun:
             else:
                 self._step(monitor, processes, live, 'serving')
 
-    def _solo_done(self, monitor: FleetListener) -> bool:
+    def _solo_done(self, monitor: Monitor) -> bool:
         if time.monotonic() - monitor.started_s > START_PATIENCE_S:
             return True
         return all(
@@ -135,7 +135,7 @@ class ServedRun:
             for view in monitor.sources.values()
         )
 
-    def _drain(self, monitor: FleetListener, processes: Supervisor, live: Live) -> None:
+    def _drain(self, monitor: Monitor, processes: Supervisor, live: Live) -> None:
         """Wait until every item has ended; its lifespan bounds that."""
         longest_s = max(source.lifespan_s for source in self.fleet.sources.values())
         end_s = time.monotonic() + longest_s + 2.0
@@ -145,7 +145,7 @@ class ServedRun:
             if time.monotonic() > settle_s and not monitor.in_flight():
                 return
 
-    def _step(self, monitor: FleetListener, processes: Supervisor, live: Live, phase: str) -> None:
+    def _step(self, monitor: Monitor, processes: Supervisor, live: Live, phase: str) -> None:
         monitor.spin(REFRESH_S)
         self.gone = processes.watch()
         if self.console.is_terminal:
@@ -158,7 +158,7 @@ class ServedRun:
     _told_s: float = 0.0
 
     @contextmanager
-    def _recorded(self, monitor: FleetListener) -> Iterator[None]:
+    def _recorded(self, monitor: Monitor) -> Iterator[None]:
         """Write what the monitor hears meanwhile to the file that was asked for."""
         if self.record is None:
             yield
@@ -180,7 +180,7 @@ class ServedRun:
     def _live(self) -> Live:
         return Live(console=self.console, auto_refresh=False, transient=True)
 
-    def _picture(self, monitor: FleetListener, phase: str) -> Group:
+    def _picture(self, monitor: Monitor, phase: str) -> Group:
         summary = summarise(self.fleet, monitor, self.solo_items)
         elapsed_s = time.monotonic() - monitor.started_s
         waiting = monitor.not_serving()
@@ -206,7 +206,7 @@ class ServedRun:
                 signal.signal(number, handler)
 
 
-def _line(monitor: FleetListener, phase: str) -> str:
+def _line(monitor: Monitor, phase: str) -> str:
     waiting = monitor.not_serving()
     if waiting:
         return f'{phase}: ' + '; '.join(f'{name}: {why}' for name, why in waiting.items())

@@ -13,17 +13,13 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from pamdi_ros.fleet import Fleet
-    from pamdi_ros.nodes.monitor.fleet_listener import (
-        FleetListener,
-        SourceMessages,
-        WorkerMessages,
-    )
+    from pamdi_ros.nodes.monitor.monitor import Monitor, SourceNames, WorkerNames
 
 RESULT = 0  # InferenceResult.RESULT
 ANSWERED = ''  # the reason of an item that was answered
 
 
-def summarise(fleet: Fleet, monitor: FleetListener, solo_items: int = 0) -> dict[str, Any]:
+def summarise(fleet: Fleet, monitor: Monitor, solo_items: int = 0) -> dict[str, Any]:
     """Give the run's numbers in the form of ``--json``.
 
     :param solo_items: the first items of every source, sent while nothing else ran: they give
@@ -45,7 +41,7 @@ def answered_share(summary: dict[str, Any]) -> float:
     return results / accepted if accepted else 0.0
 
 
-def _source(view: SourceMessages, solo_items: int) -> dict[str, Any]:
+def _source(view: SourceNames, solo_items: int) -> dict[str, Any]:
     answered = [message for _, message in view.results if message.status == RESULT]
     first_run = min((message.incarnation for message in answered), default=0)
     solo: list[float] = []
@@ -77,7 +73,7 @@ def _source(view: SourceMessages, solo_items: int) -> dict[str, Any]:
     }
 
 
-def _ends(view: SourceMessages) -> dict[str, int]:
+def _ends(view: SourceNames) -> dict[str, int]:
     """Count the ends of items by reason, over all runs of the home worker.
 
     The statistics of a run that died may lack its last second. What was open then its next run
@@ -96,7 +92,7 @@ def _ends(view: SourceMessages) -> dict[str, int]:
     return {reason: int(count) for reason, count in total.items()}
 
 
-def _worker(view: WorkerMessages) -> dict[str, Any]:
+def _worker(view: WorkerNames) -> dict[str, Any]:
     status = view.status
     if status is None:
         return {'heard': False}

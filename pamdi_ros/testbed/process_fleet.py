@@ -17,7 +17,7 @@ from typing import Any
 from pamdi_ros.fleet import Event, Fleet, fleet_nodes, load_fleet
 from pamdi_ros.fleet.launch_plan import DDS_PROFILE, DDS_PROFILE_VARIABLES
 from pamdi_ros.fleet.resources import config_path
-from pamdi_ros.nodes.monitor.fleet_listener import FleetListener
+from pamdi_ros.nodes.monitor.monitor import Monitor
 from pamdi_ros.nodes.monitor.priority_client import PriorityClient
 from pamdi_ros.parent_death_signal import PARENT_VARIABLE
 from pamdi_ros.shared_memory import remove_stale_segments
@@ -60,7 +60,7 @@ class RealFleet:
         self._processes = Supervisor(directory / 'logs', self.told.append)
         self._players: dict[str, subprocess.Popen[str]] = {}
         self._killed: set[str] = set()
-        self.monitor: FleetListener | None = None
+        self.monitor: Monitor | None = None
 
     def __enter__(self) -> RealFleet:
         """Start, and wait until every worker serves and every source is heard."""
@@ -162,7 +162,7 @@ class RealFleet:
         self._processes.start(self._children(shared))
         homes = dict.fromkeys(source.worker for source in self.fleet.sources.values())
         self._players = {worker: self._player(worker, shared) for worker in homes}
-        self.monitor = FleetListener(self.fleet)
+        self.monitor = Monitor(self.fleet)
         self._orders = PriorityClient(self.monitor.node)
         give_up_s = time.monotonic() + START_PATIENCE_S
         while waiting := self.monitor.not_serving():

@@ -12,8 +12,8 @@ from typing import Any
 from pamdi_ros.simulation.record import Run
 from pamdi_ros.simulation.sensor import arrival_times
 from pamdi_ros.simulation.setup import Setup
+from pamdi_ros.testbed.listener import Listener
 from pamdi_ros.testbed.process_fleet import RealFleet
-from pamdi_ros.testbed.run_recorder import RunRecorder
 
 #: From the order to play to the first moment of a run [s].
 LEAD_S = 1.0
@@ -74,7 +74,7 @@ def _run(fleet: RealFleet, setup: Setup) -> Run:
     started_s = time.perf_counter()
     sent = arrival_times(setup)
     begin_s = time.time() + LEAD_S
-    listener = RunRecorder(setup, begin_s, sent, fleet.accepted())
+    listener = Listener(setup, begin_s, sent, fleet.accepted())
     fleet.listen(listener)
     fleet.play(begin_s, sent)
     events = sorted(setup.fleet.events, key=lambda event: event.at_s)

@@ -22,9 +22,9 @@ from pamdi_ros.msg import WorkerStatus
 from pamdi_ros.simulation.sensor import arrival_times
 from pamdi_ros.simulation.setup import Setup
 from pamdi_ros.testbed import namespace_sandbox as enclosure
+from pamdi_ros.testbed.listener import Listener
 from pamdi_ros.testbed.network import BRIDGE, NamespaceNetwork
 from pamdi_ros.testbed.process_fleet import RealFleet
-from pamdi_ros.testbed.run_recorder import RunRecorder
 from pamdi_ros.worker.task import reason_word, Status
 
 OTHER = 'pamdi1'
@@ -67,7 +67,7 @@ def measure(directory: Path) -> None:
         setup = Setup(fleet=fleet.fleet, tables={}, policy='pa_mdi_plus', seconds=END_S)
         sent = arrival_times(setup)
         begin_s = time.time() + LEAD_S
-        listener = RunRecorder(setup, begin_s, sent, fleet.accepted())
+        listener = Listener(setup, begin_s, sent, fleet.accepted())
         editions: dict[str, tuple[int, int]] = {}
         agreed_s: list[float] = []
         changes: list[tuple[float, str, int]] = []

@@ -52,21 +52,21 @@ def fill_status(
     message.memory_limit_bytes = fleet.workers[machine.name].memory_bytes or 0
     message.drop_reasons, message.drop_counts = split(machine.drops)
     message.refused_senders, message.refused_counts = split(machine.refused)
-    _fill_computing(message, machine.activity())
-    _fill_rates(message, heartbeat.slowdown, activity, ways)
+    _fill_activity(message, machine.activity())
+    _fill_activity(message, heartbeat.slowdown, activity, ways)
 
 
-def _fill_computing(message: WorkerStatus, activity: WorkerActivity) -> None:
-    message.tasks_run = activity.tasks_run
-    message.inversions = activity.inversions
-    message.unit_drift = activity.unit_drift
-    if activity.item is not None:
-        message.running_source = activity.item.source
-        message.running_seq = activity.item.seq
-        message.running_unit = activity.unit
+def _fill_activity(message: WorkerStatus, doing: WorkerActivity) -> None:
+    message.tasks_run = doing.tasks_run
+    message.inversions = doing.inversions
+    message.unit_drift = doing.unit_drift
+    if doing.item is not None:
+        message.running_source = doing.item.source
+        message.running_seq = doing.item.seq
+        message.running_unit = doing.unit
 
 
-def _fill_rates(
+def _fill_activity(
     message: WorkerStatus, slowdown: Mapping[str, float], activity: Activity, ways: Ways
 ) -> None:
     """Write rates; links are those that were measured and those that something was sent over.

@@ -9,13 +9,13 @@ import threading
 import time
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from pamdi_ros.fleet import Fleet, fleet_prefix
 from pamdi_ros.monitor.collector import Collector
-from pamdi_ros.monitor.discovery import Members
+from pamdi_ros.monitor.discovery import find_fleets, Members
 from pamdi_ros.monitor.view import FleetView
 from pamdi_ros.msg import Assignment, InferenceResult, SourceStats, WorkerStatus
 from pamdi_ros.nodes import qos
-from pamdi_ros.nodes.monitor.fleet_observer import FleetObserver, Listening
 from pamdi_ros.nodes.monitor.priority_client import PriorityClient
 from pamdi_ros.nodes.steady import STEADY
 import rclpy
@@ -24,6 +24,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
 
 #: Time between two looks at the newest messages [s]. Nobody reads faster, and a turn of rclpy's
 #: loop over 100 subscriptions costs too much to make one for each message.
@@ -87,6 +88,7 @@ class FleetFeed:
         self._stop = threading.Event()
         self._collector = Collector(self._wanted, fleet)
         self._found: dict[str, Members] = {}
+        self._subscriptions: dict[str, Subscription] = {}
         self._orders: list[tuple[str, str, Callable[[str], None]]] = []
         self._followed_s = 0.0
         self._assigned = False
@@ -108,12 +110,6 @@ class FleetFeed:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._priorities = PriorityClient(self._node)
-        items = Listening(
-            statistics=qos.STATUS,
-            results=_newest(RESULTS_DEPTH) if self._items else None,
-            diagnostics=_newest(DIAGNOSTICS_DEPTH) if self._items else None,
-        )
-        self._observer = FleetObserver(self._node, self._heard, items)
         self._thread.start()
         return self
 
@@ -170,7 +166,7 @@ class FleetFeed:
 
     def _pause_s(self) -> float:
         """Give the time until the next look [s]."""
-        many_s = PERIOD_PER_TOPIC_S * len(self._observer)
+        many_s = PERIOD_PER_TOPIC_S * len(self._subscriptions)
         return max(self._period_s, min(LONGEST_PERIOD_S, many_s))
 
     def _take(self) -> bool:
@@ -197,48 +193,90 @@ class FleetFeed:
 
     def _look(self, now: float) -> None:
         """Find fleets, and subscribe to whatever is new of the one that is wanted."""
-        found = self._observer.find()
+        found = find_fleets(self._node.get_topic_names_and_types())
         with self._lock:
             self._found = found
             prefix = self._wanted or self._collector.prefix or next(iter(found), '')
             if prefix != self._collector.prefix:
                 self._collector = Collector(prefix, self._file_of(prefix))
-                self._observer.drop()
+                self._drop_subscriptions()
         if not prefix:
             return
-        if not len(self._observer):
+        if not self._subscriptions:
             self._followed_s, self._assigned = now, False
-        members = found.get(prefix, Members())
-        workers = self._observer.follow(prefix, members, self._file_of(prefix))
+            collector = self._collector
+            self._subscribe(Assignment, f'{prefix}/assignment', self._assignment, qos.ASSIGNMENT)
+            if self._items:
+                profile = _newest(RESULTS_DEPTH)
+                self._subscribe(InferenceResult, f'{prefix}/results', collector.result, profile)
+                profile = _newest(DIAGNOSTICS_DEPTH)
+                self._subscribe(DiagnosticArray, '/diagnostics', collector.diagnostics, profile)
+        members, fleet = found.get(prefix, Members()), self._file_of(prefix)
+        workers = members.workers | set(fleet.workers if fleet else ())
+        for name in sorted(workers):
+            self._subscribe(WorkerStatus, f'{prefix}/workers/{name}/status', None, qos.STATUS)
+        for name in sorted(members.sources | set(fleet.sources if fleet else ())):
+            topic = f'{prefix}/sources/{name}/stats'
+            self._subscribe(SourceStats, topic, self._collector.stats, qos.STATUS)
         if not self._assigned and now - self._followed_s > COPY_PATIENCE_S:
-            self._observer.follow_copies(prefix, sorted(workers)[:COPIES])
+            for name in sorted(workers)[:COPIES]:
+                topic = f'{prefix}/workers/{name}/assignment'
+                self._subscribe(Assignment, topic, self._assignment, qos.ASSIGNMENT)
 
     def _file_of(self, prefix: str) -> Fleet | None:
         """Give the fleet file, unless it is another fleet's."""
         ours = self._fleet is not None and prefix.rpartition('/')[2] == self._fleet.name
         return self._fleet if ours else None
 
-    def _heard(self, prefix: str, message: Any, wall_s: float) -> None:
-        """Keep a message that came at a time of the wall clock [s]."""
+    def _subscribe(
+        self,
+        kind: type,
+        topic: str,
+        store: Callable[[Any, float], None] | None,
+        profile: QoSProfile,
+    ) -> None:
+        """Subscribe once.
+
+        :param store: takes the message and its time; None: it is a status, with its wall time.
+        """
+        if topic in self._subscriptions:
+            return
+
+        def take(message: Any) -> None:
+            self._taken += 1
+            with self._lock:
+                store(message, time.monotonic())
+
+        # rclpy hands out the time of reception since Iron; before, the time of taking must do.
+        informed = store is None and hasattr(Subscription, 'CallbackType')
+        if store is not None:
+            callback: Callable[..., None] = take
+        else:
+            callback = self._informed_status if informed else self._status
+        self._subscriptions[topic] = self._node.create_subscription(kind, topic, callback, profile)
+
+    def _informed_status(self, message: WorkerStatus, info: dict[str, int]) -> None:
+        self._status_at(message, 1e-9 * info['received_timestamp'] or time.time())
+
+    def _status(self, message: WorkerStatus) -> None:
+        self._status_at(message, time.time())
+
+    def _status_at(self, message: WorkerStatus, wall_s: float) -> None:
+        """Take a status that came at a time of the wall clock [s]."""
         self._taken += 1
-        now_s = time.monotonic()
         with self._lock:
-            collector = self._collector
-            if prefix != collector.prefix:
-                return  # of the fleet that was followed until now
-            if isinstance(message, WorkerStatus):
-                # None waits here for longer than a pause or two: more is a step of the clock.
-                waited_s = min(max(0.0, time.time() - wall_s), 2 * self._pause_s())
-                collector.status(message, now_s - waited_s, wall_s)
-            elif isinstance(message, Assignment):
-                self._assigned = True
-                collector.assignment(message, now_s)
-            elif isinstance(message, SourceStats):
-                collector.stats(message, now_s)
-            elif isinstance(message, InferenceResult):
-                collector.result(message, now_s)
-            else:
-                collector.diagnostics(message, now_s)
+            # No message waits here for longer than a pause or two: more is a step of the clock.
+            waited_s = min(max(0.0, time.time() - wall_s), 2 * self._pause_s())
+            self._collector.status(message, time.monotonic() - waited_s, wall_s)
+
+    def _assignment(self, message: Assignment, now_s: float) -> None:
+        self._assigned = True
+        self._collector.assignment(message, now_s)
+
+    def _drop_subscriptions(self) -> None:
+        for subscription in self._subscriptions.values():
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
 
     def _pass_on_orders(self, now: float) -> None:
         with self._lock:

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 import time
-from typing import Any
 
 from pamdi_ros.doctor.fleet_facts import (
     Endpoint,
@@ -16,11 +16,11 @@ from pamdi_ros.doctor.fleet_facts import (
     TopicFacts,
 )
 from pamdi_ros.monitor.clock_offset import ClockOffset
+from pamdi_ros.monitor.discovery import find_fleets
 from pamdi_ros.monitor.reading import stamp_s, worker_view
 from pamdi_ros.monitor.view import HeldPartition, WorkerView
 from pamdi_ros.msg import Assignment, WorkerStatus
 from pamdi_ros.nodes import qos
-from pamdi_ros.nodes.monitor.fleet_observer import FleetObserver, Listening
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -94,7 +94,7 @@ class _Ears:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._observer = FleetObserver(node, self._heard, Listening())
+        self._open: set[str] = set()
         self._workers: dict[str, dict[str, WorkerView]] = {}
         self._offsets: dict[tuple[str, str], ClockOffset] = {}
         self._ended: dict[tuple[str, str], set[int]] = {}
@@ -103,11 +103,18 @@ class _Ears:
 
     def follow_graph(self) -> None:
         """Subscribe to what has appeared."""
-        for prefix, members in self._observer.find().items():
+        for prefix, members in find_fleets(self._node.get_topic_names_and_types()).items():
             known = self._workers.setdefault(prefix, {})
             for name in members.workers - known.keys():
                 known[name] = WorkerView(name=name)
-            self._observer.follow(prefix, members)
+                topic = f'{prefix}/workers/{name}/status'
+                heard = partial(self._heartbeat, prefix, name)
+                self._node.create_subscription(WorkerStatus, topic, heard, qos.STATUS)
+            if prefix not in self._open:
+                self._open.add(prefix)
+                assigned = partial(self._assignment, prefix)
+                topic = f'{prefix}/assignment'
+                self._node.create_subscription(Assignment, topic, assigned, qos.ASSIGNMENT)
 
     def heard_all(self, prefix: str, workers: Iterable[str]) -> bool:
         """Tell whether a fleet's workers and its assignment have been heard."""
@@ -139,12 +146,6 @@ class _Ears:
                 pairs=graph.pairs,
             )
         return found
-
-    def _heard(self, prefix: str, message: Any, wall_s: float) -> None:
-        if isinstance(message, Assignment):
-            self._assignment(prefix, message)
-        elif message.worker in self._workers[prefix]:
-            self._heartbeat(prefix, message.worker, message)
 
     def _heartbeat(self, prefix: str, worker: str, message: WorkerStatus) -> None:
         now_s = time.monotonic()

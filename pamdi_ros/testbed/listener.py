@@ -23,7 +23,7 @@ SLACK_S = 0.5
 FRESH_S = 2.5
 
 
-class RunRecorder:
+class Listener:
     """Hears one run.
 
     :param setup: what is run.

@@ -11,10 +11,8 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from pamdi_ros.fleet import Fleet, fleet_prefix
-from pamdi_ros.monitor.discovery import Members
 from pamdi_ros.msg import Assignment, InferenceResult, SourceStats, WorkerStatus
 from pamdi_ros.nodes import qos
-from pamdi_ros.nodes.monitor.fleet_observer import FleetObserver, Listening
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
@@ -25,7 +23,7 @@ KEPT_HEARTBEATS = 6_000
 
 
 @dataclass(slots=True)
-class WorkerMessages:
+class WorkerNames:
     """What is known of one worker.
 
     :param status: last heartbeat; None: not heard yet.
@@ -39,7 +37,7 @@ class WorkerMessages:
 
 
 @dataclass(slots=True)
-class SourceMessages:
+class SourceNames:
     """What is known of one source.
 
     :param stats: last statistics; None: none yet.
@@ -56,8 +54,8 @@ class SourceMessages:
     )
 
 
-class FleetListener:
-    """Keeps the last messages of one fleet, for commands that run it; :meth:`spin` serves them.
+class Monitor:
+    """Subscriptions to one fleet; :meth:`spin` serves them.
 
     :param fleet: the fleet.
     :param namespace: put before the fleet's.
@@ -72,8 +70,8 @@ class FleetListener:
         namespace: str = '',
         on_message: Callable[[Any], None] | None = None,
     ) -> None:
-        self.workers = {name: WorkerMessages() for name in fleet.workers}
-        self.sources = {name: SourceMessages() for name in fleet.sources}
+        self.workers = {name: WorkerNames() for name in fleet.workers}
+        self.sources = {name: SourceNames() for name in fleet.sources}
         self.started_s = time.monotonic()
         self.assignment: Assignment | None = None
         self.allocator = 'starting'
@@ -83,12 +81,24 @@ class FleetListener:
         self.node = rclpy.create_node('pamdi_monitor', namespace=prefix)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
-        self._allocator_name = f'{prefix}: allocator'
-        listening = Listening(
-            statistics=qos.STATISTICS, results=qos.RESULT, diagnostics=qos.STATISTICS
+        for name in fleet.workers:
+            self.node.create_subscription(
+                WorkerStatus, f'{prefix}/workers/{name}/status', self._status, qos.STATUS
+            )
+        for name in fleet.sources:
+            self.node.create_subscription(
+                SourceStats, f'{prefix}/sources/{name}/stats', self._stats, qos.STATISTICS
+            )
+        self.node.create_subscription(
+            InferenceResult, f'{prefix}/results', self._result, qos.RESULT
         )
-        self._observer = FleetObserver(self.node, self._heard, listening)
-        self._observer.follow(prefix, Members(), fleet)
+        self.node.create_subscription(
+            Assignment, f'{prefix}/assignment', self._assigned, qos.ASSIGNMENT
+        )
+        self._allocator_name = f'{prefix}: allocator'
+        self.node.create_subscription(
+            DiagnosticArray, '/diagnostics', self._diagnosed, qos.STATISTICS
+        )
 
     def spin(self, seconds: float) -> None:
         """Serve callbacks for a while [s]."""
@@ -121,23 +131,13 @@ class FleetListener:
         """Items of all sources that have not ended, by the last statistics."""
         return sum(view.stats.in_flight for view in self.sources.values() if view.stats)
 
-    def _heard(self, prefix: str, message: Any, wall_s: float) -> None:
-        if isinstance(message, DiagnosticArray):
-            self._diagnosed(message)
-            return
+    def _tell(self, message: Any) -> None:
         if self.on_message is not None:
             self.on_message(message)
-        if isinstance(message, Assignment):
-            self.assignment = message
-        elif isinstance(message, WorkerStatus):
-            self._status(message)
-        elif message.source not in self.sources:
-            return
-        elif isinstance(message, SourceStats):
-            self.sources[message.source].stats = message
-            self.sources[message.source].runs[message.incarnation] = message
-        else:
-            self._result(message)
+
+    def _assigned(self, message: Assignment) -> None:
+        self.assignment = message
+        self._tell(message)
 
     def _diagnosed(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -145,15 +145,23 @@ class FleetListener:
                 self.allocator = status.message
 
     def _status(self, message: WorkerStatus) -> None:
+        self._tell(message)
         view = self.workers.get(message.worker)
         if view is not None:
             view.status = message
             view.heard_s = time.monotonic()
             view.busy.append(message.busy_share)
 
+    def _stats(self, message: SourceStats) -> None:
+        self._tell(message)
+        if message.source in self.sources:
+            self.sources[message.source].stats = message
+            self.sources[message.source].runs[message.incarnation] = message
+
     def _result(self, message: InferenceResult) -> None:
-        elapsed_s = time.monotonic() - self.started_s
-        source = self.sources[message.source]
-        ends = source.ends.setdefault(message.incarnation, Counter())
-        ends[message.reason.partition(':')[0]] += 1
-        source.results.append((elapsed_s, message))
+        self._tell(message)
+        if message.source in self.sources:
+            elapsed_s = time.monotonic() - self.started_s
+            ends = self.sources[message.source].ends.setdefault(message.incarnation, Counter())
+            ends[message.reason.partition(':')[0]] += 1
+            self.sources[message.source].results.append((elapsed_s, message))
