@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serve `pip install .`: the ROS-free half (check a fleet, load models) and the `pamdi` command.
+"""Serve `pip install .`: the ROS-free half (check a fleet, plan) and the `pamdi` command.
+
+Extras: `tools` shows things, `models` computes, `demo` plays sensors; who misses one is told so
+(pamdi_ros/optional.py).
 
 On a robot the package is built by colcon, which reads package.xml and CMakeLists.txt instead.
 """
@@ -24,12 +27,8 @@ setup(
     python_requires='>=3.10',
     install_requires=[
         'jsonschema',
-        'matplotlib',
         'numpy',
-        'plotly',
         'pyyaml',
-        'rich',
-        'rosbags',
         'scipy',
     ],
     package_data={'pamdi_ros.report': ['page.css', 'page.js']},
@@ -43,7 +42,9 @@ setup(
             'torch',
             'torchvision',
             'transformers',
-        ]
+        ],
+        'tools': ['matplotlib', 'networkx', 'plotly', 'rich', 'rosbags'],  # what shows things
+        'demo': ['opencv-python-headless', 'scikit-image'],  # its sensors
     },
     entry_points={'console_scripts': ['pamdi = pamdi_ros.cli.main:main']},
 )

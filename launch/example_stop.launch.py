@@ -13,13 +13,12 @@ from launch.action import Action
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
 from pamdi_ros.fleet import load_fleet
-from pamdi_ros.fleet.launch_plan import fleet_prefix
+from pamdi_ros.fleet.launch_plan import fleet_prefix, RESPAWN_DELAY_S
 from pamdi_ros.launch_nodes import (
     argument,
     common_arguments,
     flag,
     full_namespace,
-    RESPAWN_DELAY_S,
 )
 
 OPTIONS = (

@@ -24,6 +24,11 @@ class Partition:
 Unit = tuple[str, int]
 #: What orders assignments: (epoch, allocator); two allocators may give one epoch.
 Edition = tuple[int, int]
+#: Bytes of one class in an answer: its number and its score.
+ANSWER_BYTES_PER_CLASS = 8
+#: Time without an assignment, or with an older one than the peers', after which their copies of it
+#: are asked for [s].
+ASK_PEERS_S = 1.0
 
 
 def each_unit(partitions: Iterable[Partition]) -> Iterator[Unit]:

@@ -11,16 +11,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pamdi_ros.fleet import fleet_nodes, load_fleet
-from pamdi_ros.fleet.launch_plan import NodePlan
+from pamdi_ros.fleet.launch_plan import NodePlan, RESPAWN_DELAY_S
 from pamdi_ros.fleet.resources import config_path
 
 if TYPE_CHECKING:
     from launch import LaunchContext
     from launch.actions import DeclareLaunchArgument
     from launch_ros.actions import LifecycleNode, Node
-
-#: As Nav2's [s].
-RESPAWN_DELAY_S = 2.0
 
 
 def common_arguments() -> list[DeclareLaunchArgument]:

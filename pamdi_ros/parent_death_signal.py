@@ -8,6 +8,9 @@ import os
 import signal
 import sys
 
+#: Holds the id of the process whose end is a node's too; `pamdi up` sets it to its own.
+PARENT_VARIABLE = 'PAMDI_PARENT'
+
 
 def ask_for_signal_at_parents_death(parent: int) -> bool:
     """Have the kernel send SIGTERM to this process when its parent dies, however it dies.

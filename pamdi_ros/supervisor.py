@@ -14,16 +14,14 @@ import sys
 import threading
 import time
 
-from pamdi_ros.fleet.launch_plan import NodePlan, ros_arguments
+from pamdi_ros.fleet.launch_plan import NodePlan, RESPAWN_DELAY_S, ros_arguments
+from pamdi_ros.parent_death_signal import PARENT_VARIABLE
 
-#: Nodes look here for the process whose end is theirs too (pamdi_ros.nodes.fleet_node).
-PARENT_VARIABLE = 'PAMDI_PARENT'
 MODULES = {
     'executor_node': 'pamdi_ros.nodes.executor.executor_node',
     'allocator_node': 'pamdi_ros.nodes.allocator.allocator_node',
     'monitor_node': 'pamdi_ros.nodes.monitor.monitor_node',
 }
-RESPAWN_DELAY_S = 1.0
 #: Patience with a node that was asked to end, before it is killed [s].
 GRACE_S = 2.0
 

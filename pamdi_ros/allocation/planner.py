@@ -13,7 +13,13 @@ from pamdi_ros.allocation.baselines.static_chain import static_chain
 from pamdi_ros.allocation.costs import Costs
 from pamdi_ros.allocation.demand import Demand, demands, Draft
 from pamdi_ros.allocation.optimizer.replicas import priced_replicas, replicas
-from pamdi_ros.assignment import ModelProfile, Plan, PlannedExit, SourcePlan
+from pamdi_ros.assignment import (
+    ANSWER_BYTES_PER_CLASS,
+    ModelProfile,
+    Plan,
+    PlannedExit,
+    SourcePlan,
+)
 
 Planner = Callable[[Costs, Sequence[Demand]], Draft]
 
@@ -29,8 +35,6 @@ PLANNERS: Mapping[str, Planner] = MappingProxyType(
         'pa_mdi_plus': priced_replicas,
     }
 )
-#: Bytes of one class in an answer: its number and its score.
-ANSWER_BYTES_PER_CLASS = 8
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 from typing import Any, TYPE_CHECKING
 
 from pamdi_ros.cli.json_output import add_json_option, text_stream, write_json
 from pamdi_ros.fleet import check_memory, ConfigProblem, Fleet, FleetError, load_fleet, MISSING
 from pamdi_ros.fleet.problems import shown
+from pamdi_ros.optional import require
 
 if TYPE_CHECKING:
     from pamdi_ros.models.units import UnitTable
@@ -63,9 +63,7 @@ def _unit_tables(fleet: Fleet, source: str) -> dict[str, UnitTable]:
     """
     from pamdi_ros.models.build.catalog import unit_table
 
-    for needed in ('torch', 'torchvision', 'safetensors'):  # or every model would be blamed
-        if importlib.util.find_spec(needed) is None:
-            raise ModuleNotFoundError(f'no module named {needed}', name=needed)
+    require('torch', 'torchvision', 'safetensors')  # or every model would be blamed
     tables, problems = {}, []
     for name, model in fleet.models.items():
         print(f'building {name} …', file=sys.stderr)

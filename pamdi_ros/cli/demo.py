@@ -11,6 +11,7 @@ from pamdi_ros.cli.json_output import add_json_option, write_json
 from pamdi_ros.cli.up import positive
 from pamdi_ros.fleet import load_fleet
 from pamdi_ros.fleet.resources import config_path
+from pamdi_ros.optional import require
 
 #: Items of each source sent while nothing else runs: they give its solo latency.
 SOLO_ITEMS = 10
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo."""
     fleet_file = args.fleet or str(config_path('demo.yaml'))
     fleet = load_fleet(fleet_file)
+    require('pamdi_ros.demo', 'cv2', 'skimage')  # the sensors run in a process of their own
     from pamdi_ros.cli.figure import draw_report
     from pamdi_ros.cli.serve import CannotStart, die_with_parent, make_console, ServedRun
     from pamdi_ros.cli.summary import answered_share, explain_missing, source_table, worker_table

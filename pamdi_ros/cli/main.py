@@ -14,22 +14,13 @@ import os
 import sys
 
 from pamdi_ros.fleet import FleetError
+from pamdi_ros.optional import explain
 
 # In the order of --help; a new command is one more name.
 COMMANDS = (
     'check', 'profile', 'plan', 'simulate', 'experiment', 'up', 'demo', 'top', 'doctor', 'report',
 )  # fmt: skip
 
-_ROS = 'this command needs ROS 2: source its setup.bash (or env.sh of the source tree) first'
-_TORCH = 'this command needs torch, torchvision and safetensors: pip install pamdi_ros[models]'
-_REPORT = 'this command needs plotly and rosbags: pip install plotly rosbags'
-MISSING_MODULES = {
-    **dict.fromkeys(('rclpy', 'rcl_interfaces', 'std_msgs', 'sensor_msgs', 'pamdi_ros.msg'), _ROS),
-    **dict.fromkeys(('torch', 'torchvision', 'safetensors', 'transformers'), _TORCH),
-    **dict.fromkeys(('plotly', 'rosbags'), _REPORT),
-}
-
-EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -73,12 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'pamdi: {error}', file=sys.stderr)
         return EXIT_FAILURE
     except ModuleNotFoundError as error:
-        name = error.name or ''
-        if (
-            remedy := MISSING_MODULES.get(name) or MISSING_MODULES.get(name.split('.')[0])
-        ) is None:
-            raise
-        print(f'pamdi: {error}; {remedy}', file=sys.stderr)
+        print(f'pamdi: {explain(error)}', file=sys.stderr)
         return EXIT_FAILURE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

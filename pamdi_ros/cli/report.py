@@ -7,6 +7,8 @@ import argparse
 from pathlib import Path
 import sys
 
+from pamdi_ros.optional import require
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``pamdi report`` to the command line."""
@@ -33,6 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Make the report that the command line asks for."""
+    require('plotly')  # missed now or after reading for minutes
     from pamdi_ros.recording import read_recording, RecordingError
 
     path = Path(args.recording)

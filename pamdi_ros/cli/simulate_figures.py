@@ -78,7 +78,7 @@ def _delays(policies: Policies, where: str) -> Figure:
         axes.set_yticks(range(len(rows)), rows if _leftmost(axes) else [''] * len(rows))
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.set_xlabel('delay [ms]', fontsize=9)
-    grey = {'color': '#444444', 'ls': ''}
+    grey: dict[str, Any] = {'color': '#444444', 'ls': ''}
     legend(
         figure,
         [

@@ -44,7 +44,8 @@ def answered_share(summary: dict[str, Any]) -> float:
 def _source(view: SourceTally, solo_items: int) -> dict[str, Any]:
     answered = [message for _, message in view.results if message.status == RESULT]
     first_run = min((message.incarnation for message in answered), default=0)
-    solo, loaded = [], []
+    solo: list[float] = []
+    loaded: list[float] = []
     for message in answered:
         alone = message.seq <= solo_items and message.incarnation == first_run
         (solo if alone else loaded).append(1e3 * message.latency_s)

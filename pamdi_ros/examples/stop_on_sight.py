@@ -66,9 +66,9 @@ class StopOnSight(Node):
         """Age of the answered frame [s]: by its stamp or by the fleet's measure, the larger."""
         stamp = result.header.stamp
         if not (stamp.sec or stamp.nanosec):
-            return result.latency_s
+            return float(result.latency_s)
         now_s = self.get_clock().now().nanoseconds * 1e-9
-        return max(result.latency_s, now_s - (stamp.sec + stamp.nanosec * 1e-9))
+        return max(float(result.latency_s), float(now_s - (stamp.sec + stamp.nanosec * 1e-9)))
 
     def _tell(self) -> None:
         now_s = time.monotonic()

@@ -23,11 +23,10 @@ from pamdi_ros.experiments.style import OURS
 from pamdi_ros.experiments.timeline import settling_s, Story, story, windows
 from pamdi_ros.simulation.batch import Progress
 from pamdi_ros.simulation.load import loaded
-from pamdi_ros.simulation.summary import summary
+from pamdi_ros.simulation.summary import REFERENCE, summary
 
 NAME = 'dynamics'
 LOAD = 0.6
-REFERENCE = 'ms_mdi'
 #: A run lasts so many times the size's seconds, so that each phase has some of them.
 LONGER = 1.5
 #: Windows of a time line.

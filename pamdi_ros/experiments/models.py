@@ -35,13 +35,13 @@ from pamdi_ros.simulation.batch import Progress
 from pamdi_ros.simulation.load import load_of, loaded
 from pamdi_ros.simulation.measures import measure
 from pamdi_ros.simulation.solo import solo_s
+from pamdi_ros.simulation.summary import REFERENCE
 
 NAME = 'models'
 LOAD = 0.7
 #: Pictures are large: a light model at that load would ask more of the links than of the devices.
 MOST_HZ = 20.0
 URGENT, OTHER = 'urgent', 'background'
-REFERENCE = 'ms_mdi'
 AMPLE, SCARCE = 'ample', 'scarce'
 MB = 1e6
 

@@ -24,11 +24,10 @@ from pamdi_ros.experiments.style import entry, legend, logarithmic, OURS, panels
 from pamdi_ros.simulation.batch import Progress
 from pamdi_ros.simulation.load import loaded
 from pamdi_ros.simulation.measures import measure
+from pamdi_ros.simulation.summary import REFERENCE
 
 NAME = 'priorities'
 LOAD = 0.9
-#: Without priorities, on the same machinery.
-REFERENCE = 'ms_mdi'
 #: Class of each source.
 SOURCES = {'urgent': 'critical', 'pictures': 'normal', 'text': 'background'}
 SHARES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any, cast
 
-from pamdi_ros.fleet.document import DEFAULT_LIFESPAN_MS, TEXT_ZOO
+from pamdi_ros.fleet.document import DEFAULT_LIFESPAN_MS, DEFAULT_TOKENS, TEXT_ZOO
 from pamdi_ros.fleet.frozen import freeze, FrozenDict
 from pamdi_ros.fleet.policy import PolicyParameters
 from pamdi_ros.fleet.types import (
@@ -35,7 +35,6 @@ S_PER_MS = 1e-3
 FLOP_PER_GFLOP = 1e9
 
 DEFAULT_ACCURACY_GAIN_MS = 1000.0
-DEFAULT_TOKENS = 64
 WEIGHTS_SUFFIXES = ('.safetensors', '.pt', '.pth')
 GREY_MEAN, GREY_STD = (0.449,), (0.226,)  # ImageNet's, averaged over the channels
 

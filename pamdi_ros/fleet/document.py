@@ -9,6 +9,7 @@ from typing import Any
 from pamdi_ros.fleet.problems import ConfigProblem, shown, suggestion
 
 TEXT_ZOO = ('gpt2',)
+DEFAULT_TOKENS = 64
 DEFAULT_LIFESPAN_MS = 10_000.0
 
 

@@ -19,6 +19,9 @@ DDS_PROFILE = 'fastdds_host.xml'
 # Fast DDS reads the first up to 2.x (Jazzy), the second from 3.0 on.
 DDS_PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 
+#: From a node's death to its next start, as Nav2's [s].
+RESPAWN_DELAY_S = 2.0
+
 Parameter = str | bool | int
 
 

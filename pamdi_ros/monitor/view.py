@@ -11,6 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+#: Words for WorkerStatus.STATE_*, by number.
+STATES = ('unconfigured', 'loading', 'serving', 'degraded')
+
 
 class Level(IntEnum):
     """How grave something is: the levels of diagnostic_msgs/DiagnosticStatus."""

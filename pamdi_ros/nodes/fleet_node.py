@@ -15,7 +15,7 @@ from typing import NoReturn
 from pamdi_ros.fleet import Fleet, fleet_prefix, FleetError, load_fleet
 from pamdi_ros.nodes.sparing_log import RecordThrottle
 from pamdi_ros.nodes.steady import STEADY
-from pamdi_ros.parent_death_signal import ask_for_signal_at_parents_death
+from pamdi_ros.parent_death_signal import ask_for_signal_at_parents_death, PARENT_VARIABLE
 from pamdi_ros.shared_memory import remove_stale_segments
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 import rclpy
@@ -24,8 +24,6 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.timer import Timer
 
-#: Set by `pamdi up` to its own process id: the node ends when that process does.
-PARENT_VARIABLE = 'PAMDI_PARENT'
 #: Exit code of a process that its node has ended.
 FAILED_CODE = 70
 #: Longest time that closing may take [s].
@@ -52,10 +50,16 @@ class FleetNode(LifecycleNode):
             'fleet_namespace', '', "absolute namespace of the fleet's topics; empty: /<fleet>"
         )
         self.parameter('autostart', True, 'configure and activate without being asked')
-        self.fleet: Fleet | None = None
+        self._fleet: Fleet | None = None
         self.prefix = ''
         #: Exit code of the process where the node itself ends it; 0: it does not.
         self.code = 0
+
+    @property
+    def fleet(self) -> Fleet:
+        """Return the fleet of a node that is configured."""
+        assert self._fleet is not None, 'the node is not configured'
+        return self._fleet
 
     def end(self, why: str) -> None:
         """End the process as one that failed, so that whoever looks after it starts it again.
@@ -90,8 +94,8 @@ class FleetNode(LifecycleNode):
         """
         descriptor = ParameterDescriptor(description=f'{description} (read at configure)')
         if bounds is not None and isinstance(default, int):
-            low, high = map(int, bounds)
-            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high)]
+            least, most = map(int, bounds)
+            descriptor.integer_range = [IntegerRange(from_value=least, to_value=most)]
         elif bounds is not None:
             low, high = bounds
             descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
@@ -161,7 +165,7 @@ class FleetNode(LifecycleNode):
             raise CannotConfigure('parameter fleet_file is empty; give the path of a fleet.yaml')
         self.get_logger().info(f'configuring from {path}')
         try:
-            self.fleet = load_fleet(path)
+            self._fleet = load_fleet(path)
         except FleetError as error:
             raise CannotConfigure(str(error)) from error
         self.prefix = self.get_parameter('fleet_namespace').value.rstrip('/')

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pamdi_ros.monitor.view import HopView, ItemView
+from pamdi_ros.monitor.view import HopView, ItemView, STATES
 from pamdi_ros.recording.bins import Bins
 from pamdi_ros.recording.errors import RecordingError
 from pamdi_ros.recording.examples import RESULT
 from pamdi_ros.recording.records import LinkRecord, Recording, SourceRecord, WorkerRecord
 from pamdi_ros.recording.topics import Kind
-
-STATES = ('unconfigured', 'loading', 'serving', 'degraded')  # WorkerStatus.STATE_*
 
 
 class RunCollector:

@@ -29,7 +29,7 @@ class AlertList(QtWidgets.QTreeWidget):
         self.setAlternatingRowColors(True)
         self.setMinimumHeight(60)
         self.header().setStretchLastSection(True)
-        self._shown: list[tuple[str, ...]] = []
+        self._shown: list[tuple[str, str, str]] = []
 
     def show_view(self, view: FleetView) -> None:
         """Take a new view."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one Qt of this process: rqt's own where it is there, else PyQt5 or PySide6.
 
-Everything of this package takes QtCore, QtGui, QtWidgets, Signal and Slot from here.
+Everything of this package takes QtCore, QtGui, QtWidgets and Signal from here.
 """
 
 from __future__ import annotations
@@ -9,13 +9,10 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from typing import TYPE_CHECKING
 
 #: Bindings to try, in this order; QT_API (as other programs read it) names the only one to take.
 BINDINGS = ('python_qt_binding', 'PyQt5', 'PySide6')
-REMEDY = (
-    'no Qt for Python was found: install rqt (apt install ros-$ROS_DISTRO-rqt-gui-py), or '
-    'pip install PyQt5, or pip install PySide6'
-)
 
 
 def _found() -> str:
@@ -28,12 +25,16 @@ def _found() -> str:
         except ImportError:
             continue
         return name
-    raise ModuleNotFoundError(REMEDY, name='PyQt5')
+    raise ModuleNotFoundError('no Qt for Python was found', name='PyQt5')
 
 
 BINDING = _found()
-QtCore = importlib.import_module(f'{BINDING}.QtCore')
-QtGui = importlib.import_module(f'{BINDING}.QtGui')
-QtWidgets = importlib.import_module(f'{BINDING}.QtWidgets')
+if TYPE_CHECKING:
+    from python_qt_binding import QtCore, QtGui, QtWidgets
+else:
+    QtCore = importlib.import_module(f'{BINDING}.QtCore')
+    QtGui = importlib.import_module(f'{BINDING}.QtGui')
+    QtWidgets = importlib.import_module(f'{BINDING}.QtWidgets')
+__all__ = ['BINDING', 'QtCore', 'QtGui', 'QtWidgets', 'Signal']
+
 Signal = getattr(QtCore, 'Signal', None) or QtCore.pyqtSignal
-Slot = getattr(QtCore, 'Slot', None) or QtCore.pyqtSlot

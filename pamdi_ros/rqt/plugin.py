@@ -6,10 +6,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from pamdi_ros.nodes.monitor.fleet_feed import FleetFeed
+from pamdi_ros.optional import explain
 from pamdi_ros.rqt.arguments import arguments
-from pamdi_ros.rqt.fleet_widget import FleetWidget
 from rqt_gui_py.plugin import Plugin
+
+try:
+    from pamdi_ros.nodes.monitor.fleet_feed import FleetFeed
+    from pamdi_ros.rqt.fleet_widget import FleetWidget
+except ModuleNotFoundError as error:
+    raise ImportError(explain(error)) from None  # rqt shows it where it lists the plugin
 
 
 class FleetPlugin(Plugin):

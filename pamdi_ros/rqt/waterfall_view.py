@@ -73,7 +73,7 @@ class Bars(QtWidgets.QWidget):
             painter.setPen(ground.text)
             write(painter, (left + 14, top, wide, ground.line), text)
             left += wide + 26
-        return top - 2
+        return float(top - 2)
 
     def _rows(
         self,

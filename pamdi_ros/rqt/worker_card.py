@@ -8,7 +8,7 @@ from typing import Any
 
 from pamdi_ros.monitor.arrangement import Box, CardSize
 from pamdi_ros.monitor.quantities import age_text, bytes_text, rate_text, share_text, time_text
-from pamdi_ros.monitor.view import FleetView, HeldPartition, Level, WorkerView
+from pamdi_ros.monitor.view import FleetView, HeldPartition, Level, STATES, WorkerView
 from pamdi_ros.rqt.binding import QtCore, QtGui
 from pamdi_ros.rqt.paint_style import bar, mixed, PaintStyle, write
 
@@ -17,7 +17,6 @@ RIGHT = Qt.AlignmentFlag.AlignRight
 
 #: Heartbeats come some ten times a second; a worker that is silent so long is shown as gone [s].
 SILENT_S = 2.0
-STATES = ('unconfigured', 'loading', 'serving', 'degraded')
 _LEVELS = (Level.ERROR, Level.WARN, Level.OK, Level.WARN)
 #: Partitions that a large card has lines for; more share the last one.
 MOST_LINES = 3

@@ -10,14 +10,13 @@ from pamdi_ros.allocation import Costs, plan_for, with_priorities
 from pamdi_ros.allocation.replanning.decision import ReplanParameters
 from pamdi_ros.allocation.replanning.fleet_conditions import FleetConditions
 from pamdi_ros.allocation.replanning.replanner import Occasion, Replanning
+from pamdi_ros.assignment import ASK_PEERS_S
 from pamdi_ros.simulation.rng import stream
 from pamdi_ros.simulation.simulated_worker import SimulatedWorker, World
 from pamdi_ros.worker import Plan, WorkerMachine
 
 #: From publishing an assignment to its arrival at a worker, at most [s].
 PUBLISH_S = 0.01
-#: A worker without an assignment asks its peers for theirs after this time, and so on [s].
-ASK_PEERS_S = 1.0
 #: Between two looks at what has changed, and at how far a move has come [s].
 LOOK_PERIOD_S = 0.5
 MOVE_PERIOD_S = 0.1

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import math
 
 from pamdi_ros.fleet import policy_parameters, Source
+from pamdi_ros.fleet.launch_plan import RESPAWN_DELAY_S
 from pamdi_ros.simulation.clock import Clock
 from pamdi_ros.simulation.device import Device
 from pamdi_ros.simulation.invariant_checker import InvariantChecker
@@ -31,16 +32,13 @@ from pamdi_ros.worker import (
     UnitResult,
     WorkerMachine,
 )
-from pamdi_ros.worker.control import ControlItem, Heartbeat
+from pamdi_ros.worker.control import control_bytes, ControlItem, Heartbeat
 
 #: Bytes of a message beside the tensors that it carries: header, names, transport [byte].
 FRAME_BYTES = 200
 HEARTBEAT_BYTES = 300
-CONTROL_BYTES, CONTROL_ITEM_BYTES = 100, 60
 #: A machine that wants to be woken in the past is woken after this time [s].
 LEAST_NAP_S = 1e-4
-#: A process that ends itself is there again after this time, as with respawn [s].
-RESPAWN_S = 2.0
 #: What every clock shows when a run begins [s]: one that is set back still shows a time.
 CLOCK_S = 1e9
 #: Why a unit of a worker that is sick fails.
@@ -433,7 +431,7 @@ class SimulatedWorker:
         for command in commands:
             if isinstance(command, SendControl):
                 items = command.items
-                size = CONTROL_BYTES + CONTROL_ITEM_BYTES * len(items)
+                size = control_bytes(items)
                 peer = self._world.hosts[command.worker]
                 self._send(command.worker, size, peer.control, self.name, items)
             elif isinstance(command, PublishResult):
@@ -520,7 +518,7 @@ class SimulatedWorker:
         def ends() -> None:
             if self.machine is machine:
                 self.crash()
-                self._clock.at(self._clock.now + RESPAWN_S, self._world.revive, self.name)
+                self._clock.at(self._clock.now + RESPAWN_DELAY_S, self._world.revive, self.name)
 
         self._clock.at(self._clock.now, ends)
 

@@ -15,7 +15,6 @@ Plain: TypeAlias = dict[str, Any]
 
 #: The rule that others are compared with.
 REFERENCE = 'ms_mdi'
-DELAYS = ('mean_ms', 'p50_ms', 'p95_ms', 'p99_ms', 'max_ms')
 
 
 def summary(runs: Sequence[RunMeasures]) -> Plain:

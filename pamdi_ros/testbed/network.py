@@ -3,9 +3,9 @@
 
 A host has one interface. What it sends and what it receives is each held to the bandwidth of its
 fastest link. A kernel without classful disciplines cannot tell one destination from another, so a
-slower link of the same host, or a way over relays, is as fast as that
-(:meth:`NamespaceNetwork.caveats`). The bridge
-floods no multicast, as many Wi-Fi access points do: the nodes find each other by static peers.
+slower link of the same host, or a way over relays, is as fast as that; workers without a link of
+their own reach each other over the switch, and `shared: true` is not made. The bridge floods no
+multicast, as many Wi-Fi access points do: the nodes find each other by static peers.
 """
 
 from __future__ import annotations
@@ -78,7 +78,6 @@ class NamespaceNetwork:
     """
 
     def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
         self._links: dict[tuple[str, str], Link | None] = {
             pair: fleet.links.between(*pair) for pair in _pairs(list(fleet.workers))
         }
@@ -137,20 +136,6 @@ class NamespaceNetwork:
         self._links[_pair(*between)] = link
         for worker in between:
             self._shape(worker, 'change')
-
-    def caveats(self) -> list[str]:
-        """Say what of the fleet's declared links this network does not have."""
-        found = []
-        if not self.has_latency:
-            found.append("links have no latency but this kernel's, as it has no netem")
-        if self._fleet.links.shared:
-            found.append('shared: true is not made, every host has an interface of its own')
-        if None in self._links.values():
-            found.append('workers without a link of their own reach each other over the switch')
-        speeds = {link.bandwidth_bytes_per_s for link in self._links.values() if link is not None}
-        if len(speeds) > 1:
-            found.append('all ways from a worker are as fast as its fastest link')
-        return found
 
     def _make_host(self, name: str) -> None:
         host, port = self._host(name), self._port(name)

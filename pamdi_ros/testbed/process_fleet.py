@@ -19,9 +19,10 @@ from pamdi_ros.fleet.launch_plan import DDS_PROFILE, DDS_PROFILE_VARIABLES
 from pamdi_ros.fleet.resources import config_path
 from pamdi_ros.nodes.monitor.observer import RunObserver
 from pamdi_ros.nodes.monitor.priority_client import PriorityClient
+from pamdi_ros.parent_death_signal import PARENT_VARIABLE
 from pamdi_ros.shared_memory import remove_stale_segments
 from pamdi_ros.simulation.faults import ALLOCATOR
-from pamdi_ros.supervisor import Child, node_child, PARENT_VARIABLE, Supervisor
+from pamdi_ros.supervisor import Child, GRACE_S, node_child, Supervisor
 from pamdi_ros.testbed.network import CannotRun, NamespaceNetwork, OneHost
 from pamdi_ros.testbed.player import READY
 import yaml
@@ -31,8 +32,6 @@ PROFILES = {True: DDS_PROFILE, False: 'fastdds_udp.xml'}
 #: Starting takes a while, and building a model's outline for the first time more [s].
 START_PATIENCE_S = 180.0
 STEP_S = 0.02
-#: For a process that was asked to end, before it is killed [s].
-GRACE_S = 2.0
 
 
 class RealFleet:
@@ -114,6 +113,7 @@ class RealFleet:
 
         :raises CannotRun: a process has died that was not killed, or a priority was not set.
         """
+        assert self.observer is not None
         self.observer.spin(seconds)
         self._orders.look(time.monotonic())
         if self._refusals:
@@ -144,6 +144,7 @@ class RealFleet:
 
     def listen(self, heard: Callable[[Any], None] | None) -> None:
         """Have every message of the fleet told."""
+        assert self.observer is not None
         self.observer.tally.on_message = heard
 
     # --- start ----------------------------------------------------------------------------------

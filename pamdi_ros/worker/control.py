@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
 
 from pamdi_ros.assignment import Edition, Partition
@@ -146,3 +146,8 @@ class Heartbeat:
     def edition(self) -> Edition:
         """Return the assignment in force there, as :attr:`Plan.edition`."""
         return self.epoch, self.allocator
+
+
+def control_bytes(items: Sized) -> int:
+    """Size that a control message is taken to have on an emulated or simulated link [byte]."""
+    return 100 + 60 * len(items)

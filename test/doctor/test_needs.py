@@ -46,7 +46,7 @@ def test_all_is_there(demo: Fleet) -> None:
 @pytest.mark.parametrize(
     ('module', 'purpose', 'unasked'),
     [
-        ('rich', 'fleet files and tools', FAIL),
+        ('scipy', 'fleet files and plans', FAIL),
         ('rclpy', 'nodes', WARN),
         ('safetensors', 'models', WARN),
         ('cv_bridge', 'images', WARN),

@@ -13,10 +13,10 @@ from nodes.wire_cases import FLEET
 from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.nodes.transport.link_emulation import (
     caveat,
-    control_bytes,
     EmulatedLinks,
     Interface,
 )
+from pamdi_ros.worker.control import control_bytes
 import pytest
 
 #: Of the small fleet's links.

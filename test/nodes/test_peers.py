@@ -22,7 +22,7 @@ from pamdi_ros.nodes.qos_events import (
     UnsupportedEventTypeError,
 )
 from pamdi_ros.nodes.transport.chunks import Assembler, Outgoing
-from pamdi_ros.nodes.transport.link_emulation import control_bytes, EmulatedLinks, Interface
+from pamdi_ros.nodes.transport.link_emulation import EmulatedLinks, Interface
 from pamdi_ros.nodes.transport.peers import PeerConnections
 from pamdi_ros.nodes.wire import (
     BadMessage,
@@ -33,7 +33,7 @@ from pamdi_ros.nodes.wire import (
 )
 from pamdi_ros.worker import Partition, PipelineStage
 from pamdi_ros.worker.commands import SendChunk
-from pamdi_ros.worker.control import Credit, Heartbeat, LOADING_PATIENCE
+from pamdi_ros.worker.control import control_bytes, Credit, Heartbeat, LOADING_PATIENCE
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 

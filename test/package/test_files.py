@@ -15,7 +15,7 @@ SOURCES = sorted(
     if path.is_file() and path.suffix in ('', '.py', '.sh') and '__pycache__' not in path.parts
 )
 OTHERS = [ROOT / name for name in ('Makefile', 'CMakeLists.txt', 'setup.py', 'env.sh', '.ci/run')]
-OTHERS += sorted((ROOT / 'requirements').glob('*.txt'))
+OTHERS += sorted((ROOT / 'requirements').glob('*.txt')) + sorted(ROOT.glob('.github/*/*.yml'))
 
 
 def named(path: Path) -> str:
@@ -37,7 +37,7 @@ def test_every_program_is_executable_and_installed() -> None:
         path for path in (ROOT / 'scripts').iterdir() if path.is_file() and not path.suffix
     ]
     cmake = (ROOT / 'CMakeLists.txt').read_text(encoding='utf-8')
-    installed = re.findall(r'^  scripts/(\w+)$', cmake, re.MULTILINE)
-    assert installed == sorted(path.name for path in programs)
+    installed = re.findall(r'\bscripts/(\w+)', cmake)
+    assert sorted(installed) == sorted(path.name for path in programs)
     for path in programs:
         assert path.stat().st_mode & 0o111, f'{named(path)} is not executable'

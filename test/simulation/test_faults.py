@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import random
 
-from pamdi_ros.simulation.faults import ALLOCATOR, random_faults
+from pamdi_ros.simulation.faults import ALLOCATOR
+from simulation.random_faults import random_faults
 
 WORKERS = ('a', 'b', 'c')
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from pamdi_ros.fleet import Fleet, parse_fleet, PolicyParameters
 from pamdi_ros.models.units import UnitCost, UnitTable
-from pamdi_ros.simulation.faults import random_faults
 from pamdi_ros.simulation.run import Setup
+from simulation.random_faults import random_faults
 
 CLASSES = {
     'critical': {'weight': 16, 'qos': {'depth': 2, 'lifespan_ms': 500}},

@@ -14,7 +14,7 @@ from typing import Any
 
 from pamdi_ros.fleet import load_fleet, resolve_topic
 from pamdi_ros.nodes.sensors import message_class
-from pamdi_ros.supervisor import PARENT_VARIABLE
+from pamdi_ros.parent_death_signal import PARENT_VARIABLE
 from pamdi_ros.testbed.player import READY
 import pytest
 import rclpy

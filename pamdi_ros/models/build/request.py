@@ -12,13 +12,11 @@ import json
 from pathlib import Path
 import re
 
+from pamdi_ros.fleet.document import DEFAULT_TOKENS, TEXT_ZOO
 from pamdi_ros.models.errors import ModelError
 
 FORMAT = 3  # of a cache entry; raise it whenever graph, cuts or files change their meaning
 FILE_SUFFIXES = ('.safetensors', '.pt', '.pth')
-DEFAULT_TOKENS = 64
-_TEXT_ZOO = ('gpt2',)
-_OWN_ZOO = ('resnet56',)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,8 +126,8 @@ def read_request(mapping: Mapping[str, object]) -> ModelRequest:
 
 def _tokens(value: object, zoo: str | None) -> int | None:
     if value is None:
-        return DEFAULT_TOKENS if zoo in _TEXT_ZOO else None
-    if zoo is not None and zoo not in _TEXT_ZOO:
+        return DEFAULT_TOKENS if zoo in TEXT_ZOO else None
+    if zoo is not None and zoo not in TEXT_ZOO:
         raise ModelError('tokens', value, f'{zoo} is no text model', 'Remove it.')
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ModelError('tokens', value, 'must be a positive integer', 'For example 64.')

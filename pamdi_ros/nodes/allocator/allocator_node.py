@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 import secrets
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from diagnostic_msgs.msg import DiagnosticArray
 from pamdi_ros.allocation import digest, read_record, Record, with_priorities, write_record
@@ -79,8 +79,8 @@ class AllocatorNode(FleetNode):
         self._decision: PlanningDecision | None = None
         self._adopted: PlanningDecision | None = None
         self._priorities: PriorityParameters | None = None
-        self._publisher = None
-        self._diagnostics_out = None
+        self._publisher: Any = None
+        self._diagnostics_out: Any = None
         self._timers: list[object] = []
         self._subscriptions_made: list[object] = []
         self._services_made: list[object] = []
@@ -153,9 +153,14 @@ class AllocatorNode(FleetNode):
 
         :param known: gone on with, where its models cost what they did then.
         """
-        assert self.fleet is not None
         self._planning = Planning(self.fleet, self._replan_parameters(), time.monotonic())
         self._planning.begin(known)
+
+    @property
+    def _classes(self) -> PriorityParameters:
+        """Return the parameters that set the sources' classes."""
+        assert self._priorities is not None, 'the node is not configured'
+        return self._priorities
 
     def stop(self) -> None:
         """Cease to plan; the fleet runs on under the last assignment."""
@@ -283,19 +288,19 @@ class AllocatorNode(FleetNode):
         if not self._standing_by:
             self.get_logger().error(text)
         self._standing_by = text
-        self._priorities.refusal = f'{text}, or set it at the other'
+        self._classes.refusal = f'{text}, or set it at the other'
         self._cease()
         self._withdraw()
 
     def _take_over(self) -> None:
         """Go on with what the other allocator, which is gone, had in force."""
-        self._standing_by = self._priorities.refusal = ''
+        self._standing_by = self._classes.refusal = ''
         self._offer()
         plan = self._foreign or self._plan or self._recorded
         self._plan = plan
         self._begin(plan)
         if plan is not None:
-            self._priorities.adopt({n: one.priority_class for n, one in plan.sources.items()})
+            self._classes.adopt({n: one.priority_class for n, one in plan.sources.items()})
             self._publish_anew(plan, 'the other allocator is gone, going on with what it had')
 
     # --- planning --------------------------------------------------------------------------------
@@ -316,7 +321,7 @@ class AllocatorNode(FleetNode):
         if self._planning is not None and not self._listens(now):
             self._publish_foretold()
             try:
-                decision = self._planning.poll(self._plan, self._priorities.in_force(), now)
+                decision = self._planning.poll(self._plan, self._classes.in_force(), now)
                 step = None if decision is not None else self._planning.step(now)
             except Exception as error:  # it must be told, and heartbeats must go on being heard
                 self.get_logger().error(
@@ -363,7 +368,7 @@ class AllocatorNode(FleetNode):
         if plan is None:
             self.get_logger().info(decision.text)
             return
-        prioritised = with_priorities(plan, self._priorities.in_force())
+        prioritised = with_priorities(plan, self._classes.in_force())
         if not decision.recorded:
             self._publish_anew(prioritised, decision.text)
             if decision.adopted:
@@ -382,7 +387,7 @@ class AllocatorNode(FleetNode):
     def _move_on(self, step: Plan) -> None:
         """Publish the next step of a move, or what the fleet stays with where it was given up."""
         assert self._planning is not None
-        plan = with_priorities(step, self._priorities.in_force())
+        plan = with_priorities(step, self._classes.in_force())
         if given_up := self._planning.given_up:
             self.get_logger().error(
                 f'the move is given up, the fleet stays as it is: {given_up}; it is tried again'
@@ -453,7 +458,7 @@ class AllocatorNode(FleetNode):
         """Publish the classes in force, where the plan has others."""
         if not self._timers or self._standing_by or self._plan is None:
             return  # it will be done when there is a plan, or when active again
-        plan = with_priorities(self._plan, self._priorities.in_force())
+        plan = with_priorities(self._plan, self._classes.in_force())
         changes = [
             f'{PREFIX}{name} {self._plan.sources[name].priority_class} -> {source.priority_class}'
             for name, source in plan.sources.items()
@@ -461,7 +466,7 @@ class AllocatorNode(FleetNode):
         ]
         if changes:
             if self._planning is not None:
-                self._planning.prioritised(self._priorities.in_force())
+                self._planning.prioritised(self._classes.in_force())
             self._publish_anew(plan, ', '.join(changes))
 
     # --- publishing ------------------------------------------------------------------------------

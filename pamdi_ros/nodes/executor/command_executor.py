@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.nodes.conversions import control_message
 from pamdi_ros.nodes.transport.chunks import Assembler, Outgoing
-from pamdi_ros.nodes.transport.link_emulation import control_bytes
 from pamdi_ros.nodes.transport.peers import PeerConnections
 from pamdi_ros.nodes.wire import BadMessage
 from pamdi_ros.worker import Command, DropReassembly, PublishResult, SendChunk, SendControl
+from pamdi_ros.worker.control import control_bytes
 
 
 class CommandExecutor:

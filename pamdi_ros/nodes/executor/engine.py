@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 import filelock
-from pamdi_ros.assignment import partitions_of, Unit, units_of
+from pamdi_ros.assignment import ANSWER_BYTES_PER_CLASS, partitions_of, Unit, units_of
 from pamdi_ros.fleet import Fleet, Source
 from pamdi_ros.models import Model, ModelError
 from pamdi_ros.models.engines.text import TextModel, Vocabulary
@@ -39,8 +39,6 @@ Tensors = tuple[torch.Tensor, ...]
 
 #: A text ends here: GPT-2's <|endoftext|>.
 END_OF_TEXT = 50256
-#: Bytes of one class in an answer: its number and its score.
-BYTES_OF_A_CLASS = 8
 #: Runs of a unit that is loaded, to time it, and the time for which more are begun [s].
 TRIES = 3
 #: Whoever holds it loads and times a unit on this machine; and the longest wait for it [s].
@@ -118,7 +116,7 @@ class Engine:
     @property
     def threads(self) -> int:
         """Threads that torch uses for one operation, where nobody says otherwise."""
-        return torch.get_num_threads()
+        return int(torch.get_num_threads())
 
     def use_threads(self, threads: int) -> None:
         """Set how many threads torch uses for one operation in the calling thread.
@@ -181,7 +179,9 @@ class Engine:
                 free_memory(self.device)
                 loaded, seconds = self._load(model, unit, timed)
         self._units[name, unit] = loaded
-        return self._pace.unit_s(model.table.units[unit].flops, seconds) if timed else None
+        if not timed or seconds is None:
+            return None
+        return self._pace.unit_s(model.table.units[unit].flops, seconds)
 
     def _load(self, model: Model, unit: int, timed: bool) -> tuple[ModelUnit, float]:
         """Load a unit and run it; :meth:`load` says how."""
@@ -362,7 +362,7 @@ class Engine:
         compute_s = self._pace.end_unit(unit.flops, first=not work.execution.started)
         sizes = [model.table.boundary_bytes(unit) for unit in range(model.unit_count)]
         top_k = self._fleet.sources[work.task.key.source].top_k
-        return size_outcome(work, [*sizes, BYTES_OF_A_CLASS * top_k], compute_s)
+        return size_outcome(work, [*sizes, ANSWER_BYTES_PER_CLASS * top_k], compute_s)
 
     def _held(self, model: str, unit: int) -> ModelUnit:
         held = self._units.get((model, unit))

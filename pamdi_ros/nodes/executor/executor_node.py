@@ -11,6 +11,7 @@ import time
 from typing import NoReturn, TYPE_CHECKING, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
+from pamdi_ros.assignment import ASK_PEERS_S
 from pamdi_ros.fleet import Fleet, policy_parameters
 from pamdi_ros.fleet.shortest_paths import Ways
 from pamdi_ros.msg import Assignment, WorkerStatus
@@ -37,6 +38,7 @@ from pamdi_ros.nodes.transport.link_emulation import caveat, EmulatedLinks, Inte
 from pamdi_ros.nodes.transport.peers import TWO_WORKERS
 from pamdi_ros.nodes.wire.typed import fastest_codec
 from pamdi_ros.nodes.wire.typed_chunk import fastest_chunk_codec
+from pamdi_ros.optional import explain
 from pamdi_ros.worker import Command, FreeUnits, LoadUnit, Plan, Restart, SendChunk, WorkerMachine
 from pamdi_ros.worker.items.completion import UNKNOWN_SENDER
 from pamdi_ros.worker.scheduling.unit_store import problems_of
@@ -52,9 +54,6 @@ REPORT_PERIOD_S = 1.0
 MATCH_PERIOD_S = 5.0
 #: Heartbeats in each lease, and looks at the peers.
 HEARTBEATS_PER_LEASE = 3
-#: Time without an assignment, or with an older one than the peers', after which their copies of it
-#: are asked for [s].
-ASK_PEERS_S = 1.0
 #: Time that what was said last may take on an emulated link [s].
 LAST_WORDS_S = 0.3
 #: A run that was killed is seen for so long after its death at most [s].
@@ -120,12 +119,18 @@ class ExecutorNode(FleetNode):
         )
         self._recall_speeds(machine, fleet)
         self._runtime = Runtime(machine, self._engine, self, threads)
-        self._loader = UnitLoader(self._engine, self._runtime, threads, self._loaded)
+        self._loader = UnitLoader(self._engine, self._running, threads, self._loaded)
         self._to_close.append(self._loader.close)
         self._current_s = time.monotonic()
         self._make_topics(fleet, machine.incarnation)
-        self._to_close.append(self._runtime.close)
-        self._runtime.open(self._beat, self._policy.lease_s / HEARTBEATS_PER_LEASE)
+        self._to_close.append(self._running.close)
+        self._running.open(self._beat, self._policy.lease_s / HEARTBEATS_PER_LEASE)
+
+    @property
+    def _running(self) -> Runtime:
+        """Return the runtime of a node that is configured."""
+        assert self._runtime is not None, 'the node is not configured'
+        return self._runtime
 
     def start(self) -> None:
         """Begin to compute, load and serve."""
@@ -133,8 +138,8 @@ class ExecutorNode(FleetNode):
         self._learned, self._learning_problem = False, ''
         self._loader.run(self._learn)
         self._judge_health()
-        self._runtime.tell(lambda machine, now: machine.opened(now))
-        self._runtime.start()
+        self._running.tell(lambda machine, now: machine.opened(now))
+        self._running.start()
 
     def stop(self) -> None:
         """Unsubscribe the sensors, cease to compute, and end what is under way here."""
@@ -142,16 +147,16 @@ class ExecutorNode(FleetNode):
         if self._runtime is not None:
             self._home.close()
             self._health = INACTIVE
-            self._runtime.stop()
+            self._running.stop()
             self._keep_speeds()
-            self._runtime.tell(lambda machine, now: machine.closed(now))
+            self._running.tell(lambda machine, now: machine.closed(now))
             if self._links is not None:
                 self._links.drain(LAST_WORDS_S)
 
     def tear_down(self) -> None:
         """Withdraw all topics, after the last heartbeat."""
         if self._runtime is not None:
-            self._runtime.close()
+            self._running.close()
         while self._to_close:
             self._to_close.pop()()
         self._runtime = self._links = None
@@ -173,7 +178,7 @@ class ExecutorNode(FleetNode):
             prefix=self.prefix, engine=self._engine, journal=self._journal,
         )  # fmt: skip
         self._to_close.append(self._home.tear_down)
-        self._home.serve(self._runtime)
+        self._home.serve(self._running)
         if fleet.workers[self.worker].emulate and self.get_parameter('emulate_links').value:
             self._links = EmulatedLinks(Interface(fleet, self.worker), self._not_delivered)
             self._to_close.append(self._links.close)
@@ -182,7 +187,7 @@ class ExecutorNode(FleetNode):
         self._peers = PeerManager(
             self, fleet, self.worker,
             topic=self.topic, parameters=self._policy, links=self._links,
-            runtime=self._runtime,
+            runtime=self._running,
         )  # fmt: skip
         self._to_close.append(self._peers.close)
         outgoing = Outgoing(self.worker, incarnation, encode_task, encode_chunk)
@@ -193,7 +198,7 @@ class ExecutorNode(FleetNode):
         )  # fmt: skip
         self._inbox = Inbox(
             self, fleet, self.worker,
-            topic=self.topic, most_credit=self._policy.most_credit, runtime=self._runtime,
+            topic=self.topic, most_credit=self._policy.most_credit, runtime=self._running,
             peers=self._peers.peers, assembler=assembler,
             decode_task=decode_task, decode_chunk=decode_chunk,
         )  # fmt: skip
@@ -233,15 +238,15 @@ class ExecutorNode(FleetNode):
             plan = assignment_message.from_message(message, self.fleet)
         except (ValueError, KeyError) as error:
             reason = f'bad_assignment: {error}'
-            self._runtime.tell(lambda machine, now: machine.rejected(reason, UNKNOWN_SENDER))
+            self._running.tell(lambda machine, now: machine.rejected(reason, UNKNOWN_SENDER))
             return
-        if self._runtime.ask(lambda machine: machine.takes(plan)):
+        if self._running.ask(lambda machine: machine.takes(plan)):
             self.get_logger().info(f'assignment {plan.epoch} is in force, policy {plan.policy}')
             self._plan = self._home.plan = plan
             self._peers.follow(plan)
             self._copies.offer(message)
             self._engine.plan(plan)
-        self._runtime.tell(lambda machine, now: machine.assigned(plan, now))
+        self._running.tell(lambda machine, now: machine.assigned(plan, now))
         self._judge_health()
 
     # --- loading --------------------------------------------------------------------------------
@@ -258,9 +263,8 @@ class ExecutorNode(FleetNode):
 
     def _keep_speeds(self) -> None:
         """Keep how long units take here for the next run."""
-        assert self.fleet is not None and self._runtime is not None
         models = self.fleet.models
-        unit_s = self._runtime.ask(lambda machine: {name: machine.unit_s(name) for name in models})
+        unit_s = self._running.ask(lambda machine: {name: machine.unit_s(name) for name in models})
         warning = speed_file.write(
             self._speed_file, self.fleet.workers[self.worker], models, unit_s
         )
@@ -284,7 +288,7 @@ class ExecutorNode(FleetNode):
     def _loaded(self) -> None:
         """Note that a unit was loaded, or could not be; in the loader's thread."""
         self._judge_health()
-        if self._runtime.ask(lambda machine: machine.store.settled):
+        if self._running.ask(lambda machine: machine.store.settled):
             self._keep_speeds()
         problem = self._health.message
         if self._health.state == WorkerStatus.STATE_DEGRADED and self._said.is_due(
@@ -296,7 +300,7 @@ class ExecutorNode(FleetNode):
         """Say how this worker is, from what it holds and is to hold."""
         if not self._active:
             return  # deactivated at this moment
-        self._health = self._runtime.ask(self._health_of)
+        self._health = self._running.ask(self._health_of)
 
     def _health_of(self, machine: WorkerMachine) -> report.Health:
         store, plan = machine.store, machine.plan
@@ -365,17 +369,17 @@ class ExecutorNode(FleetNode):
     def _status(self) -> WorkerStatus:
         message = WorkerStatus()
         message.header.stamp = self.get_clock().now().to_msg()
-        now = self._runtime.now()
+        now = self._running.now()
         health = self._own_health()
         if health.state == WorkerStatus.STATE_SERVING:
             health = self._peers.health() or self._unmatched() or health
         reading = Reading(
-            busy_s=self._runtime.busy_s(),
+            busy_s=self._running.busy_s(),
             bytes_in=self._inbox.bytes_in,
             bytes_out=self._courier.bytes_out,
             bytes_to=dict(self._courier.bytes_to),
         )
-        self._runtime.ask(
+        self._running.ask(
             lambda machine: report.fill_status(
                 message, machine, self._ways, health, self._meter.read(now, reading), now
             )
@@ -421,7 +425,7 @@ class ExecutorNode(FleetNode):
             return WAITING_FOR_FIGURES
         if not planned.route:
             return ''  # its items end as failed, with the reason
-        held = self._runtime.ask(lambda machine: machine.held)
+        held = self._running.ask(lambda machine: machine.held)
         return self._peers.waiting_for(name, self._plan, held, self._own_health().message)
 
     def _report(self) -> None:
@@ -431,7 +435,7 @@ class ExecutorNode(FleetNode):
         self._look_for_mismatches()
         facts = {
             'policy': self._plan.policy or 'none yet',
-            'kept until items end [MB]': f'{self._runtime.ask(retained_bytes) / 1e6:.2f}',
+            'kept until items end [MB]': f'{self._running.ask(retained_bytes) / 1e6:.2f}',
         }
         facts |= {f'late heartbeats of {peer}': str(n) for peer, n in self._peers.late().items()}
         stamp = self.get_clock().now().to_msg()
@@ -467,7 +471,7 @@ class ExecutorNode(FleetNode):
         log, now = self.get_logger(), time.monotonic()
         if self._said.is_due('error', error, now):
             log.error(error)
-        for is_bad, text in self._runtime.ask(WorkerMachine.take_news):
+        for is_bad, text in self._running.ask(WorkerMachine.take_news):
             if is_bad:  # rclpy wants one severity for each place in the code
                 log.error(f'worker {self.worker}: {text}')
             else:
@@ -480,7 +484,7 @@ class ExecutorNode(FleetNode):
             text = self._waiting(name) if self._active and not waits else ''
             if self._said.is_due(f'source {name}', text, now):
                 log.info(f'source {name}: {text}')
-        complaints = self._runtime.ask(WorkerMachine.take_complaints)
+        complaints = self._running.ask(WorkerMachine.take_complaints)
         others = [one for one in complaints if reason_word(one) != TWO_WORKERS]
         for line in self._complaints.take(others, now):
             log.warning(line)
@@ -504,12 +508,14 @@ class ExecutorNode(FleetNode):
 def make_engine(fleet: Fleet, worker: str) -> Engine | SyntheticEngine:
     """Give the compute half of a worker; torch is loaded where it computes.
 
-    :raises CannotCompute: its device is not there.
+    :raises CannotCompute: its device, or a library that computes, is not there.
     """
     if fleet.workers[worker].compute == 'none':
         return SyntheticEngine(fleet, worker)
-    from pamdi_ros.nodes.executor.engine import Engine
-
+    try:
+        from pamdi_ros.nodes.executor.engine import Engine
+    except ModuleNotFoundError as error:
+        raise CannotCompute(explain(error)) from error
     return Engine(fleet, worker)
 
 

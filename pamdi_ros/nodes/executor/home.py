@@ -110,8 +110,7 @@ class Home:
         """
         for name, intake in self._intakes.items():
             if not intake.is_open and not waiting(name):
-                intake.start()
-                if not intake.is_open:
+                if not intake.start():
                     continue  # it has said why
                 self._patient_since_s = time.monotonic()
                 self._node.get_logger().info(f'source {name} is open on {intake.topic}')
@@ -278,6 +277,7 @@ class Home:
 
     def _judge(self, stats: SourceStats) -> None:
         """See whether a source loses everything; an urgent one is an error."""
+        assert self._runtime is not None
         name, now = stats.source, self._runtime.now()
         dropped = dict(zip(stats.drop_reasons, stats.drop_counts, strict=True))
         losses = self._losses[name].read(stats.results, dropped, now)

@@ -15,6 +15,7 @@ from pathlib import Path
 import sqlite3
 import threading
 import time
+from typing import Any
 
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.nodes.conversions.task_message import SensorHeader
@@ -129,7 +130,7 @@ class Journal:
                     self._connection.close()
                 self._connection = None
 
-    def _execute(self, statement: str, *values: object) -> list[tuple]:
+    def _execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
             if self._connection is None:
                 return []
@@ -194,7 +195,7 @@ class Journal:
         )
 
 
-def _task(row: tuple, fleet: Fleet, worker: str, now: float) -> Task:
+def _task(row: tuple[Any, ...], fleet: Fleet, worker: str, now: float) -> Task:
     """Give the item of a row of the table."""
     source, incarnation, seq, model, name, at, lifespan_s, deadline_s, passes_left = row[:9]
     ranks = {priority.name: priority.rank for priority in fleet.priority_classes}

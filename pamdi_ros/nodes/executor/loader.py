@@ -62,9 +62,10 @@ class UnitLoader:
     def do(self, command: FreeUnits | LoadUnit) -> None:
         """Carry out a command after those given before; returns at once."""
         with contextlib.suppress(RuntimeError):  # closed at this moment
-            self._pool.submit(
-                self._free if isinstance(command, FreeUnits) else self._load, command
-            )
+            if isinstance(command, FreeUnits):
+                self._pool.submit(self._free, command)
+            else:
+                self._pool.submit(self._load, command)
 
     def run(self, action: Callable[[], None]) -> None:
         """Run something else in the loader's thread, after what was given before."""

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from pamdi_ros.fleet.shortest_paths import Ways
-from pamdi_ros.monitor.view import Level
+from pamdi_ros.monitor.view import Level, STATES
 from pamdi_ros.msg import SourceStats, WorkerStatus
 from pamdi_ros.nodes.conversions import heartbeat_message as heartbeat_message
 from pamdi_ros.nodes.executor.meters import Activity, split
@@ -101,7 +101,6 @@ SOURCE_LEVELS = {
     Level.WARN: DiagnosticStatus.WARN,
     Level.ERROR: DiagnosticStatus.ERROR,
 }
-STATES = ('unconfigured', 'loading', 'serving', 'degraded')
 
 
 def diagnostics(
@@ -190,7 +189,8 @@ def diagnostics(
 
 def _level(status: WorkerStatus) -> bytes:
     serves_with_trouble = status.state == WorkerStatus.STATE_SERVING and status.message
-    return DiagnosticStatus.WARN if serves_with_trouble else LEVELS[status.state]
+    level: bytes = DiagnosticStatus.WARN if serves_with_trouble else LEVELS[status.state]
+    return level
 
 
 def _values(pairs: Mapping[str, object]) -> list[KeyValue]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from diagnostic_msgs.msg import DiagnosticArray
 from pamdi_ros.fleet import Fleet
@@ -48,7 +48,7 @@ class MonitorNode(FleetNode):
         self._feed: FleetFeed | None = None
         self._subscription: Subscription | None = None
         self._timer: object | None = None
-        self._out = None
+        self._out: Any = None
         self._since_s = 0.0
         self._told_s = 0.0
         self._told: list[tuple[str, ...]] = []
@@ -63,7 +63,6 @@ class MonitorNode(FleetNode):
 
     def start(self) -> None:
         """Begin to watch."""
-        assert self.fleet is not None
         simulated = self.get_parameter('use_sim_time').value  # then stamps are no wall clock
         checks = tuple(one for one in CHECKS if not (simulated and one.name == 'clock skew'))
         self._examiner = CheckRunner(self._limits, checks)

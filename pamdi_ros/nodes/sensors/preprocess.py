@@ -23,7 +23,8 @@ def resizing() -> ModuleType:
     """Give torchvision's functions; the first call takes a second, and few workers need them."""
     from torchvision.transforms.v2 import functional
 
-    return functional
+    module: ModuleType = functional
+    return module
 
 
 def to_input(

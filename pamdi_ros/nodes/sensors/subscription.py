@@ -67,13 +67,15 @@ class SensorSubscription:
         """Messages that its one publisher sent and that did not come, up to the last watch()."""
         return self._gaps.lost
 
-    def start(self) -> None:
+    def start(self) -> bool:
         """Subscribe; once open, it stays so.
 
         Where that cannot be done it is not tried again until closed: parameters do not change.
+
+        :returns: whether it is open.
         """
         if self._subscription is not None or self._refused:
-            return
+            return self.is_open
         given = self._given if self._overridden() else None
         offers = [info.qos_profile for info in self._publishers()]
         try:
@@ -85,6 +87,7 @@ class SensorSubscription:
                 f'qos_overrides.{self.topic}.subscription.* of this node, and start it again'
             )
             self._node.get_logger().error(f'source {self.source.name}: {self.problem}')
+        return self.is_open
 
     def close(self) -> None:
         """Unsubscribe."""

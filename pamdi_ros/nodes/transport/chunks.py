@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 import struct
 import threading
+from typing import Any
 
 import numpy as np
 from pamdi_ros.nodes.conversions.task_message import to_message
@@ -19,6 +20,7 @@ from pamdi_ros.nodes.wire.limits import LARGEST_TASK, MOST_PIECES
 from pamdi_ros.nodes.wire.typed import Decoder, Encoder
 from pamdi_ros.nodes.wire.typed_chunk import ChunkEncoder
 from pamdi_ros.worker.commands import SendChunk
+from pamdi_ros.worker.transfer.ingress import MOST_INCOMPLETE, REMEMBERED
 
 #: Encoded tasks that are kept between their pieces, beyond the one at hand [byte].
 KEPT_BYTES = 64_000_000
@@ -26,12 +28,8 @@ KEPT_BYTES = 64_000_000
 ASSEMBLED_BYTES = 2**29
 #: Most of these bytes that one sender may hold: the largest task still fits [byte].
 SENDERS_BYTES = max(LARGEST_TASK, ASSEMBLED_BYTES // 4)
-#: Most tasks of one sender that are being put together at once.
-MOST_INCOMPLETE = 128
 #: Pieces of a task of which nothing more comes are thrown away after this time [s].
 PATIENCE_S = 15.0
-#: Complete transfers of each sender that are remembered, so that no late piece starts a new one.
-REMEMBERED = 2048
 
 #: Sender, run of the sender, number of the transfer.
 Name = tuple[str, int, int]
@@ -53,7 +51,7 @@ class Outgoing:
         self._incarnation = incarnation
         self._encode_task = encode_task
         self._encode_chunk = encode_chunk
-        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._kept: OrderedDict[int, np.ndarray[Any, Any]] = OrderedDict()
         self._kept_bytes = 0
         self._lock = threading.Lock()
 
@@ -92,7 +90,7 @@ class Outgoing:
             data=whole[start:stop],
         )
 
-    def _encoded(self, frame: SendChunk) -> np.ndarray:
+    def _encoded(self, frame: SendChunk) -> np.ndarray[Any, Any]:
         task = frame.task
         # At age 0, so that another encoding of the same transfer gives the same bytes.
         message = to_message(task, self._sender, task.arrived_s, frame.transfer)
@@ -125,7 +123,7 @@ class _Building:
     :param last_s: when the last piece came [s].
     """
 
-    buffer: np.ndarray
+    buffer: np.ndarray[Any, Any]
     count: int
     arrived_s: float
     last_s: float
@@ -213,7 +211,7 @@ class Assembler:
                     'bad_chunk', f'{sender} transfer {transfer} is not complete', sender
                 )
         try:
-            task = self._decode(memoryview(building.buffer).toreadonly())
+            task = self._decode(building.buffer.data.toreadonly())
         except BadMessage as error:
             error.sender = sender
             raise

@@ -9,7 +9,7 @@ medium, for which senders on different machines would have to wait for each othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 import heapq
 import itertools
 import threading
@@ -18,16 +18,8 @@ import time
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.fleet.shortest_paths import Ways
 
-#: A control message is taken to be as large as the simulator takes it [byte].
-CONTROL_BYTES = 100
-CONTROL_ITEM_BYTES = 60
 #: Longest time that closing may take [s].
 CLOSE_PATIENCE_S = 1.0
-
-
-def control_bytes(items: Sized) -> int:
-    """Size that a control message is taken to have on an emulated link [byte]."""
-    return CONTROL_BYTES + CONTROL_ITEM_BYTES * len(items)
 
 
 def caveat(fleet: Fleet) -> str:
@@ -78,14 +70,14 @@ class EmulatedLinks:
     def __init__(self, interface: Interface, failed: Callable[[Exception], None]) -> None:
         self._interface = interface
         self._failed = failed
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._deliver, name='links', daemon=True)
         self._thread.start()
 
-    def send(self, peer: str, size: int, deliver: Callable[[], None]) -> bool:
+    def send(self, peer: str, size: int, deliver: Callable[[], object]) -> bool:
         """Have a message delivered in time.
 
         :param size: of the message [byte].
@@ -126,7 +118,7 @@ class EmulatedLinks:
             except Exception as error:  # one message must not cost the others
                 self._failed(error)
 
-    def _next(self) -> Callable[[], None] | None:
+    def _next(self) -> Callable[[], object] | None:
         """Wait until a message is due and take it; None at the end."""
         with self._changed:
             while not self._closed:

@@ -9,6 +9,7 @@ need is here; `test/nodes/wire` holds it equal to rclpy's own serialisation.
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 
@@ -135,7 +136,7 @@ class CdrReader:
             raise BadMessage('bad_message', f'{count} elements announced, {left} bytes left')
         return count
 
-    def blob(self) -> np.ndarray:
+    def blob(self) -> np.ndarray[Any, Any]:
         """Read a sequence of bytes as a read-only uint8 view into the message."""
         count = self.integer('I', 4)
         start = self._take(count)

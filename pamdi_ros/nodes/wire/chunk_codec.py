@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 import zlib
 
 import numpy as np
@@ -26,7 +27,7 @@ class ChunkMessage:
     count: int
     total_bytes: int
     age_s: float
-    data: np.ndarray
+    data: np.ndarray[Any, Any]
 
 
 def bounds(total_bytes: int, count: int, index: int) -> tuple[int, int]:
@@ -50,8 +51,8 @@ def encode_chunk(chunk: ChunkMessage) -> bytes:
     out.put('I', 4, chunk.count)
     out.put('Q', 8, chunk.total_bytes)
     out.put('d', 8, chunk.age_s)
-    out.put('I', 4, zlib.crc32(chunk.data))
-    out.blob(memoryview(chunk.data))
+    out.put('I', 4, zlib.crc32(chunk.data.data))
+    out.blob(chunk.data.data)
     return out.joined()
 
 
@@ -119,7 +120,7 @@ def _verify(chunk: ChunkMessage, sent: int) -> None:
             f'piece {chunk.index} of {chunk.count} of {chunk.total_bytes} bytes has '
             f'{stop - start}, but {chunk.data.size} came',
         )
-    if sent != (found := zlib.crc32(chunk.data)):
+    if sent != (found := zlib.crc32(chunk.data.data)):
         raise BadMessage(
             'bad_checksum', f'a piece arrived damaged: CRC-32 {found:08x}, sent {sent:08x}'
         )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from pamdi_ros.nodes.wire.tensors import WireTensor
@@ -38,7 +39,7 @@ def _rounded(size: int) -> int:
 
 
 @cache
-def _zeros(size: int) -> np.ndarray:
+def _zeros(size: int) -> np.ndarray[Any, Any]:
     zeros = np.zeros(size, np.uint8)  # pages that are only read take no memory of their own
     zeros.flags.writeable = False
     return zeros

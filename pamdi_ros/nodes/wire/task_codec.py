@@ -51,7 +51,7 @@ def checksum(tensors: Iterable[WireTensor]) -> int:
     """CRC-32 of all tensor data in order."""
     value = 0
     for tensor in tensors:
-        value = zlib.crc32(tensor.data, value)
+        value = zlib.crc32(tensor.data.data, value)
     return value
 
 
@@ -217,7 +217,7 @@ def _put_tensor(out: CdrWriter, tensor: WireTensor) -> None:
     out.put('B', 1, 0)  # encoding RAW
     out.put('f', 4, 0.0)  # scale
     out.put('i', 4, 0)  # zero point
-    out.blob(memoryview(tensor.data))
+    out.blob(tensor.data.data)
 
 
 def _get_tensor(read: CdrReader) -> WireTensor:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 import math
+from typing import Any
 
 import numpy as np
 from pamdi_ros.nodes.wire.cdr import BadMessage
@@ -43,7 +44,7 @@ class WireTensor:
     dtype_code: int
     dtype_bits: int
     shape: tuple[int, ...]
-    data: np.ndarray
+    data: np.ndarray[Any, Any]
     name: str = ''
 
 

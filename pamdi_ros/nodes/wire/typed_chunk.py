@@ -27,7 +27,7 @@ PLAIN_FIELDS = ('sender', 'incarnation', 'transfer', 'index', 'count', 'total_by
 def chunk_message(chunk: ChunkMessage) -> Chunk:
     """Fill a Chunk message."""
     message = Chunk(**{name: getattr(chunk, name) for name in PLAIN_FIELDS})
-    message.checksum = zlib.crc32(chunk.data)
+    message.checksum = zlib.crc32(chunk.data.data)
     # rclpy checks every element of any other type: 100 times slower.
     message.data = array.array('B', chunk.data.tobytes())
     return message
