@@ -80,12 +80,12 @@ def run(args: argparse.Namespace) -> int:
         record=out / LINES_NAME,
     )
     try:
-        summary, monitor = job.serve()
+        summary, tally = job.serve()
     except CannotStart as error:
         console.print(f'pamdi demo: {error}; logs: {out / "logs"}', markup=False, style='red')
         return 1
     write_json(str(out / 'report.json'), summary)
-    draw_report(fleet, monitor, summary, SOLO_ITEMS, out / 'report.png')
+    draw_report(fleet, tally, summary, SOLO_ITEMS, out / 'report.png')
     console.print(source_table(summary), worker_table(summary['workers'], {}))
     share = answered_share(summary)
     console.print(

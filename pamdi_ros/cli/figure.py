@@ -13,8 +13,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from pamdi_ros.fleet import Fleet
+    from pamdi_ros.monitor.run_tally import RunTally
     from pamdi_ros.msg import InferenceResult
-    from pamdi_ros.nodes.monitor.monitor import Monitor
 
 RESULT = 0  # InferenceResult.RESULT
 #: Okabe and Ito's palette, told apart by colour-blind people too.
@@ -24,11 +24,11 @@ PARTS = (('transfer_s', '#56B4E9'), ('queue_s', '#F0E442'), ('compute_s', '#0072
 
 
 def draw_report(
-    fleet: Fleet, monitor: Monitor, summary: dict[str, Any], solo_items: int, path: Path
+    fleet: Fleet, tally: RunTally, summary: dict[str, Any], solo_items: int, path: Path
 ) -> None:
     """Write the picture.
 
-    :param monitor: with all results of the run.
+    :param tally: with all results of the run.
     :param summary: the run's numbers.
     :param solo_items: see :func:`pamdi_ros.cli.summary.summarise`.
     :param path: PNG file to write.
@@ -39,8 +39,8 @@ def draw_report(
     figure.suptitle(
         f'Fleet {fleet.name}: {len(fleet.workers)} workers, {len(fleet.sources)} sources{emulated}'
     )
-    _latencies(above, fleet, monitor, summary, solo_items)
-    chosen = _example(monitor, solo_items)
+    _latencies(above, fleet, tally, summary, solo_items)
+    chosen = _example(tally, solo_items)
     if chosen is None:
         below.set_axis_off()
         below.text(0.5, 0.5, 'no item was answered', ha='center')
@@ -50,10 +50,10 @@ def draw_report(
 
 
 def _latencies(
-    axes: Axes, fleet: Fleet, monitor: Monitor, summary: dict[str, Any], solo_items: int
+    axes: Axes, fleet: Fleet, tally: RunTally, summary: dict[str, Any], solo_items: int
 ) -> None:
     start_s = 0.0
-    for index, (name, view) in enumerate(monitor.sources.items()):
+    for index, (name, view) in enumerate(tally.sources.items()):
         points = [
             (at_s, 1e3 * message.latency_s)
             for at_s, message in view.results
@@ -82,10 +82,10 @@ def _latencies(
         axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.16), ncol=3, fontsize=9)
 
 
-def _example(monitor: Monitor, solo_items: int) -> InferenceResult | None:
+def _example(tally: RunTally, solo_items: int) -> InferenceResult | None:
     """Choose the median item of the source whose items travel most."""
     best: list[InferenceResult] = []
-    for view in monitor.sources.values():
+    for view in tally.sources.values():
         answered = [m for _, m in view.results if m.status == RESULT and m.seq > solo_items]
         hops = len(answered[0].hops) if answered else 0
         if answered and (not best or hops > len(best[0].hops)):

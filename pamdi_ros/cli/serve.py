@@ -23,7 +23,8 @@ from rich.live import Live
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from pamdi_ros.nodes.monitor.monitor import Monitor
+    from pamdi_ros.monitor.run_tally import RunTally
+    from pamdi_ros.nodes.monitor.fleet_observer import RunObserver
 
 REFRESH_S = 0.5
 #: Without a terminal to redraw, one line for each phase, and then now and then [s].
@@ -67,13 +68,13 @@ class ServedRun:
     stopped: list[int] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
 
-    def serve(self) -> tuple[dict[str, Any], Monitor]:
+    def serve(self) -> tuple[dict[str, Any], RunTally]:
         """Start, serve, drain, stop.
 
-        :returns: the summary, and the closed monitor with all results.
+        :returns: the summary, and the tally with all results.
         :raises CannotStart: the fleet did not come up.
         """
-        from pamdi_ros.nodes.monitor.monitor import Monitor
+        from pamdi_ros.nodes.monitor.fleet_observer import RunObserver
         from pamdi_ros.shared_memory import remove_stale_segments
 
         remove_stale_segments()
@@ -83,8 +84,9 @@ class ServedRun:
             use_respawn=self.respawn,
             monitor=self.monitor,
         )
-        os.environ.update(nodes[-1].environment)  # the monitor speaks through the same profile
-        monitor = Monitor(self.fleet)
+        os.environ.update(nodes[-1].environment)  # this command listens through the same profile
+        observer = RunObserver(self.fleet)
+        tally = observer.tally
         try:
             with (
                 self._signals(),
@@ -92,74 +94,74 @@ class ServedRun:
                 self._live() as live,
             ):
                 processes.start(map(node_child, nodes))
-                self._until_up(monitor, processes, live)
-                monitor.started_s = time.monotonic()
-                with self._recorded(monitor):
+                self._until_up(observer, processes, live)
+                tally.started_s = time.monotonic()
+                with self._recorded(tally):
                     processes.start(self.sensors)
-                    self._until_over(monitor, processes, live)
+                    self._until_over(observer, processes, live)
                     if self.sensors:
                         processes.stop(self.sensors)
-                        self._drain(monitor, processes, live)
+                        self._drain(observer, processes, live)
         finally:
-            monitor.close()
-        return summarise(self.fleet, monitor, self.solo_items), monitor
+            observer.close()
+        return summarise(self.fleet, tally, self.solo_items), tally
 
     # --- phases ---------------------------------------------------------------------------------
 
-    def _until_up(self, monitor: Monitor, processes: Supervisor, live: Live) -> None:
+    def _until_up(self, observer: RunObserver, processes: Supervisor, live: Live) -> None:
         give_up_s = time.monotonic() + START_PATIENCE_S
-        while waiting := monitor.not_serving():
+        while waiting := observer.tally.not_serving():
             if self.stopped:
                 return
-            self._step(monitor, processes, live, 'starting')
+            self._step(observer, processes, live, 'starting')
             if self.gone:
                 raise CannotStart(f'{", ".join(self.gone)} died while starting')
             if time.monotonic() > give_up_s:
                 reasons = '; '.join(f'{name}: {why}' for name, why in waiting.items())
                 raise CannotStart(f'not up after {START_PATIENCE_S:.0f} s: {reasons}')
 
-    def _until_over(self, monitor: Monitor, processes: Supervisor, live: Live) -> None:
+    def _until_over(self, observer: RunObserver, processes: Supervisor, live: Live) -> None:
         end_s = None if self.seconds is None else time.monotonic() + self.seconds
         while not self.stopped and (end_s is None or time.monotonic() < end_s):
-            if self.solo_items and end_s is not None and not self._solo_done(monitor):
+            if self.solo_items and end_s is not None and not self._solo_done(observer.tally):
                 end_s = time.monotonic() + (self.seconds or 0.0)
-                self._step(monitor, processes, live, 'measuring each source alone')
+                self._step(observer, processes, live, 'measuring each source alone')
             else:
-                self._step(monitor, processes, live, 'serving')
+                self._step(observer, processes, live, 'serving')
 
-    def _solo_done(self, monitor: Monitor) -> bool:
-        if time.monotonic() - monitor.started_s > START_PATIENCE_S:
+    def _solo_done(self, tally: RunTally) -> bool:
+        if time.monotonic() - tally.started_s > START_PATIENCE_S:
             return True
         return all(
             view.results and max(message.seq for _, message in view.results) >= self.solo_items
-            for view in monitor.sources.values()
+            for view in tally.sources.values()
         )
 
-    def _drain(self, monitor: Monitor, processes: Supervisor, live: Live) -> None:
+    def _drain(self, observer: RunObserver, processes: Supervisor, live: Live) -> None:
         """Wait until every item has ended; its lifespan bounds that."""
         longest_s = max(source.lifespan_s for source in self.fleet.sources.values())
         end_s = time.monotonic() + longest_s + 2.0
         settle_s = time.monotonic() + 2.5  # statistics come once a second
         while not self.stopped and time.monotonic() < end_s:
-            self._step(monitor, processes, live, 'draining')
-            if time.monotonic() > settle_s and not monitor.in_flight():
+            self._step(observer, processes, live, 'draining')
+            if time.monotonic() > settle_s and not observer.tally.in_flight():
                 return
 
-    def _step(self, monitor: Monitor, processes: Supervisor, live: Live, phase: str) -> None:
-        monitor.spin(REFRESH_S)
+    def _step(self, observer: RunObserver, processes: Supervisor, live: Live, phase: str) -> None:
+        observer.spin(REFRESH_S)
         self.gone = processes.watch()
         if self.console.is_terminal:
-            live.update(self._picture(monitor, phase), refresh=True)
+            live.update(self._picture(observer.tally, phase), refresh=True)
         elif phase != self._told_phase or time.monotonic() - self._told_s > LINE_PERIOD_S:
             self._told_phase, self._told_s = phase, time.monotonic()
-            self.console.print(_line(monitor, phase))
+            self.console.print(_line(observer.tally, phase))
 
     _told_phase: str = ''
     _told_s: float = 0.0
 
     @contextmanager
-    def _recorded(self, monitor: Monitor) -> Iterator[None]:
-        """Write what the monitor hears meanwhile to the file that was asked for."""
+    def _recorded(self, tally: RunTally) -> Iterator[None]:
+        """Write what is heard meanwhile to the file that was asked for."""
         if self.record is None:
             yield
             return
@@ -167,23 +169,23 @@ class ServedRun:
 
         with self.record.open('w', encoding='utf-8') as stream:
             writer = LineWriter(stream, self.fleet.name, self.solo_items)
-            if monitor.assignment is not None:  # it came before
-                writer.write(monitor.assignment)
-            monitor.on_message = writer.write
+            if tally.newest_assignment is not None:  # it came before
+                writer.write(tally.newest_assignment)
+            tally.on_message = writer.write
             try:
                 yield
             finally:
-                monitor.on_message = None
+                tally.on_message = None
 
     # --- what a person sees ---------------------------------------------------------------------
 
     def _live(self) -> Live:
         return Live(console=self.console, auto_refresh=False, transient=True)
 
-    def _picture(self, monitor: Monitor, phase: str) -> Group:
-        summary = summarise(self.fleet, monitor, self.solo_items)
-        elapsed_s = time.monotonic() - monitor.started_s
-        waiting = monitor.not_serving()
+    def _picture(self, tally: RunTally, phase: str) -> Group:
+        summary = summarise(self.fleet, tally, self.solo_items)
+        elapsed_s = time.monotonic() - tally.started_s
+        waiting = tally.not_serving()
         allocator = waiting.pop('the allocator', '')
         told = f'; allocator: {allocator}' if allocator else ''
         title = Text(f'{self.fleet.name}: {phase}, {elapsed_s:.0f} s{told}', style='bold')
@@ -206,13 +208,13 @@ class ServedRun:
                 signal.signal(number, handler)
 
 
-def _line(monitor: Monitor, phase: str) -> str:
-    waiting = monitor.not_serving()
+def _line(tally: RunTally, phase: str) -> str:
+    waiting = tally.not_serving()
     if waiting:
         return f'{phase}: ' + '; '.join(f'{name}: {why}' for name, why in waiting.items())
     sources = ', '.join(
         f'{name} {view.stats.results}/{view.stats.accepted}'
-        for name, view in monitor.sources.items()
+        for name, view in tally.sources.items()
         if view.stats is not None
     )
     return f'{phase}: results/items: {sources}'

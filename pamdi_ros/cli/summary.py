@@ -13,13 +13,13 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from pamdi_ros.fleet import Fleet
-    from pamdi_ros.nodes.monitor.monitor import Monitor, SourceNames, WorkerNames
+    from pamdi_ros.monitor.run_tally import RunTally, SourceTally, WorkerTally
 
 RESULT = 0  # InferenceResult.RESULT
 ANSWERED = ''  # the reason of an item that was answered
 
 
-def summarise(fleet: Fleet, monitor: Monitor, solo_items: int = 0) -> dict[str, Any]:
+def summarise(fleet: Fleet, tally: RunTally, solo_items: int = 0) -> dict[str, Any]:
     """Give the run's numbers in the form of ``--json``.
 
     :param solo_items: the first items of every source, sent while nothing else ran: they give
@@ -28,8 +28,8 @@ def summarise(fleet: Fleet, monitor: Monitor, solo_items: int = 0) -> dict[str, 
     """
     return {
         'fleet': fleet.name,
-        'sources': {name: _source(view, solo_items) for name, view in monitor.sources.items()},
-        'workers': {name: _worker(view) for name, view in monitor.workers.items()},
+        'sources': {name: _source(view, solo_items) for name, view in tally.sources.items()},
+        'workers': {name: _worker(view) for name, view in tally.workers.items()},
         'emulated': any(worker.emulate for worker in fleet.workers.values()),
     }
 
@@ -41,7 +41,7 @@ def answered_share(summary: dict[str, Any]) -> float:
     return results / accepted if accepted else 0.0
 
 
-def _source(view: SourceNames, solo_items: int) -> dict[str, Any]:
+def _source(view: SourceTally, solo_items: int) -> dict[str, Any]:
     answered = [message for _, message in view.results if message.status == RESULT]
     first_run = min((message.incarnation for message in answered), default=0)
     solo: list[float] = []
@@ -73,7 +73,7 @@ def _source(view: SourceNames, solo_items: int) -> dict[str, Any]:
     }
 
 
-def _ends(view: SourceNames) -> dict[str, int]:
+def _ends(view: SourceTally) -> dict[str, int]:
     """Count the ends of items by reason, over all runs of the home worker.
 
     The statistics of a run that died may lack its last second. What was open then its next run
@@ -92,7 +92,7 @@ def _ends(view: SourceNames) -> dict[str, int]:
     return {reason: int(count) for reason, count in total.items()}
 
 
-def _worker(view: WorkerNames) -> dict[str, Any]:
+def _worker(view: WorkerTally) -> dict[str, Any]:
     status = view.status
     if status is None:
         return {'heard': False}

@@ -50,6 +50,8 @@ class Collector:
         self._items: dict[str, deque[tuple[int, ItemView]]] = {}
         self._homes: dict[str, str] = {}
         self._results = 0
+        self._ended: dict[str, set[int]] = {}
+        self._doubled: set[str] = set()
         self._assignment: _Heard | None = None
         self._plan: dict[str, str] = {}
         self._alerts = AlertBook(prefix)
@@ -62,6 +64,12 @@ class Collector:
         :param now_s: when it came, monotonic [s].
         :param wall_s: the same on the wall clock that stamps are compared with [s]; None: unknown.
         """
+        known = self._workers.get(message.worker)
+        ended = self._ended.setdefault(message.worker, set())
+        if message.incarnation in ended:  # it was taken for over: two speak in turn
+            self._doubled.add(message.worker)
+        if known is not None and known.message.incarnation != message.incarnation:
+            ended.add(known.message.incarnation)
         heard = _follow(self._workers, message.worker, message, now_s)
         if wall_s is not None:
             heard.offset.add(now_s, wall_s - stamp_s(message.header))
@@ -106,6 +114,15 @@ class Collector:
             elif subject.startswith('source ') and status.hardware_id:
                 self._homes[subject.removeprefix('source ')] = status.hardware_id
 
+    @property
+    def newest_assignment(self) -> Any:
+        """The assignment that counts; None: none was heard."""
+        return self._assignment.message if self._assignment is not None else None
+
+    def doubled(self) -> frozenset[str]:
+        """Return the workers of which two runs have spoken in turn."""
+        return frozenset(self._doubled)
+
     # --- the view -------------------------------------------------------------------------------
 
     def view(self, now_s: float) -> FleetView:
@@ -113,7 +130,7 @@ class Collector:
 
         :param now_s: the moment, on the clock of the messages' receive times [s].
         """
-        plan = self._assignment.message if self._assignment is not None else None
+        plan = self.newest_assignment
         assigned = {entry.source: entry for entry in plan.sources} if plan is not None else {}
         workers, sources = self._names(now_s)
         newest = max((heard.message.epoch for heard in self._workers.values()), default=0)

@@ -17,7 +17,7 @@ from typing import Any
 from pamdi_ros.fleet import Event, Fleet, fleet_nodes, load_fleet
 from pamdi_ros.fleet.launch_plan import DDS_PROFILE, DDS_PROFILE_VARIABLES
 from pamdi_ros.fleet.resources import config_path
-from pamdi_ros.nodes.monitor.monitor import Monitor
+from pamdi_ros.nodes.monitor.fleet_observer import RunObserver
 from pamdi_ros.nodes.monitor.priority_client import PriorityClient
 from pamdi_ros.parent_death_signal import PARENT_VARIABLE
 from pamdi_ros.shared_memory import remove_stale_segments
@@ -34,7 +34,7 @@ START_PATIENCE_S = 180.0
 STEP_S = 0.02
 
 
-class RealFleet:
+class ProcessFleet:
     """Nodes of a fleet on the hosts of their workers; the allocator's beside the client.
 
     :param document: content of the fleet file.
@@ -60,9 +60,9 @@ class RealFleet:
         self._processes = Supervisor(directory / 'logs', self.told.append)
         self._players: dict[str, subprocess.Popen[str]] = {}
         self._killed: set[str] = set()
-        self.monitor: Monitor | None = None
+        self.observer: RunObserver | None = None
 
-    def __enter__(self) -> RealFleet:
+    def __enter__(self) -> ProcessFleet:
         """Start, and wait until every worker serves and every source is heard."""
         self.network.__enter__()
         try:
@@ -77,8 +77,8 @@ class RealFleet:
         for player in self._players.values():
             _end(player)
         self._processes.stop(list(self._processes.children))
-        if self.monitor is not None:
-            self.monitor.close()
+        if self.observer is not None:
+            self.observer.close()
         self.network.__exit__()
         for name, value in self._environment.items():
             if value is None:
@@ -102,10 +102,10 @@ class RealFleet:
 
     def accepted(self) -> dict[str, int]:
         """Items that each source has accepted, in all runs of its home, by its last statistics."""
-        assert self.monitor is not None
+        assert self.observer is not None
         return {
-            name: sum(stats.accepted for stats in view.runs.values())
-            for name, view in self.monitor.sources.items()
+            name: sum(stats.accepted for stats in source.runs.values())
+            for name, source in self.observer.tally.sources.items()
         }
 
     def spin(self, seconds: float = STEP_S) -> None:
@@ -113,8 +113,8 @@ class RealFleet:
 
         :raises CannotRun: a process has died that was not killed, or a priority was not set.
         """
-        assert self.monitor is not None
-        self.monitor.spin(seconds)
+        assert self.observer is not None
+        self.observer.spin(seconds)
         self._orders.look(time.monotonic())
         if self._refusals:
             raise CannotRun(f'a priority could not be set: {"; ".join(self._refusals)}')
@@ -144,8 +144,8 @@ class RealFleet:
 
     def listen(self, heard: Callable[[Any], None] | None) -> None:
         """Have every message of the fleet told."""
-        assert self.monitor is not None
-        self.monitor.on_message = heard
+        assert self.observer is not None
+        self.observer.tally.on_message = heard
 
     # --- start ----------------------------------------------------------------------------------
 
@@ -162,10 +162,10 @@ class RealFleet:
         self._processes.start(self._children(shared))
         homes = dict.fromkeys(source.worker for source in self.fleet.sources.values())
         self._players = {worker: self._player(worker, shared) for worker in homes}
-        self.monitor = Monitor(self.fleet)
-        self._orders = PriorityClient(self.monitor.node)
+        self.observer = RunObserver(self.fleet)
+        self._orders = PriorityClient(self.observer.node)
         give_up_s = time.monotonic() + START_PATIENCE_S
-        while waiting := self.monitor.not_serving():
+        while waiting := self.observer.tally.not_serving():
             self.spin(0.2)
             if time.monotonic() > give_up_s:
                 reasons = '; '.join(f'{name}: {why}' for name, why in waiting.items())

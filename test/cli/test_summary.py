@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The numbers of a run, from what the monitor heard."""
+"""The numbers of a run, from what was counted."""
 
 from __future__ import annotations
 
 from collections import Counter
-from types import SimpleNamespace
 
 from pamdi_ros.cli.summary import answered_share, explain_missing, summarise
 from pamdi_ros.fleet import parse_fleet
+from pamdi_ros.monitor.run_tally import RunTally, SourceTally
 from pamdi_ros.msg import InferenceResult, SourceStats
-from pamdi_ros.nodes.monitor.monitor import SourceNames, WorkerNames
 import pytest
 
 
 def result(seq: int, latency_s: float, incarnation: int = 1) -> tuple[float, InferenceResult]:
-    """Give an answered item as the monitor keeps it."""
+    """Give an answered item as the tally keeps it."""
     return 0.0, InferenceResult(seq=seq, latency_s=latency_s, incarnation=incarnation)
 
 
@@ -32,9 +31,9 @@ def stats(incarnation: int, accepted: int, results: int, **dropped: int) -> Sour
 
 
 @pytest.fixture
-def view() -> SourceNames:
+def view() -> SourceTally:
     """Three solo items at 10 ms, then 20 and 40 ms."""
-    seen = SourceNames()
+    seen = SourceTally()
     seen.results.extend(result(seq, 0.010) for seq in (1, 2, 3))
     seen.results.extend([result(4, 0.020), result(5, 0.040)])
     seen.stats = stats(1, 6, 5, queue_full=1)
@@ -42,7 +41,7 @@ def view() -> SourceNames:
     return seen
 
 
-def summary_of(view: SourceNames, emulate: bool = False) -> dict[str, dict[str, object]]:
+def summary_of(view: SourceTally, emulate: bool = False) -> dict[str, dict[str, object]]:
     """Summarise one source."""
     worker = {'ms_per_gflop': 5, 'emulate': True} if emulate else {}
     fleet = parse_fleet(
@@ -57,11 +56,12 @@ def summary_of(view: SourceNames, emulate: bool = False) -> dict[str, dict[str, 
             },
         }
     )  # fmt: skip
-    monitor = SimpleNamespace(sources={'camera': view}, workers={'a': WorkerNames()})
-    return summarise(fleet, monitor, solo_items=3)  # type: ignore[arg-type]
+    tally = RunTally('/test', fleet)
+    tally.sources['camera'] = view
+    return summarise(fleet, tally, solo_items=3)
 
 
-def test_solo_items_stay_out_of_the_loaded_latencies(view: SourceNames) -> None:
+def test_solo_items_stay_out_of_the_loaded_latencies(view: SourceTally) -> None:
     summary = summary_of(view)
     source = summary['sources']['camera']
     assert (source['accepted'], source['results'], source['dropped']) == (6, 5, {'queue_full': 1})
@@ -76,7 +76,7 @@ def test_solo_items_stay_out_of_the_loaded_latencies(view: SourceNames) -> None:
     )
 
 
-def test_who_is_missing_is_told_with_what_to_do(view: SourceNames) -> None:
+def test_who_is_missing_is_told_with_what_to_do(view: SourceTally) -> None:
     view.runs[1] = view.stats = stats(1, 9, 5, queue_full=1, worker_lost=3)
     reason = 'worker_lost: b, which is to hold unit 5 of net, has not been heard for 3.1 s'
     view.results.append((0.0, InferenceResult(seq=9, status=3, reason=reason, incarnation=1)))
@@ -87,7 +87,7 @@ def test_who_is_missing_is_told_with_what_to_do(view: SourceNames) -> None:
     )
 
 
-def test_a_home_that_came_back_loses_no_counts_and_sends_no_solo_items(view: SourceNames) -> None:
+def test_a_home_that_came_back_loses_no_counts_and_sends_no_solo_items(view: SourceTally) -> None:
     view.runs[1] = stats(1, 8, 5, queue_full=1)  # died with two in flight
     view.stats = view.runs[2] = stats(2, 2, 2)
     view.results.extend([result(1, 0.060, 2), result(2, 0.080, 2)])
@@ -97,7 +97,7 @@ def test_a_home_that_came_back_loses_no_counts_and_sends_no_solo_items(view: Sou
     assert (source['solo_ms'], source['mean_ms']) == (10.0, 50.0)
 
 
-def test_what_the_last_statistics_of_a_dead_run_lack_its_results_tell(view: SourceNames) -> None:
+def test_what_the_last_statistics_of_a_dead_run_lack_its_results_tell(view: SourceTally) -> None:
     view.runs[1] = stats(1, 8, 5, queue_full=1)
     view.ends[1] = Counter({'': 7, 'queue_full': 1, 'home_lost': 2})
     view.stats = view.runs[2] = stats(2, 2, 2)
@@ -106,11 +106,11 @@ def test_what_the_last_statistics_of_a_dead_run_lack_its_results_tell(view: Sour
     assert source['dropped'] == {'queue_full': 1, 'home_lost': 2}
 
 
-def test_results_after_their_deadline_are_counted_apart(view: SourceNames) -> None:
+def test_results_after_their_deadline_are_counted_apart(view: SourceTally) -> None:
     view.stats.late = 2
     source = summary_of(view)['sources']['camera']
     assert (source['results'], source['late']) == (5, 2)
 
 
 def test_emulated_devices_are_told() -> None:
-    assert summary_of(SourceNames(), emulate=True)['emulated'] is True
+    assert summary_of(SourceTally(), emulate=True)['emulated'] is True

@@ -4,76 +4,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-import threading
 import time
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from nodes.played_fleet import PlayedFleet
 from pamdi_ros.monitor.view import FleetView
-from pamdi_ros.msg import Assignment, InferenceResult, SourceStats, WorkerStatus
-from pamdi_ros.nodes import qos
 from pamdi_ros.nodes.monitor.fleet_feed import FleetFeed
 import pytest
 from rcl_interfaces.msg import SetParametersResult
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 DOMAIN = 62
 PATIENCE_S = 60.0
-PERIOD_S = 0.05
 
 
-class Stage:
-    """A fleet of one worker and one source, played by one node that publishes all there is."""
+class Stage(PlayedFleet):
+    """A fleet whose allocator judges priorities, too."""
 
     def __init__(self, prefix: str, incarnation: int, epoch: int) -> None:
-        self._context = rclpy.Context()
-        rclpy.init(context=self._context, domain_id=DOMAIN)
-        self._node = Node('allocator', namespace=prefix, context=self._context)
-        self._node.declare_parameter('priority.camera', 'low')
-        self._node.add_on_set_parameters_callback(self._judge)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-        make = self._node.create_publisher
-        status = make(WorkerStatus, f'{prefix}/workers/robot1/status', qos.status_offered(0.3))
-        stats = make(SourceStats, f'{prefix}/sources/camera/stats', qos.STATISTICS)
-        results = make(InferenceResult, f'{prefix}/results', qos.RESULT)
-        diagnostics = make(DiagnosticArray, '/diagnostics', qos.STATISTICS)
-        copies = make(Assignment, f'{prefix}/workers/robot1/assignment', qos.ASSIGNMENT)
-        copies.publish(Assignment(fleet=prefix, epoch=epoch))
-        warning = DiagnosticStatus(name=f'{prefix}: link a b', level=DiagnosticStatus.WARN)
-
-        def play() -> None:
-            now = self._node.get_clock().now().to_msg()
-            message = WorkerStatus(worker='robot1', incarnation=incarnation, epoch=epoch)
-            message.header.stamp = now
-            status.publish(message)
-            stats.publish(SourceStats(source='camera', incarnation=incarnation))
-            results.publish(InferenceResult(source='camera', seq=1))
-            diagnostics.publish(DiagnosticArray(status=[warning]))
-
-        self._node.create_timer(PERIOD_S, play)
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._spin)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        while not self._ended.is_set():
-            self._executor.spin_once(timeout_sec=PERIOD_S)
+        super().__init__(DOMAIN, prefix, incarnations=(incarnation,), epoch=epoch)
+        self.node.declare_parameter('priority.camera', 'low')
+        self.node.add_on_set_parameters_callback(self._judge)
 
     @staticmethod
     def _judge(parameters: list[Parameter]) -> SetParametersResult:
         good = all(parameter.value in ('high', 'low') for parameter in parameters)
         return SetParametersResult(successful=good, reason='' if good else 'no such class')
-
-    def close(self) -> None:
-        """Leave, as a fleet does that is stopped."""
-        self._ended.set()
-        self._thread.join()
-        self._executor.shutdown()
-        self._node.destroy_node()
-        self._context.shutdown()
 
 
 @pytest.fixture

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 import time
 from typing import Any
 
+from nodes.two_workers import Ears, LEASE_S, Stage, topic, Voice
 from nodes.wire_cases import FLEET, task
 import numpy as np
-from pamdi_ros.msg import Chunk, Control, WorkerStatus
 from pamdi_ros.msg import Task as TaskMsg
+from pamdi_ros.msg import WorkerStatus
 from pamdi_ros.nodes import qos
 from pamdi_ros.nodes.conversions import control_message
 from pamdi_ros.nodes.conversions import heartbeat_message as heartbeat_message
@@ -34,111 +35,17 @@ from pamdi_ros.worker import Partition, PipelineStage
 from pamdi_ros.worker.commands import SendChunk
 from pamdi_ros.worker.control import control_bytes, Credit, Heartbeat, LOADING_PATIENCE
 import pytest
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 DOMAIN = 34
-PATIENCE_S = 30.0
-LEASE_S = 0.3
-
-
-class Stage:
-    """One ROS context with a node for worker a, another for worker b, and a loop for both."""
-
-    def __init__(self) -> None:
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=DOMAIN)
-        self.loop = SingleThreadedExecutor(context=self.context)
-        self.nodes = [self.node('a'), self.node('b')]
-        self.actions: list[Callable[[], None]] = []
-
-    def node(self, name: str) -> Any:
-        """Give a new node."""
-        node = rclpy.create_node(f'worker_{name}', context=self.context)
-        self.loop.add_node(node)
-        return node
-
-    def until(self, done: Callable[[], object], what: str) -> None:
-        """Serve callbacks until a condition holds."""
-        give_up_s = time.monotonic() + PATIENCE_S
-        while not done():
-            assert time.monotonic() < give_up_s, what
-            self.loop.spin_once(timeout_sec=0.02)
-            for action in self.actions:
-                action()
-
-    def close(self) -> None:
-        """Leave."""
-        self.loop.shutdown()
-        for node in self.nodes:
-            node.destroy_node()
-        rclpy.shutdown(context=self.context)
 
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     """Give two nodes."""
-    made = Stage()
+    made = Stage(DOMAIN)
     yield made
     made.close()
-
-
-def topic(name: str) -> str:
-    """Absolute name of a topic of the small fleet."""
-    return f'/duo/{name}'
-
-
-class Voice:
-    """Worker b as its peers hear it.
-
-    :param run: its incarnation.
-    """
-
-    def __init__(self, stage: Stage, run: int = 1) -> None:
-        self.node = stage.nodes[1]
-        self.heartbeat = Heartbeat(
-            worker='b', incarnation=run, epoch=1, held=(Partition('net', 0, 5),),
-            backlog_s=(0.0, 0.0), queue_lengths=(0, 0),
-        )  # fmt: skip
-        self.state = WorkerStatus.STATE_SERVING
-        self._out = quiet_publisher(
-            self.node, WorkerStatus, topic('workers/b/status'), qos.status_offered(LEASE_S)
-        )
-        self._said_s = 0.0
-
-    def speak(self) -> None:
-        """Publish a heartbeat if it is time to."""
-        if time.monotonic() - self._said_s >= LEASE_S / 6:
-            self._said_s = time.monotonic()
-            message = WorkerStatus(state=self.state, message='fetching')
-            heartbeat_message.fill(message, self.heartbeat, FLEET)
-            self._out.publish(message)
-
-    def leave(self) -> None:
-        """Withdraw the topic."""
-        self.node.destroy_publisher(self._out)
-
-
-class Ears:
-    """Worker b's own topics, and what came on them."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.tasks: list[bytes] = []
-        self.chunks: list[bytes] = []
-        self.control: list[Control] = []
-        node, senders = stage.nodes[1], len(FLEET.workers)
-        for priority in FLEET.priority_classes:
-            profile = qos.inbox(priority, senders)
-            for name, kind, heard in (
-                ('inbox', TaskMsg, self.tasks.append),
-                ('chunks', Chunk, self.chunks.append),
-            ):
-                place = topic(f'workers/b/{name}/{priority.name}')
-                quiet_subscription(node, kind, place, heard, profile, raw=True)
-        quiet_subscription(
-            node, Control, topic('workers/b/control'), self.control.append, qos.control(senders)
-        )
 
 
 class Log:

@@ -52,11 +52,11 @@ def fill_status(
     message.memory_limit_bytes = fleet.workers[machine.name].memory_bytes or 0
     message.drop_reasons, message.drop_counts = split(machine.drops)
     message.refused_senders, message.refused_counts = split(machine.refused)
-    _fill_activity(message, machine.activity())
-    _fill_activity(message, heartbeat.slowdown, activity, ways)
+    _fill_computing(message, machine.activity())
+    _fill_rates(message, heartbeat.slowdown, activity, ways)
 
 
-def _fill_activity(message: WorkerStatus, doing: WorkerActivity) -> None:
+def _fill_computing(message: WorkerStatus, doing: WorkerActivity) -> None:
     message.tasks_run = doing.tasks_run
     message.inversions = doing.inversions
     message.unit_drift = doing.unit_drift
@@ -66,7 +66,7 @@ def _fill_activity(message: WorkerStatus, doing: WorkerActivity) -> None:
         message.running_unit = doing.unit
 
 
-def _fill_activity(
+def _fill_rates(
     message: WorkerStatus, slowdown: Mapping[str, float], activity: Activity, ways: Ways
 ) -> None:
     """Write rates; links are those that were measured and those that something was sent over.

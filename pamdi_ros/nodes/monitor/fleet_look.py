@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 import time
+from typing import Any
 
 from pamdi_ros.doctor.fleet_facts import (
     Endpoint,
@@ -15,14 +15,10 @@ from pamdi_ros.doctor.fleet_facts import (
     PlanFacts,
     TopicFacts,
 )
-from pamdi_ros.monitor.clock_offset import ClockOffset
-from pamdi_ros.monitor.discovery import find_fleets
-from pamdi_ros.monitor.reading import stamp_s, worker_view
+from pamdi_ros.monitor.collector import Collector
 from pamdi_ros.monitor.view import HeldPartition, WorkerView
-from pamdi_ros.msg import Assignment, WorkerStatus
 from pamdi_ros.nodes import qos
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from pamdi_ros.nodes.monitor.fleet_observer import Attention, FleetObserver
 from rclpy.node import Node
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
@@ -49,128 +45,100 @@ def look(
     :param topics: that its sources read, absolute.
     :raises CannotLook: no node can be made.
     """
-    context = rclpy.Context()
     try:
-        rclpy.init(context=context)
-        node = rclpy.create_node('pamdi_doctor', context=context, enable_rosout=False)
+        observer = FleetObserver('pamdi_doctor', Attention.PRESENCE)
     except Exception as error:  # a domain that is none, a middleware that is not installed
         raise CannotLook(str(error).partition(', at ')[0]) from error
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
     try:
-        ears = _Ears(node)
+        fleets = _Fleets(observer)
         start_s = time.monotonic()
         while (elapsed_s := time.monotonic() - start_s) < seconds:
-            sensors = elapsed_s > SENSORS_S or all(map(node.count_publishers, topics))
-            heard = prefix and ears.heard_all(prefix, workers)
+            sensors = elapsed_s > SENSORS_S or all(map(observer.node.count_publishers, topics))
+            heard = prefix and fleets.heard_all(prefix, workers)
             if elapsed_s > LEAST_S and sensors and heard:
                 break
-            ears.follow_graph()
-            _serve(executor, GRAPH_PERIOD_S)
-        fleets = ears.fleets(prefix, topics)
+            fleets.find()
+            observer.spin(GRAPH_PERIOD_S)
+        found = fleets.facts(prefix, topics)
         return NetworkFacts(
-            domain=context.get_domain_id(),
+            domain=observer.context.get_domain_id(),
             listened_s=time.monotonic() - start_s,
-            fleets=fleets,
-            asked=fleets.get(prefix),
+            fleets=found,
+            asked=found.get(prefix),
         )
     finally:
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.shutdown(context=context)
+        observer.close()
 
 
-def _serve(executor: SingleThreadedExecutor, seconds: float) -> None:
-    end_s = time.monotonic() + seconds
-    while (left_s := end_s - time.monotonic()) > 0:
-        try:
-            executor.spin_once(timeout_sec=left_s)
-        except Exception:  # a message of another version of pamdi_ros: that worker stays silent
-            continue
+class _Fleets:
+    """All fleets that appear, and what was heard of them."""
 
+    def __init__(self, observer: FleetObserver) -> None:
+        self._observer = observer
+        self._collectors: dict[str, Collector] = {}
+        self._workers: dict[str, set[str]] = {}
 
-class _Ears:
-    """Subscriptions to all fleets that appear, and what they heard."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self._open: set[str] = set()
-        self._workers: dict[str, dict[str, WorkerView]] = {}
-        self._offsets: dict[tuple[str, str], ClockOffset] = {}
-        self._ended: dict[tuple[str, str], set[int]] = {}
-        self._doubled: dict[str, set[str]] = {}
-        self._plans: dict[str, PlanFacts] = {}
-
-    def follow_graph(self) -> None:
-        """Subscribe to what has appeared."""
-        for prefix, members in find_fleets(self._node.get_topic_names_and_types()).items():
-            known = self._workers.setdefault(prefix, {})
-            for name in members.workers - known.keys():
-                known[name] = WorkerView(name=name)
-                topic = f'{prefix}/workers/{name}/status'
-                heard = partial(self._heartbeat, prefix, name)
-                self._node.create_subscription(WorkerStatus, topic, heard, qos.STATUS)
-            if prefix not in self._open:
-                self._open.add(prefix)
-                assigned = partial(self._assignment, prefix)
-                topic = f'{prefix}/assignment'
-                self._node.create_subscription(Assignment, topic, assigned, qos.ASSIGNMENT)
+    def find(self) -> None:
+        """Listen to what has appeared."""
+        for prefix, members in self._observer.look().items():
+            self._workers.setdefault(prefix, set()).update(members.workers)
+            if prefix not in self._collectors:
+                self._collectors[prefix] = Collector(prefix)
+                self._observer.follow(prefix, self._collectors[prefix])
+                self._observer.look()
 
     def heard_all(self, prefix: str, workers: Iterable[str]) -> bool:
         """Tell whether a fleet's workers and its assignment have been heard."""
-        known = self._workers.get(prefix, {})
-        return prefix in self._plans and all(
-            name in known and known[name].heard_s is not None for name in workers
-        )
+        collector = self._collectors.get(prefix)
+        if collector is None or collector.newest_assignment is None:
+            return False
+        known = collector.view(time.monotonic()).workers
+        return all(name in known and known[name].heard_s is not None for name in workers)
 
-    def fleets(self, prefix: str, topics: Sequence[str]) -> dict[str, FleetFacts]:
-        """Give all that was heard and is seen now.
+    def facts(self, prefix: str, topics: Sequence[str]) -> dict[str, FleetFacts]:
+        """Return all that was heard and is seen now, by namespace.
 
-        :param prefix: of a fleet that is given even if nothing is seen of it; empty: none.
+        :param prefix: of a fleet that is told of even if nothing is seen of it; empty: none.
         :param topics: that its sources read.
         """
-        names = [name for name, _ in self._node.get_topic_names_and_types()]
-        prefixes = dict.fromkeys([*([prefix] if prefix else []), *sorted(self._workers)])
+        node = self._observer.node
+        names = [name for name, _ in node.get_topic_names_and_types()]
         found = {}
-        for each in prefixes:
+        for each in dict.fromkeys([*([prefix] if prefix else []), *sorted(self._workers)]):
             chosen = {name for name in names if name.startswith(f'{each}/')}
             chosen |= {*topics} if each == prefix else set()
-            graph = _Graph(self._node, sorted(chosen))
+            graph = _Graph(node, sorted(chosen))
+            collector = self._collectors.get(each) or Collector(each)
+            known = collector.view(time.monotonic()).workers
             found[each] = FleetFacts(
                 prefix=each,
                 topics=graph.topics,
-                workers=self._workers.get(each, {}),
-                doubled=frozenset(self._doubled.get(each, ())),
-                plan=self._plans.get(each),
+                workers={
+                    name: known.get(name, WorkerView(name=name))
+                    for name in sorted(self._workers.get(each, ()))
+                },
+                doubled=collector.doubled(),
+                plan=_plan(collector.newest_assignment),
                 mismatches=tuple(graph.mismatches),
                 pairs=graph.pairs,
             )
         return found
 
-    def _heartbeat(self, prefix: str, worker: str, message: WorkerStatus) -> None:
-        now_s = time.monotonic()
-        key = (prefix, worker)
-        before = self._workers[prefix][worker].incarnation
-        ended = self._ended.setdefault(key, set())
-        if message.incarnation in ended:  # it was taken for over: two speak in turn
-            self._doubled.setdefault(prefix, set()).add(worker)
-        if before not in (0, message.incarnation):
-            ended.add(before)
-        offset = self._offsets.setdefault(key, ClockOffset())
-        offset.add(now_s, time.time() - stamp_s(message.header))
-        self._workers[prefix][worker] = worker_view(message, now_s, offset.value())
 
-    def _assignment(self, prefix: str, message: Assignment) -> None:
-        placement: dict[str, tuple[HeldPartition, ...]] = {}
-        for part in message.placements:
-            held = HeldPartition(model=part.model, first=part.first_unit, last=part.last_unit)
-            placement[part.worker] = (*placement.get(part.worker, ()), held)
-        self._plans[prefix] = PlanFacts(
-            epoch=message.epoch,
-            policy=message.policy,
-            placement=placement,
-            unit_counts={source.model: source.unit_count for source in message.sources},
-        )
+def _plan(message: Any) -> PlanFacts | None:
+    """Return what an Assignment says; None where there is none."""
+    if message is None:
+        return None
+    placement: dict[str, tuple[HeldPartition, ...]] = {}
+    for part in message.placements:
+        held = HeldPartition(model=part.model, first=part.first_unit, last=part.last_unit)
+        placement[part.worker] = (*placement.get(part.worker, ()), held)
+    return PlanFacts(
+        epoch=message.epoch,
+        policy=message.policy,
+        placement=placement,
+        unit_counts={source.model: source.unit_count for source in message.sources},
+    )
 
 
 class _Graph:

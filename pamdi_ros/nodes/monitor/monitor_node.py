@@ -16,6 +16,7 @@ from pamdi_ros.monitor.checks.presence import silent
 from pamdi_ros.nodes import qos
 from pamdi_ros.nodes.fleet_node import FleetNode, run
 from pamdi_ros.nodes.monitor.fleet_feed import FleetFeed
+from pamdi_ros.nodes.monitor.fleet_observer import Attention
 from pamdi_ros.nodes.monitor.qos_sweep import QosSweep
 from pamdi_ros.nodes.monitor.report import monitor_diagnostics
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -72,7 +73,11 @@ class MonitorNode(FleetNode):
         period_s = look_period_s(len(self.fleet.workers))
         # The same DDS participant; its thread takes the newest messages and leaves the others.
         self._feed = FleetFeed(
-            self.prefix, fleet=self.fleet, context=self.context, period_s=period_s, items=False
+            self.prefix,
+            fleet=self.fleet,
+            context=self.context,
+            period_s=period_s,
+            attention=Attention.STATE,
         ).start()
         # Raw: fifty executors report here, and all that is to be known is that the allocator does.
         newest = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
