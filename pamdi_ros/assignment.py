@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -55,8 +55,8 @@ def partitions_of(units: Iterable[Unit]) -> tuple[Partition, ...]:
     return tuple(found)
 
 
-def held_end(held: Sequence[Partition], model: str, unit: int) -> int:
-    """Return one past the last unit held in a row from `unit`; `unit` itself where it is not held.
+def held_end(held: Iterable[Partition], model: str, unit: int) -> int:
+    """Return one past the last unit held in a row from `unit`; `unit` itself: it is not held.
 
     :param held: sorted.
     """

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pamdi_ros.allocation.costs import Costs
-from pamdi_ros.assignment import Partition
+from pamdi_ros.assignment import Partition, partitions_of, Unit
 from pamdi_ros.models.units import UnitTable
 
 
@@ -25,6 +25,13 @@ class MemoryNeed:
     activation_bytes: int = 0
     _counted: set[tuple[str, str]] = field(default_factory=set)
 
+    @classmethod
+    def of(cls, tables: Mapping[str, UnitTable], units: Iterable[Unit]) -> MemoryNeed:
+        """Return what units take together, see :meth:`take`."""
+        need = cls(tables)
+        need.take(units)
+        return need
+
     def add(self, model: str, unit: int) -> None:
         """Add one unit; adding it again changes nothing."""
         cost = self.tables[model].units[unit]
@@ -33,6 +40,12 @@ class MemoryNeed:
             if (model, name) not in self._counted:
                 self._counted.add((model, name))
                 self.weight_bytes += size
+
+    def take(self, units: Iterable[Unit]) -> None:
+        """Add units; those that no table knows take nothing."""
+        for model, unit in units:
+            if model in self.tables and unit < len(self.tables[model]):
+                self.add(model, unit)
 
     @property
     def total_bytes(self) -> int:
@@ -100,21 +113,10 @@ class Holdings:
         """Give what each worker holds as contiguous ranges, workers in the fleet's order."""
         return {
             worker: tuple(
-                Partition(model, first, last)
+                part
                 for model, units in self._units[worker].items()
-                for first, last in ranges(units)
+                for part in partitions_of((model, unit) for unit in units)
             )
             for worker in self._costs.fleet.workers
             if worker in self._units
         }
-
-
-def ranges(units: set[int]) -> list[tuple[int, int]]:
-    """Give contiguous ranges [first, last) of units."""
-    found: list[tuple[int, int]] = []
-    for unit in sorted(units):
-        if found and found[-1][1] == unit:
-            found[-1] = (found[-1][0], unit + 1)
-        else:
-            found.append((unit, unit + 1))
-    return found

@@ -22,7 +22,7 @@ from pamdi_ros.allocation.columns import journey, stays_of
 from pamdi_ros.allocation.memory import MemoryNeed
 from pamdi_ros.allocation.problem import PlacementProblem
 from pamdi_ros.allocation.solution import Flow, Flows, Placement
-from pamdi_ros.assignment import Partition
+from pamdi_ros.assignment import each_unit, Partition
 
 Array = npt.NDArray[np.float64]
 
@@ -84,12 +84,6 @@ def waiting(load: Array) -> Array:
         return np.where(load < 1.0, load**2 / np.maximum(1.0 - load, 0.0), np.inf)
 
 
-def waiting_slope(load: Array) -> Array:
-    """Φ', see :func:`waiting`."""
-    with np.errstate(divide='ignore'):
-        return np.where(load < 1.0, 1.0 / np.maximum(1.0 - load, 0.0) ** 2 - 1.0, np.inf)
-
-
 def congestion(problem: PlacementProblem, loads: Array) -> float:
     """Σ_r Σ_c (γ_c − γ_{c+1})·Φ(ρ_{r,≤c}).
 
@@ -125,20 +119,11 @@ def resource_name(problem: PlacementProblem, resource: int) -> str:
 def _memory_reasons(problem: PlacementProblem, placement: Placement) -> list[str]:
     reasons = []
     for worker, parts in placement.items():
-        needed = memory_need(problem, parts).total_bytes
+        needed = MemoryNeed.of(problem.costs.tables, each_unit(parts)).total_bytes
         bound = problem.memory_bytes[problem.number(worker)]
         if needed > bound:
             reasons.append(f'{worker} lacks {(needed - bound) / 1e6:.1f} MB')
     return reasons
-
-
-def memory_need(problem: PlacementProblem, parts: tuple[Partition, ...]) -> MemoryNeed:
-    """Give what a worker needs to hold partitions."""
-    need = MemoryNeed(problem.costs.tables)
-    for part in parts:
-        for unit in range(part.first, part.last):
-            need.add(part.model, unit)
-    return need
 
 
 def _is_held(placement: Placement, model: str, flow: Flow) -> bool:

@@ -4,6 +4,10 @@
 What waits on a network is a message for the interface that sends it and the one that receives it
 (each serialises all that passes, whatever link it takes), or for the one shared medium. Those are
 the *wires*: two a worker, or one for the fleet. A relayed message occupies the wires of every hop.
+
+The ways are those of :mod:`pamdi_ros.fleet.shortest_paths`, which finds them from one worker on
+as it is asked, and knows no numpy; all pairs of 200 workers take that 6 to 22 s, and this table
+0.05 s (CPU). ``test_wires`` holds the two equal.
 """
 
 from __future__ import annotations

@@ -73,13 +73,17 @@ def run(args: argparse.Namespace) -> int:
     from pamdi_ros.allocation.advice.report import report_of
     from pamdi_ros.cli.plan_tables import print_report
     from pamdi_ros.cli.serve import make_console
+    from pamdi_ros.simulation.predict import predict
 
     if target is not None:  # what cannot be drawn shall be found out before the work
         from pamdi_ros.cli.plan_figure import draw_plan
     report = report_of(
-        Costs(fleet=fleet, tables=tables), exact=args.exact, time_limit_s=args.time_limit
+        Costs(fleet=fleet, tables=tables),
+        predict,
+        exact=args.exact,
+        time_limit_s=args.time_limit,
     )
-    bought = purchases(report, PURCHASES_S)
+    bought = purchases(report, predict, PURCHASES_S)
     console = make_console(args.json)
     print_report(console, report, bought)
     if target is not None:
@@ -156,6 +160,7 @@ def _source(report: PlanReport, name: str) -> dict[str, Any]:
         'share': 0.0 if flow is None else flow.share,
         'solo_ms': _ms(report.solo_s(name)),
         'loaded_ms': _ms(report.loaded_s(name)),
+        'loaded_error_ms': _ms(report.error_s(name)),
         'shares': {} if told is None else {w: p for w, p in told.shares.items() if p > 1e-3},
         'reason': planned.reason,
     }

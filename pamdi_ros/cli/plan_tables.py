@@ -91,18 +91,25 @@ def source_table(report: PlanReport) -> Table:
         ratio = NOTHING
         if solo_s and loaded_s is not None:
             ratio = f'{loaded_s / solo_s:.2f}'
-        unknown = NOTHING if solo_s is None else OVERLOADED
+        simulated = report.prediction.simulated_s > 0
+        unknown = NOTHING if solo_s is None or not simulated else OVERLOADED
         table.add_row(
             escape(name),
             escape(planned.priority_class),
             f'{report.costs.rate_hz(name):.3g}',
             route,
             NOTHING if solo_s is None else f'{1e3 * solo_s:.1f}',
-            unknown if loaded_s is None else f'{1e3 * loaded_s:.1f}',
+            unknown if loaded_s is None else _uncertain_ms(loaded_s, report.error_s(name)),
             ratio,
         )
     _note_rest(table, len(fleet.sources))
     return table
+
+
+def _uncertain_ms(mean_s: float, error_s: float) -> str:
+    """Write a mean and its standard error, where that shows."""
+    told = f'{1e3 * mean_s:.1f}'
+    return told if error_s < 0.01 * mean_s else f'{told} ± {1e3 * error_s:.1f}'
 
 
 def route_text(report: PlanReport, source: str, route: Sequence[PipelineStage]) -> str:
@@ -129,7 +136,7 @@ def link_table(report: PlanReport) -> Table:
         table.add_row(f'{escape(origin)} → {escape(target)}', *map(_percent, use), _busy(sum(use)))
     _note_rest(table, len(busy))
     if fleet.links.shared and busy:
-        total = sum(next(iter(report.prediction.wires.values())))
+        total = sum(map(sum, report.prediction.links.values()))
         table.add_row('[bold]the shared medium[/bold]', *([''] * len(use)), _busy(total))
     return table
 
@@ -147,6 +154,11 @@ def verdict(report: PlanReport) -> list[str]:
         lines.append(
             f'Objective {solution.objective:.4g}, {100 * solution.gap:.2f} % from {against} '
             f'{solution.bound:.4g}; planned in {solution.seconds:.2f} s'
+        )
+    if not report.prediction.simulated_s:
+        lines.append(
+            'Latencies under load are left open: a fleet of this size takes long to simulate '
+            '(pamdi simulate)'
         )
     if solution.binding:
         lines.append(f'[bold]What binds:[/bold] {escape(", ".join(solution.binding))}')

@@ -24,7 +24,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from pamdi_ros.monitor.run_tally import RunTally
-    from pamdi_ros.nodes.monitor.observer import RunObserver
+    from pamdi_ros.nodes.monitor.fleet_observer import RunObserver
 
 REFRESH_S = 0.5
 #: Without a terminal to redraw, one line for each phase, and then now and then [s].
@@ -74,7 +74,7 @@ class ServedRun:
         :returns: the summary, and the tally with all results.
         :raises CannotStart: the fleet did not come up.
         """
-        from pamdi_ros.nodes.monitor.observer import RunObserver
+        from pamdi_ros.nodes.monitor.fleet_observer import RunObserver
         from pamdi_ros.shared_memory import remove_stale_segments
 
         remove_stale_segments()

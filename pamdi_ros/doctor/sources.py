@@ -66,10 +66,9 @@ def _hole(model: str, seen: FleetFacts) -> int | None:
         for view in seen.workers.values()
         if view.heard_s is not None
         for part in view.holds
-        if part.model == model
     ]
-    reached = min(held_end(sorted(held), model, 0), count)
-    return None if reached == count else reached
+    reached = held_end(sorted(held), model, 0)
+    return None if reached >= count else reached
 
 
 def _nodes(ends: tuple[Endpoint, ...]) -> str:

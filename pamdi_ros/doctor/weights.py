@@ -54,9 +54,7 @@ def _placed(fleet: Fleet, plan: PlanFacts, tables: Mapping[str, UnitTable]) -> d
     for worker in fleet.workers:
         parts = plan.placement.get(worker, ())
         if all(part.model in tables and part.last <= len(tables[part.model]) for part in parts):
-            need = MemoryNeed(tables)  # a tensor that several units read counts once
-            for part in parts:
-                for unit in range(part.first, part.last):
-                    need.add(part.model, unit)
-            found[worker] = need.weight_bytes
+            units = ((p.model, unit) for p in parts for unit in range(p.first, p.last))
+            # A tensor that several units read counts once.
+            found[worker] = MemoryNeed.of(tables, units).weight_bytes
     return found

@@ -47,7 +47,7 @@ class SourceTally:
 
 
 class RunTally:
-    """A ledger of everything that a fleet says; its times are monotonic [s].
+    """A sink of everything that a fleet says; its times are monotonic [s].
 
     :param prefix: absolute namespace of the fleet.
     :param fleet: its file: who else speaks there is passed over.

@@ -46,6 +46,9 @@ class Run:
     :param ends: of all accepted items, in order of time.
     :param arrivals: times at which each source's items were accepted [s].
     :param busy_s: time that each worker computed while items arrived [s].
+    :param busy_of: of that, what each class of items took, by (worker, rank) [s].
+    :param stays: of items at workers, by (source, worker).
+    :param sent_bytes: of pieces of tasks while items arrived, by (from, to, rank) [byte].
     :param bytes_out: that each worker sent, messages' overhead included [byte].
     :param frames_out: pieces of tasks that each worker sent.
     :param messages_out: all messages that each worker sent: pieces, control, heartbeats.
@@ -67,6 +70,9 @@ class Run:
     ends: list[Ended] = field(default_factory=list)
     arrivals: dict[str, list[float]] = field(default_factory=dict)
     busy_s: dict[str, float] = field(default_factory=dict)
+    busy_of: dict[tuple[str, int], float] = field(default_factory=dict)
+    executions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    sent_bytes: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     bytes_out: dict[str, int] = field(default_factory=dict)
     frames_out: dict[str, int] = field(default_factory=dict)
     messages_out: dict[str, int] = field(default_factory=dict)

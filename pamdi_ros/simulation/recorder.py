@@ -79,17 +79,28 @@ class TraceRecorder:
         latency_s = now - self._open.get(key, now)
         self.ended(key, Status.FAILED, HOME_LOST, latency_s, now)
 
-    def busy(self, worker: str, start_s: float, end_s: float) -> None:
+    def busy(self, worker: str, rank: int, start_s: float, end_s: float) -> None:
         """Count compute time, as far as it lies in the time during which items arrive."""
         overlap_s = min(end_s, self._seconds) - start_s
         if overlap_s > 0:
-            self.run.busy_s[worker] += overlap_s
+            self._count(worker, rank, overlap_s)
 
-    def idle(self, worker: str, start_s: float, end_s: float) -> None:
+    def idle(self, worker: str, rank: int, start_s: float, end_s: float) -> None:
         """Take back compute time that a dead worker did not spend."""
         overlap_s = min(end_s, self._seconds) - start_s
         if overlap_s > 0:
-            self.run.busy_s[worker] -= overlap_s
+            self._count(worker, rank, -overlap_s)
+
+    def _count(self, worker: str, rank: int, seconds: float) -> None:
+        run = self.run
+        run.busy_s[worker] += seconds
+        run.busy_of[worker, rank] = run.busy_of.get((worker, rank), 0.0) + seconds
+
+    def sent(self, origin: str, target: str, rank: int, size: int, now: float) -> None:
+        """Count a piece of a task that is sent."""
+        self.run.frames_out[origin] += 1
+        if now < self._seconds:
+            self.run.sent_bytes[origin, target, rank] += size
 
     def sample(self, now: float) -> None:
         """Note how many items of each source are open."""

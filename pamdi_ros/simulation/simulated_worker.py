@@ -160,7 +160,8 @@ class SimulatedWorker:
         # What an earlier run lost was ended by this run when it opened.
         self._lost = machine.ledger.items()
         if self._work is not None:
-            self._recorder.idle(self.name, self._clock.now, self._work_until_s)
+            rank = self._work.task.rank
+            self._recorder.idle(self.name, rank, self._clock.now, self._work_until_s)
         if self._watch is not None:
             self._watch.died(self.name)
         self.machine = self._work = self._hung = None
@@ -460,7 +461,6 @@ class SimulatedWorker:
         :returns: False where there was nothing.
         """
         count = unsent = 0
-        run = self._recorder.run
         hosts = self._world.hosts
         while (frame := machine.next_chunk(now)) is not None:
             count += 1
@@ -469,7 +469,9 @@ class SimulatedWorker:
             peer = hosts[frame.worker]
             ahead_s = self._world.network.busy_s(self.name) if self._watch is not None else 0.0
             if self._send(frame.worker, size, peer.frame, self.name, frame, age_s):
-                run.frames_out[self.name] += 1
+                self._recorder.sent(
+                    self.name, frame.worker, frame.task.rank, size, self._clock.now
+                )
                 if self._watch is not None:
                     after_s = self._world.network.busy_s(self.name)
                     self._watch.sent(self.name, frame, ahead_s, after_s)
@@ -496,7 +498,10 @@ class SimulatedWorker:
         took_s = self._device.seconds(work, start_s)
         self._work, self._work_until_s = work, start_s + took_s
         self.storage.computing(True)
-        self._recorder.busy(self.name, start_s, self._work_until_s)
+        task = work.task
+        self._recorder.busy(self.name, task.rank, start_s, self._work_until_s)
+        if not work.execution.started and not work.test:
+            self._recorder.run.executions[task.key.source, self.name] += 1
         if self._recorder.traced:
             self._line(f'work {named(work.execution.task.key)} {work.first}')
         if self._watch is not None:

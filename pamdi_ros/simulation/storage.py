@@ -116,9 +116,6 @@ class Storage:
     def _check(self) -> None:
         if self._bound is None:
             return
-        need = MemoryNeed(self._tables)
-        for model, unit in self._units:
-            if model in self._tables:
-                need.add(model, unit)
+        need = MemoryNeed.of(self._tables, self._units)
         if need.total_bytes > self._bound:
             self._exceeded(f'holds {need.total_bytes} bytes of {self._bound}')

@@ -17,7 +17,7 @@ from typing import Any
 from pamdi_ros.fleet import Event, Fleet, fleet_nodes, load_fleet
 from pamdi_ros.fleet.launch_plan import DDS_PROFILE, DDS_PROFILE_VARIABLES
 from pamdi_ros.fleet.resources import config_path
-from pamdi_ros.nodes.monitor.observer import RunObserver
+from pamdi_ros.nodes.monitor.fleet_observer import RunObserver
 from pamdi_ros.nodes.monitor.priority_client import PriorityClient
 from pamdi_ros.parent_death_signal import PARENT_VARIABLE
 from pamdi_ros.shared_memory import remove_stale_segments
@@ -34,7 +34,7 @@ START_PATIENCE_S = 180.0
 STEP_S = 0.02
 
 
-class RealFleet:
+class ProcessFleet:
     """Nodes of a fleet on the hosts of their workers; the allocator's beside the client.
 
     :param document: content of the fleet file.
@@ -62,7 +62,7 @@ class RealFleet:
         self._killed: set[str] = set()
         self.observer: RunObserver | None = None
 
-    def __enter__(self) -> RealFleet:
+    def __enter__(self) -> ProcessFleet:
         """Start, and wait until every worker serves and every source is heard."""
         self.network.__enter__()
         try:

@@ -12,8 +12,8 @@ from typing import Any
 from pamdi_ros.simulation.record import Run
 from pamdi_ros.simulation.sensor import arrival_times
 from pamdi_ros.simulation.setup import Setup
-from pamdi_ros.testbed.listener import Listener
-from pamdi_ros.testbed.process_fleet import RealFleet
+from pamdi_ros.testbed.process_fleet import ProcessFleet
+from pamdi_ros.testbed.run_recorder import RunRecorder
 
 #: From the order to play to the first moment of a run [s].
 LEAD_S = 1.0
@@ -55,7 +55,7 @@ def run_setups(
         if eventful:
             left = left[:1]
         place = directory / f'from_seed_{left[0].seed}'
-        with RealFleet(document, place, networked=networked, replan=eventful) as fleet:
+        with ProcessFleet(document, place, networked=networked, replan=eventful) as fleet:
             if not eventful:
                 _run(fleet, warm_up_of(left[0]))
             for setup in left:
@@ -69,12 +69,12 @@ def warm_up_of(setup: Setup) -> Setup:
     return replace(setup, seed=WARM_UP_SEED, seconds=min(setup.seconds, WARM_UP_S))
 
 
-def _run(fleet: RealFleet, setup: Setup) -> Run:
+def _run(fleet: ProcessFleet, setup: Setup) -> Run:
     """Play one setup's arrivals and wait until all items have ended."""
     started_s = time.perf_counter()
     sent = arrival_times(setup)
     begin_s = time.time() + LEAD_S
-    listener = Listener(setup, begin_s, sent, fleet.accepted())
+    listener = RunRecorder(setup, begin_s, sent, fleet.accepted())
     fleet.listen(listener)
     fleet.play(begin_s, sent)
     events = sorted(setup.fleet.events, key=lambda event: event.at_s)

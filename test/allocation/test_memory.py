@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from allocation.cases import fleet_of, MB, table
 from pamdi_ros.allocation import Costs
-from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.allocation.memory import Holdings, MemoryNeed
 from pamdi_ros.assignment import Partition
 from pamdi_ros.models.units import UnitCost, UnitTable
 
@@ -43,6 +43,13 @@ def test_a_tensor_that_units_share_counts_once_and_activations_by_the_largest() 
     assert held.has_room('a', 'net', 0, 2)
     assert not held.has_room('a', 'net', 0, 3)
     assert held.free_bytes('b') == float('inf')
+
+
+def test_what_no_table_knows_takes_nothing() -> None:
+    tables = {'net': table('net', [(1.0, 5.0)] * 2)}
+    known = [('net', 0), ('net', 1)]
+    need = MemoryNeed.of(tables, [*known, ('net', 2), ('other', 0)])
+    assert need.total_bytes == MemoryNeed.of(tables, known).total_bytes == 11 * MB
 
 
 def test_asking_changes_nothing() -> None:

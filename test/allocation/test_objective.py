@@ -8,7 +8,8 @@ from allocation.random_fleets import random_problem
 import numpy as np
 from pamdi_ros.allocation import Costs, evaluate, Flow, PlacementProblem, route_s, solve_priced
 from pamdi_ros.allocation.columns import column
-from pamdi_ros.allocation.objective import waiting, waiting_slope
+from pamdi_ros.allocation.objective import waiting
+from pamdi_ros.allocation.optimizer.interior import STEEP, steep_bend, steep_slope, steep_waiting
 from pamdi_ros.assignment import Partition, PipelineStage
 import pytest
 from sweep import seeds
@@ -87,13 +88,20 @@ def test_overload_and_lack_of_memory_are_named() -> None:
     assert 'a would be busy for 200% of the time' in found.reason
 
 
-def test_waiting_is_that_of_a_queue_and_its_slope_is_right() -> None:
+def test_waiting_is_that_of_a_queue() -> None:
     loads = np.linspace(0, 0.95, 20)
     assert waiting(loads) == pytest.approx(loads**2 / (1 - loads))
-    step = 1e-6
-    slopes = (waiting(loads + step) - waiting(loads)) / step
-    assert waiting_slope(loads) == pytest.approx(slopes, rel=1e-3, abs=1e-4)
     assert waiting(np.array([1.0, 1.5])).tolist() == [np.inf, np.inf]
+
+
+def test_what_prices_are_made_of_is_its_slope() -> None:
+    loads = np.linspace(0, 0.99, 100)
+    assert steep_waiting(loads) == pytest.approx(waiting(loads))
+    loads = np.array([*loads, STEEP - 1e-5, STEEP + 1e-5, 1.0, 1.5])  # where it is a parabola, too
+    step = 1e-7
+    for function, slope in ((steep_waiting, steep_slope), (steep_slope, steep_bend)):
+        differences = (function(loads + step) - function(loads - step)) / (2 * step)
+        assert slope(loads) == pytest.approx(differences, rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize('seed', seeds(6))

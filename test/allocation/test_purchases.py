@@ -10,6 +10,7 @@ from allocation.cases import fleet_of, table
 from pamdi_ros.allocation import Costs
 from pamdi_ros.allocation.advice.purchases import purchases
 from pamdi_ros.allocation.advice.report import PlanReport, report_of
+from pamdi_ros.simulation.predict import predict
 import pytest
 
 
@@ -25,14 +26,14 @@ def busy_fleet(workers: int) -> PlanReport:
         {f's{number}': (f'w{number}', 'net', 'critical', 8.0) for number in range(workers)},
         {'default': {'bandwidth_mbps': 50, 'latency_ms': 1}},
     )
-    return report_of(Costs(fleet=fleet, tables=tables))
+    return report_of(Costs(fleet=fleet, tables=tables), predict)
 
 
 def test_the_best_come_first_and_left_out_ones_are_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(f'{purchases.__module__}.MOST_TRIED', 3)
-    found = purchases(busy_fleet(3), budget_s=1e6)
+    found = purchases(busy_fleet(3), predict, budget_s=1e6)
     assert len(found.tried) == 3 < found.possible
     for one, other in pairwise(found.tried):
         assert one.gain >= other.gain
@@ -42,13 +43,13 @@ def test_the_best_come_first_and_left_out_ones_are_counted(
 
 @pytest.mark.parametrize('budget_s', [0.0, 1e-9])
 def test_without_time_one_is_planned_and_none_predicted(budget_s: float) -> None:
-    (bought,) = purchases(busy_fleet(3), budget_s=budget_s).tried
+    (bought,) = purchases(busy_fleet(3), predict, budget_s=budget_s).tried
     assert bought.text.startswith('one more worker')
     assert bought.urgent_s is None
 
 
 def test_a_gain_is_that_of_the_fleet_with_it() -> None:
     report = busy_fleet(2)
-    for bought in purchases(report, budget_s=1e6).tried:
+    for bought in purchases(report, predict, budget_s=1e6).tried:
         assert bought.feasible or bought.gain == 0.0
         assert bought.gain >= 0.0

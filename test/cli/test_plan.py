@@ -19,6 +19,12 @@ DEMO = str(config_path('demo.yaml'))
 KEYS = {'objective', 'bound', 'gap', 'seconds', 'feasible', 'binding', 'workers', 'sources'}
 
 
+@pytest.fixture(autouse=True)
+def little_time_for_purchases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first ones are planned and predicted all the same; the rest only take time here."""
+    monkeypatch.setattr('pamdi_ros.cli.plan.PURCHASES_S', 2.0)
+
+
 def planned(tmp_path: Path, fleet: str, *arguments: str) -> Any:
     """Plan a fleet and give the JSON."""
     target = tmp_path / 'plan.json'
@@ -122,6 +128,26 @@ def test_a_deadline_that_cannot_be_kept(tmp_path: Path) -> None:
     found = planned(tmp_path, file, '--load', '0.3')
     assert found['feasible'] is False
     assert 'inspection needs' in found['reason']
+
+
+def test_a_fleet_too_large_to_be_predicted_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = yaml.safe_load(Path(S1).read_text(encoding='utf-8'))
+    workers = {f'more{number}': plain['workers']['xavier1'] for number in range(48)}
+    camera = {**plain['sources']['camera'], 'rate_hz': 15}
+    found = planned(
+        tmp_path,
+        changed(
+            tmp_path, workers={**plain['workers'], **workers}, sources={'camera': camera},
+            links={'default': plain['links']['default']},
+        ),
+    )  # fmt: skip
+    assert found['sources']['camera']['loaded_ms'] is None
+    assert found['sources']['camera']['solo_ms'] > 0
+    assert 0 < sum(worker['utilisation'] for worker in found['workers'].values()) < 1
+    assert all(purchase['urgent_ms'] is None for purchase in found['purchases'])
+    assert 'left open' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('suffix', ['png', 'svg'])

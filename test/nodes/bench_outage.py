@@ -22,9 +22,9 @@ from pamdi_ros.msg import WorkerStatus
 from pamdi_ros.simulation.sensor import arrival_times
 from pamdi_ros.simulation.setup import Setup
 from pamdi_ros.testbed import namespace_sandbox as enclosure
-from pamdi_ros.testbed.listener import Listener
 from pamdi_ros.testbed.network import BRIDGE, NamespaceNetwork
-from pamdi_ros.testbed.process_fleet import RealFleet
+from pamdi_ros.testbed.process_fleet import ProcessFleet
+from pamdi_ros.testbed.run_recorder import RunRecorder
 from pamdi_ros.worker.task import reason_word, Status
 
 OTHER = 'pamdi1'
@@ -60,14 +60,14 @@ def switch(network: NamespaceNetwork, to: str) -> None:
 
 def measure(directory: Path) -> None:
     """Run, and print what came of it."""
-    with RealFleet(DOCUMENT, directory, networked=True, replan=True) as fleet:
+    with ProcessFleet(DOCUMENT, directory, networked=True, replan=True) as fleet:
         assert isinstance(fleet.network, NamespaceNetwork)
         subprocess.run(['ip', 'link', 'add', OTHER, 'type', 'bridge'], check=True)
         subprocess.run(['ip', 'link', 'set', OTHER, 'up'], check=True)
         setup = Setup(fleet=fleet.fleet, tables={}, policy='pa_mdi_plus', seconds=END_S)
         sent = arrival_times(setup)
         begin_s = time.time() + LEAD_S
-        listener = Listener(setup, begin_s, sent, fleet.accepted())
+        listener = RunRecorder(setup, begin_s, sent, fleet.accepted())
         editions: dict[str, tuple[int, int]] = {}
         agreed_s: list[float] = []
         changes: list[tuple[float, str, int]] = []

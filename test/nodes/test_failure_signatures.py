@@ -93,7 +93,7 @@ def test_what_is_expected_and_what_is_measured_can_be_plotted(watched: Watched) 
 
     client.until(lambda: expected().get('alarm', (0, 0))[1] > 0, expected)
     solo_s, loaded_s = expected()['alarm']
-    assert 0.1 < solo_s <= loaded_s < float('inf')
+    assert 0.1 < solo_s <= 1.001 * loaded_s < float('inf')  # the one is a sum, the other a run
     client.until(  # statistics come once a second, assignments between them
         lambda: (
             client.stats['alarm'].inflation > 0

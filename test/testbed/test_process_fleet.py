@@ -10,7 +10,7 @@ from typing import Any
 from pamdi_ros.fleet import Event
 from pamdi_ros.fleet.types import Link
 from pamdi_ros.testbed.network import CannotRun
-from pamdi_ros.testbed.process_fleet import RealFleet
+from pamdi_ros.testbed.process_fleet import ProcessFleet
 import pytest
 
 SOURCE = {
@@ -83,7 +83,7 @@ class Idle:
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Any:
-    made: Any = RealFleet(DOCUMENT, tmp_path, networked=False, replan=False)
+    made: Any = ProcessFleet(DOCUMENT, tmp_path, networked=False, replan=False)
     made._processes, made._orders, made.network = Processes(), Orders(), Network()
     made.observer = Idle()
     return made

@@ -7,7 +7,7 @@ from dataclasses import replace
 import math
 from typing import Any
 
-from pamdi_ros.assignment import held_end, PipelineStage
+from pamdi_ros.assignment import PipelineStage
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.worker import ModelProfile, Partition, WorkerMachine
 from pamdi_ros.worker.policy import Option
@@ -25,25 +25,6 @@ def options(worker: WorkerMachine, unit: int = 0, **changes: Any) -> dict[str, O
     subject = Subject(**{**fields, **changes})
     found = worker._estimates.options(subject, ('a', 'b', 'c'), 0.0)
     return {option.worker: option for option in found}
-
-
-@pytest.mark.parametrize(
-    ('held', 'ends'),
-    [
-        ([], [0, 1, 2, 3]),
-        ([('net', 0, 4)], [4, 4, 4, 4]),
-        ([('net', 0, 1), ('net', 1, 3)], [3, 3, 3, 3]),
-        ([('net', 2, 4), ('net', 0, 2)], [4, 4, 4, 4]),
-        ([('net', 0, 3), ('net', 1, 4)], [4, 4, 4, 4]),
-        ([('net', 0, 1), ('net', 2, 4)], [1, 1, 4, 4]),
-        ([('other', 0, 4)], [0, 1, 2, 3]),
-    ],
-)
-def test_how_far_a_task_can_go_where_it_is(
-    held: list[tuple[str, int, int]], ends: list[int]
-) -> None:
-    parts = sorted(Partition(*part) for part in held)
-    assert [held_end(parts, 'net', unit) for unit in range(4)] == ends
 
 
 def test_the_order_in_which_a_plan_names_partitions_does_not_matter(fleet: Fleet) -> None:

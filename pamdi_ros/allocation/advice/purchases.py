@@ -11,6 +11,7 @@ import time
 from pamdi_ros.allocation.advice.report import PlanReport, report_of
 from pamdi_ros.allocation.costs import Costs
 from pamdi_ros.allocation.optimizer.priced import solve_priced
+from pamdi_ros.allocation.prediction import Predict
 from pamdi_ros.allocation.problem import PlacementProblem
 from pamdi_ros.allocation.solution import Solution
 from pamdi_ros.fleet import Fleet, Link, Worker
@@ -53,7 +54,7 @@ class Shopping:
     possible: int
 
 
-def purchases(report: PlanReport, budget_s: float = 20.0) -> Shopping:
+def purchases(report: PlanReport, predict: Predict, budget_s: float = 20.0) -> Shopping:
     """Try what could be bought; the best first: by objective, then by the urgent latency.
 
     Each is planned anew, and the latencies with it are predicted. In a large fleet that takes
@@ -61,6 +62,7 @@ def purchases(report: PlanReport, budget_s: float = 20.0) -> Shopping:
     one would take longer than there is time. One is planned always.
 
     :param report: of the fleet as it is.
+    :param predict: :func:`pamdi_ros.simulation.predict.predict`.
     :param budget_s: for all of it [s].
     """
     clock = _TimeBudget(budget_s)
@@ -79,7 +81,8 @@ def purchases(report: PlanReport, budget_s: float = 20.0) -> Shopping:
     for gain, text, fleet, solution in planned:
         told: PlanReport | None = None
         if clock.has_time():
-            told = report_of(Costs(fleet=fleet, tables=report.costs.tables), solution=solution)
+            costs = Costs(fleet=fleet, tables=report.costs.tables)
+            told = report_of(costs, predict, solution=solution)
             clock.lap()
         found.append(
             Purchase(

@@ -17,10 +17,11 @@ from pamdi_ros.allocation.optimizer.multi_start import solve_thoroughly
 from pamdi_ros.allocation.optimizer.post_exit_coverage import served_whole
 from pamdi_ros.allocation.optimizer.replicas import with_copies
 from pamdi_ros.allocation.planner import plan_of
-from pamdi_ros.allocation.predict import predict, Prediction
+from pamdi_ros.allocation.prediction import flows_of, Predict, Prediction
 from pamdi_ros.allocation.problem import PlacementProblem
+from pamdi_ros.allocation.solo import solo_s
 from pamdi_ros.allocation.solution import Solution
-from pamdi_ros.assignment import Plan
+from pamdi_ros.assignment import each_unit, Plan
 
 #: Gap up to which an exact answer is proven.
 PROVEN = 1e-3
@@ -35,6 +36,8 @@ class PlanReport:
     :param solution: of it.
     :param plan: as the allocator would publish it: the solution's placement and the copies that
         memory has room for besides.
+    :param alone: latency of each source's item alone on the fleet, over that placement [s];
+        sources without a way are left out.
     :param prediction: of that plan under the run-time policy.
     :param exact: the solution is proven within its gap by the integer program.
     :param seconds: that copies and prediction took, besides solving [s].
@@ -44,27 +47,30 @@ class PlanReport:
     problem: PlacementProblem
     solution: Solution
     plan: Plan
+    alone: Mapping[str, float]
     prediction: Prediction
     exact: bool = False
     seconds: float = 0.0
 
     def memory_bytes(self, worker: str) -> int:
         """Memory that a worker needs for what it holds [byte]."""
-        need = MemoryNeed(self.costs.tables)
-        for part in self.plan.partitions(worker):
-            for unit in range(part.first, part.last):
-                need.add(part.model, unit)
-        return need.total_bytes
+        units = each_unit(self.plan.partitions(worker))
+        return MemoryNeed.of(self.costs.tables, units).total_bytes
 
     def solo_s(self, source: str) -> float | None:
         """Latency of a source's item alone on the fleet [s]; None where it has no way."""
-        told = self.prediction.sources.get(source)
-        return None if told is None else told.solo_s
+        return self.alone.get(source)
 
     def loaded_s(self, source: str) -> float | None:
         """Predicted mean latency under load [s]; None where there is none to speak of."""
         told = self.prediction.sources.get(source)
-        return None if told is None or math.isinf(told.loaded_s) else told.loaded_s
+        known_s = None if told is None else told.loaded_s
+        return None if known_s is None or math.isinf(known_s) else known_s
+
+    def error_s(self, source: str) -> float:
+        """Return the standard error of :meth:`loaded_s` [s]; 0: none is known."""
+        told = self.prediction.sources.get(source)
+        return 0.0 if told is None else told.error_s
 
     def urgent_s(self) -> float | None:
         """Predicted mean latency of the most urgent class in use, over its items [s]."""
@@ -93,6 +99,7 @@ class PlanReport:
 
 def report_of(
     costs: Costs,
+    predict: Predict,
     *,
     exact: bool = False,
     time_limit_s: float = 60.0,
@@ -101,6 +108,7 @@ def report_of(
     """Plan a fleet and judge the plan.
 
     :param costs: the fleet and the tables of all models in use.
+    :param predict: :func:`pamdi_ros.simulation.predict.predict`.
     :param exact: solve the integer program.
     :param time_limit_s: for that [s].
     :param solution: of the problem, where it is solved already.
@@ -113,22 +121,23 @@ def report_of(
     known = [demand for demand in asked if demand.source.model in costs.tables]
     draft = with_copies(costs, known, solution.draft(problem))
     plan = plan_of(costs.fleet.policy, costs, draft, asked, epoch=1)
-    prediction = predict(costs, plan, exits=_exits(solution))
+    alone = {
+        name: alone_s
+        for name, source in costs.fleet.sources.items()
+        if (alone_s := solo_s(costs, plan, source, _exit(solution, name))) is not None
+    }
     return PlanReport(
         costs=costs,
         problem=problem,
         solution=solution,
         plan=plan,
-        prediction=prediction,
+        alone=alone,
+        prediction=predict(costs, plan) or flows_of(costs, solution),
         exact=exact and solution.gap <= PROVEN,
         seconds=time.perf_counter() - began_s,
     )
 
 
-def _exits(solution: Solution) -> Mapping[str, int]:
-    found = {}
-    for source in solution.flows:
-        flow = solution.nominal(source)
-        if flow is not None:
-            found[source] = flow.exit_unit
-    return found
+def _exit(solution: Solution, source: str) -> int | None:
+    flow = solution.nominal(source)
+    return None if flow is None else flow.exit_unit

@@ -7,6 +7,12 @@
 Newton's method on the perturbed optimality conditions (Boyd and Vandenberghe, Convex
 Optimization, section 11.7); Φ goes on as a parabola where a resource is all but taken, so that
 every start is inside its domain.
+
+Why no library does it: the same in cone form (ρ² ≤ w(1 − ρ) as a second-order cone for each load)
+by Clarabel 0.11 has the same minimum, within the tolerance on 3000 problems, but starts from
+nothing where this one starts from the shares of the round before. Plans take 1.2 to 3.7 times as
+long with it (CPU, 26 fleets; docs/allocation.md): those of 50 workers with scarce memory 4.7 to
+5.4 s instead of 2.4 to 3.5 s. And it would be one more package on a robot.
 """
 
 from __future__ import annotations

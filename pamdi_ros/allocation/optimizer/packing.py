@@ -24,12 +24,10 @@ class Packing:
 
     :param masks: blocks by (model, worker) as bit masks.
     :param lacking: memory to add by worker [byte]; empty: all fits.
-    :param proven: it cannot be done with less.
     """
 
     masks: Mapping[tuple[str, int], int]
     lacking: Mapping[int, int]
-    proven: bool
 
 
 def pack(problem: PlacementProblem, *, time_limit_s: float = 2.0) -> Packing | None:
@@ -58,7 +56,6 @@ def pack(problem: PlacementProblem, *, time_limit_s: float = 2.0) -> Packing | N
     return Packing(
         masks=masks,
         lacking={worker: size for worker, size in lacking.items() if size > ROUNDING_BYTES},
-        proven=result.status == 0,
     )
 
 

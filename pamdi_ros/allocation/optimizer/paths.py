@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from pamdi_ros.allocation.columns import Column, column
-from pamdi_ros.allocation.objective import waiting_slope
 from pamdi_ros.allocation.problem import PlacementProblem
 
 Array = npt.NDArray[np.float64]
@@ -242,8 +241,3 @@ class Paths:
             again = weight * self.latency_s[start] + size * per_byte
             back = back + (self.passes[source] - 1) * again
         return back
-
-
-def tariff_of(problem: PlacementProblem, loads: Array) -> Tariff:
-    """Give the prices at loads ρ_{r,≤c}, all below 1."""
-    return Tariff.at(problem, waiting_slope(loads))

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from pamdi_ros.allocation.memory import Holdings, ranges
+from pamdi_ros.allocation.memory import Holdings
 from pamdi_ros.allocation.problem import PlacementProblem
 from pamdi_ros.allocation.solution import Placement, Solution
+from pamdi_ros.assignment import partitions_of
 
 
 def served_whole(
@@ -80,7 +81,8 @@ def missing(problem: PlacementProblem, placement: Placement, model: str) -> list
         for part in parts:
             if part.model == model:
                 held.update(range(part.first, part.last))
-    return ranges(set(range(problem.models[model].cuts[-1])) - held)
+    rest = ((model, unit) for unit in range(problem.models[model].cuts[-1]) if unit not in held)
+    return [(part.first, part.last) for part in partitions_of(rest)]
 
 
 def _room(

@@ -10,7 +10,6 @@ import time
 from types import MappingProxyType
 
 from pamdi_ros.allocation.costs import Costs
-from pamdi_ros.allocation.foretell import with_solo_latencies
 from pamdi_ros.allocation.memory import MemoryNeed
 from pamdi_ros.allocation.objective import evaluate
 from pamdi_ros.allocation.optimizer.post_exit_coverage import missing, without_early_exits
@@ -34,8 +33,9 @@ from pamdi_ros.allocation.replanning.move_sequence import (
 )
 from pamdi_ros.allocation.replanning.mover import sequence_to
 from pamdi_ros.allocation.replanning.speeds import Pair, speeds_of
+from pamdi_ros.allocation.solo import with_solo_latencies
 from pamdi_ros.allocation.solution import Flow, Flows
-from pamdi_ros.assignment import Partition, Plan, SourcePlan
+from pamdi_ros.assignment import each_unit, Partition, Plan, SourcePlan
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.fleet.frozen import FrozenDict
 from pamdi_ros.models.units import UnitTable
@@ -225,11 +225,8 @@ def _with_room(costs: Costs, conditions: FleetConditions, running: Plan | None) 
         worker = workers.get(name)
         if running is None or worker is None or not worker.memory_bytes:
             continue
-        need = MemoryNeed(costs.tables)
-        for part in running.partitions(name):
-            if part.model == model and model in costs.tables:
-                for unit in range(part.first, part.last):
-                    need.add(model, unit)
+        failing = each_unit(part for part in running.partitions(name) if part.model == model)
+        need = MemoryNeed.of(costs.tables, failing)
         left = max(1, worker.memory_bytes - need.total_bytes)
         workers[name] = replace(worker, memory_bytes=left)
     return replace(costs, fleet=replace(costs.fleet, workers=FrozenDict(workers)))

@@ -125,21 +125,13 @@ def _with_orphans(
         orphans = {(model, unit) for unit in range(len(tables[model]))} - wanted
         more = {name: units | before[name] & orphans for name, units in found.items()}
         if all(
-            more[name] == found[name] or _need(tables, units) <= memory_bytes.get(name, math.inf)
+            more[name] == found[name]
+            or MemoryNeed.of(tables, units).total_bytes <= memory_bytes.get(name, math.inf)
             for name, units in more.items()
         ):
             found = more
             lasting.append(model)
     return found, lasting
-
-
-def _need(tables: Mapping[str, UnitTable], units: Iterable[Unit]) -> int:
-    """Memory that units take together, those of unknown models none [byte]."""
-    need = MemoryNeed(tables)
-    for model, unit in units:
-        if model in tables and unit < len(tables[model]):
-            need.add(model, unit)
-    return need.total_bytes
 
 
 #: (worker's number, block's number, whether it is loaded)
@@ -187,7 +179,8 @@ class _Board:
         """Tell whether a worker's memory can hold blocks together."""
         need = self._need.get(mask)
         if need is None:
-            need = self._need[mask] = _need(self._tables, self.units(mask))
+            need = MemoryNeed.of(self._tables, self.units(mask)).total_bytes
+            self._need[mask] = need
         return need <= self._bound[worker]
 
     def room(self, worker: int, mask: int, pending: int) -> int:
@@ -510,17 +503,10 @@ def load_bytes(
     tables: Mapping[str, UnitTable], holds: Iterable[Unit], adds: Iterable[Unit]
 ) -> int:
     """Return the weights that are read to add units to what a worker holds [byte]."""
-
-    def tensors(units: Iterable[Unit]) -> dict[tuple[str, str], int]:
-        return {
-            (model, name): size
-            for model, unit in units
-            if model in tables
-            for name, size in tables[model].units[unit].weights
-        }
-
-    known = tensors(holds)
-    return sum(size for name, size in tensors(adds).items() if name not in known)
+    need = MemoryNeed.of(tables, holds)
+    before = need.weight_bytes
+    need.take(adds)
+    return need.weight_bytes - before
 
 
 def outages_s(

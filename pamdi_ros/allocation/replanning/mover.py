@@ -137,11 +137,8 @@ def _room_bytes(
     if bound is None:
         return math.inf
     units = units_of(target.partitions(worker))
-    need = MemoryNeed(tables)
-    for model, unit in units - runnable(worker, units, unfit):
-        if model in tables:
-            need.add(model, unit)
-    return max(0, bound - need.total_bytes)
+    failing = units - runnable(worker, units, unfit)
+    return max(0, bound - MemoryNeed.of(tables, failing).total_bytes)
 
 
 class Mover:

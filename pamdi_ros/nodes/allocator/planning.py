@@ -12,7 +12,6 @@ import threading
 import time
 
 from pamdi_ros.allocation import Costs, profiles
-from pamdi_ros.allocation.foretell import with_loaded_latencies
 from pamdi_ros.allocation.replanning.candidate_plan import Proposal
 from pamdi_ros.allocation.replanning.decision import ReplanParameters, ReplanVerdict
 from pamdi_ros.allocation.replanning.fleet_conditions import (
@@ -27,6 +26,7 @@ from pamdi_ros.models.build.catalog import unit_table
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.units import UnitTable
 from pamdi_ros.nodes.progress import ModelProgress
+from pamdi_ros.simulation.predict import with_loaded_latencies
 from pamdi_ros.worker.control import Heartbeat
 
 #: Between two looks at what has changed [s].

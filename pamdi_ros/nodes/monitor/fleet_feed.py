@@ -11,7 +11,7 @@ import time
 from pamdi_ros.fleet import Fleet, fleet_prefix
 from pamdi_ros.monitor.collector import Collector
 from pamdi_ros.monitor.view import FleetView
-from pamdi_ros.nodes.monitor.observer import Attention, Observer
+from pamdi_ros.nodes.monitor.fleet_observer import Attention, FleetObserver
 from pamdi_ros.nodes.monitor.priority_client import PriorityClient
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException
@@ -65,12 +65,12 @@ class FleetFeed:
         self._followed = False
         self._found: tuple[str, ...] = ()
         self._orders: list[tuple[str, str, Callable[[str], None]]] = []
-        self._observer: Observer | None = None
+        self._observer: FleetObserver | None = None
         self._thread = threading.Thread(target=self._serve, name='fleet_feed', daemon=True)
 
     def start(self) -> FleetFeed:
         """Join ROS and begin to listen."""
-        self._observer = Observer(
+        self._observer = FleetObserver(
             f'pamdi_watch_{os.getpid()}',  # several may watch one fleet
             self._attention,
             context=self._context,
@@ -140,7 +140,7 @@ class FleetFeed:
         topics = self._observer.topics_followed() if self._observer is not None else 0
         return max(self._period_s, min(LONGEST_PERIOD_S, PERIOD_PER_TOPIC_S * topics))
 
-    def _look(self, observer: Observer) -> None:
+    def _look(self, observer: FleetObserver) -> None:
         """Find fleets, and whoever is new in the one that is wanted."""
         found = tuple(observer.look())
         with self._lock:

@@ -18,7 +18,7 @@ from pamdi_ros.doctor.fleet_facts import (
 from pamdi_ros.monitor.collector import Collector
 from pamdi_ros.monitor.view import HeldPartition, WorkerView
 from pamdi_ros.nodes import qos
-from pamdi_ros.nodes.monitor.observer import Attention, Observer
+from pamdi_ros.nodes.monitor.fleet_observer import Attention, FleetObserver
 from rclpy.node import Node
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
@@ -46,7 +46,7 @@ def look(
     :raises CannotLook: no node can be made.
     """
     try:
-        observer = Observer('pamdi_doctor', Attention.PRESENCE)
+        observer = FleetObserver('pamdi_doctor', Attention.PRESENCE)
     except Exception as error:  # a domain that is none, a middleware that is not installed
         raise CannotLook(str(error).partition(', at ')[0]) from error
     try:
@@ -73,7 +73,7 @@ def look(
 class _Fleets:
     """All fleets that appear, and what was heard of them."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: FleetObserver) -> None:
         self._observer = observer
         self._collectors: dict[str, Collector] = {}
         self._workers: dict[str, set[str]] = {}

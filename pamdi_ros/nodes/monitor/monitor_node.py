@@ -16,7 +16,7 @@ from pamdi_ros.monitor.checks.presence import silent
 from pamdi_ros.nodes import qos
 from pamdi_ros.nodes.fleet_node import FleetNode, run
 from pamdi_ros.nodes.monitor.fleet_feed import FleetFeed
-from pamdi_ros.nodes.monitor.observer import Attention
+from pamdi_ros.nodes.monitor.fleet_observer import Attention
 from pamdi_ros.nodes.monitor.qos_sweep import QosSweep
 from pamdi_ros.nodes.monitor.report import monitor_diagnostics
 from rclpy.qos import QoSProfile, ReliabilityPolicy

@@ -215,8 +215,8 @@ class PeerConnections:
             if heartbeat.serving and self._contacts[worker].matched()
         ]
         parts = [*held, *(part for heartbeat in near for part in heartbeat.held)]
-        unit = min(held_end(sorted(parts), model, 0), unit_count)
-        if unit == unit_count:
+        unit = held_end(sorted(parts), model, 0)
+        if unit >= unit_count:
             return ''
         absent = sorted(self._wanted - {heartbeat.worker for heartbeat in near})
         missing = f'; out of reach: {", ".join(absent)}' if absent else ''

@@ -11,7 +11,7 @@ from nodes.played_fleet import PlayedFleet
 from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.monitor.collector import Collector
 from pamdi_ros.msg import Assignment, InferenceResult, SourceStats, WorkerStatus
-from pamdi_ros.nodes.monitor.observer import Attention, Observer, RunObserver
+from pamdi_ros.nodes.monitor.fleet_observer import Attention, FleetObserver, RunObserver
 import pytest
 import rclpy
 from rclpy.executors import ExternalShutdownException
@@ -41,22 +41,22 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def observe() -> Iterator[Callable[[Attention], tuple[Observer, Collector]]]:
-    """Return what makes an observer of the fleet, with its ledger."""
-    made: list[Observer] = []
+def observe() -> Iterator[Callable[[Attention], tuple[FleetObserver, Collector]]]:
+    """Return what makes an observer of the fleet, with its sink."""
+    made: list[FleetObserver] = []
 
-    def make(attention: Attention) -> tuple[Observer, Collector]:
-        observer, ledger = Observer('watcher', attention), Collector(PREFIX)
+    def make(attention: Attention) -> tuple[FleetObserver, Collector]:
+        observer, sink = FleetObserver('watcher', attention), Collector(PREFIX)
         made.append(observer)
-        observer.follow(PREFIX, ledger)
-        return observer, ledger
+        observer.follow(PREFIX, sink)
+        return observer, sink
 
     yield make
     for observer in made:
         observer.close()
 
 
-def until(observer: Observer, good: Callable[[], object], what: str) -> None:
+def until(observer: FleetObserver, good: Callable[[], object], what: str) -> None:
     """Look and take until a condition holds."""
     end_s = time.monotonic() + PATIENCE_S
     while not good():
@@ -69,12 +69,12 @@ def until(observer: Observer, good: Callable[[], object], what: str) -> None:
 def test_each_attention_hears_more_than_the_one_before(observe: Any) -> None:
     observers = {level: observe(level) for level in Attention if level is not Attention.ALL}
     with PlayedFleet(DOMAIN, PREFIX, allocator=True, epoch=4):
-        for level, (observer, ledger) in observers.items():
-            until(observer, lambda one=ledger: one.view(time.monotonic()).epoch == 4, f'{level}')
-            until(observer, lambda one=ledger: 'robot1' in _heard(one), f'{level}')
+        for level, (observer, sink) in observers.items():
+            until(observer, lambda one=sink: one.view(time.monotonic()).epoch == 4, f'{level}')
+            until(observer, lambda one=sink: 'robot1' in _heard(one), f'{level}')
         state, items = observers[Attention.STATE], observers[Attention.ITEMS]
-        for observer, ledger in (state, items):
-            until(observer, lambda one=ledger: 'camera' in one.view(time.monotonic()).sources, '')
+        for observer, sink in (state, items):
+            until(observer, lambda one=sink: 'camera' in one.view(time.monotonic()).sources, '')
         until(items[0], lambda: items[1].view(time.monotonic()).items, 'no items')
         until(items[0], lambda: items[1].view(time.monotonic()).alerts, 'no alerts')
         for observer, _ in observers.values():
@@ -85,21 +85,21 @@ def test_each_attention_hears_more_than_the_one_before(observe: Any) -> None:
     assert (view.items, view.alerts) == ((), ())
 
 
-def _heard(ledger: Collector) -> list[str]:
+def _heard(sink: Collector) -> list[str]:
     """Return the workers that have been heard."""
-    workers = ledger.view(time.monotonic()).workers
+    workers = sink.view(time.monotonic()).workers
     return [name for name, worker in workers.items() if worker.heard_s is not None]
 
 
 def test_copies_of_the_assignment_are_asked_for_where_nobody_publishes_it(observe: Any) -> None:
-    observer, ledger = observe(Attention.STATE)
+    observer, sink = observe(Attention.STATE)
     modest, ignorant = observe(Attention.PRESENCE)
     with PlayedFleet(DOMAIN, PREFIX, epoch=6):
-        until(observer, lambda: ledger.newest_assignment is not None, 'no copy')
+        until(observer, lambda: sink.newest_assignment is not None, 'no copy')
         until(modest, lambda: _heard(ignorant), 'not heard')
         modest.look()
         modest.take()
-    assert ledger.newest_assignment.epoch == 6
+    assert sink.newest_assignment.epoch == 6
     assert ignorant.newest_assignment is None
 
 
@@ -122,17 +122,17 @@ def test_two_fleets_are_told_apart_and_one_can_be_left(observe: Any) -> None:
         assert _newest_s(two) == left_s
 
 
-def _newest_s(ledger: Collector) -> float:
-    heard_s = ledger.view(time.monotonic()).workers['robot1'].heard_s
+def _newest_s(sink: Collector) -> float:
+    heard_s = sink.view(time.monotonic()).workers['robot1'].heard_s
     assert heard_s is not None
     return heard_s
 
 
 def test_two_that_run_as_one_worker_are_noticed(observe: Any) -> None:
-    observer, ledger = observe(Attention.PRESENCE)
+    observer, sink = observe(Attention.PRESENCE)
     with PlayedFleet(DOMAIN, PREFIX, incarnations=(5, 4)):
-        until(observer, lambda: ledger.doubled(), 'not noticed')
-    assert ledger.doubled() == {'robot1'}
+        until(observer, lambda: sink.doubled(), 'not noticed')
+    assert sink.doubled() == {'robot1'}
 
 
 def test_what_a_ledger_raises_is_no_unreadable_message(observe: Any) -> None:
@@ -140,7 +140,7 @@ def test_what_a_ledger_raises_is_no_unreadable_message(observe: Any) -> None:
         def status(self, message: Any, now_s: float, wall_s: float | None = None) -> None:
             raise OSError('no space left')
 
-    observer = Observer('watcher', Attention.PRESENCE)
+    observer = FleetObserver('watcher', Attention.PRESENCE)
     observer.follow(PREFIX, Full(PREFIX))
     try:
         with PlayedFleet(DOMAIN, PREFIX), pytest.raises(OSError, match='no space left'):
@@ -174,7 +174,7 @@ def test_bytes_that_are_no_message_cost_only_themselves(observe: Any) -> None:
 def test_it_ends_with_the_context_that_it_was_lent() -> None:
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=DOMAIN)
-    observer = Observer('watcher', Attention.PRESENCE, context=context)
+    observer = FleetObserver('watcher', Attention.PRESENCE, context=context)
     context.shutdown()
     with pytest.raises((ExternalShutdownException, RuntimeError)):
         observer.take()

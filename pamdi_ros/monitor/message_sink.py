@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 
-class Ledger(Protocol):
+class MessageSink(Protocol):
     """Takes the messages of one fleet, each with when it came, on one monotonic clock [s].
 
     :class:`~pamdi_ros.monitor.collector.Collector` keeps the newest and reads them when somebody

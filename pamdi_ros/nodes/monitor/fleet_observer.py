@@ -13,7 +13,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from pamdi_ros.fleet import Fleet, fleet_prefix
 from pamdi_ros.monitor.discovery import find_fleets, Members
-from pamdi_ros.monitor.ledger import Ledger
+from pamdi_ros.monitor.message_sink import MessageSink
 from pamdi_ros.monitor.run_tally import RunTally
 from pamdi_ros.msg import Assignment, InferenceResult, SourceStats, WorkerStatus
 from pamdi_ros.nodes import qos
@@ -62,16 +62,16 @@ class _Followed:
     :param since_s: since when, monotonic [s].
     """
 
-    ledger: Ledger
+    sink: MessageSink
     fleet: Fleet | None
     since_s: float
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
 
 
-class Observer:
-    """A node that listens to any number of fleets, and to each with a ledger of its own.
+class FleetObserver:
+    """A node that listens to any number of fleets, and to each with a sink of its own.
 
-    One thread follows, looks, takes or spins, and closes. Who reads a ledger in another one holds
+    One thread follows, looks, takes or spins, and closes. Who reads a sink in another one holds
     :attr:`lock`.
 
     :param name: of the node.
@@ -118,14 +118,14 @@ class Observer:
 
     # --- whom it listens to ---------------------------------------------------------------------
 
-    def follow(self, prefix: str, ledger: Ledger, fleet: Fleet | None = None) -> None:
+    def follow(self, prefix: str, sink: MessageSink, fleet: Fleet | None = None) -> None:
         """Listen to a fleet that is there, or may come.
 
         :param prefix: its absolute namespace.
-        :param ledger: takes what is heard.
+        :param sink: takes what is heard.
         :param fleet: its file, where there is one: whom that names is listened to at once.
         """
-        self._followed[prefix] = _Followed(ledger, fleet, time.monotonic())
+        self._followed[prefix] = _Followed(sink, fleet, time.monotonic())
         self._subscribe_to(prefix, Members())
 
     def leave(self, prefix: str) -> None:
@@ -165,7 +165,7 @@ class Observer:
     def spin(self, seconds: float) -> None:
         """Take every message as it comes, for a while [s].
 
-        :raises Exception: what a ledger raised.
+        :raises Exception: what a sink raised.
         """
         end_s = time.monotonic() + seconds
         while (left_s := end_s - time.monotonic()) > 0:
@@ -194,7 +194,7 @@ class Observer:
     def _subscribe_to(self, prefix: str, members: Members) -> None:
         """Subscribe to whatever is new of a fleet."""
         followed, level = self._followed[prefix], self._attention
-        ledger, fleet = followed.ledger, followed.fleet
+        sink, fleet = followed.sink, followed.fleet
         every = level >= Attention.ALL
 
         def hear(
@@ -205,29 +205,29 @@ class Observer:
                     kind, topic, self._entering(enter), profile
                 )
 
-        hear(Assignment, f'{prefix}/assignment', ledger.assignment, qos.ASSIGNMENT)
+        hear(Assignment, f'{prefix}/assignment', sink.assignment, qos.ASSIGNMENT)
         if level >= Attention.ITEMS:
             profile = qos.RESULT if every else _newest(RESULTS_DEPTH)
-            hear(InferenceResult, f'{prefix}/results', ledger.result, profile)
+            hear(InferenceResult, f'{prefix}/results', sink.result, profile)
             profile = qos.STATISTICS if every else _newest(DIAGNOSTICS_DEPTH)
-            hear(DiagnosticArray, '/diagnostics', ledger.diagnostics, profile)
+            hear(DiagnosticArray, '/diagnostics', sink.diagnostics, profile)
         workers = sorted(members.workers | set(fleet.workers if fleet else ()))
         for name in workers:
             topic = f'{prefix}/workers/{name}/status'
             if topic not in followed.subscriptions:
                 followed.subscriptions[topic] = self.node.create_subscription(
-                    WorkerStatus, topic, self._entering_status(ledger), qos.STATUS
+                    WorkerStatus, topic, self._entering_status(sink), qos.STATUS
                 )
         if level < Attention.STATE:
             return
         for name in sorted(members.sources | set(fleet.sources if fleet else ())):
             profile = qos.STATISTICS if every else qos.STATUS
-            hear(SourceStats, f'{prefix}/sources/{name}/stats', ledger.stats, profile)
+            hear(SourceStats, f'{prefix}/sources/{name}/stats', sink.stats, profile)
         waited = time.monotonic() - followed.since_s > COPY_PATIENCE_S
-        if waited and ledger.newest_assignment is None and not every:
+        if waited and sink.newest_assignment is None and not every:
             for name in workers[:COPIES]:
                 topic = f'{prefix}/workers/{name}/assignment'
-                hear(Assignment, topic, ledger.assignment, qos.ASSIGNMENT)
+                hear(Assignment, topic, sink.assignment, qos.ASSIGNMENT)
 
     def _entering(self, enter: Callable[[Any, float], None]) -> Callable[[Any], None]:
         """Return a callback that enters a message with its time."""
@@ -237,7 +237,7 @@ class Observer:
 
         return heard
 
-    def _entering_status(self, ledger: Ledger) -> Callable[..., None]:
+    def _entering_status(self, sink: MessageSink) -> Callable[..., None]:
         """Return a callback that enters a heartbeat with its time on both clocks.
 
         rclpy hands out the time of reception since Iron; before, the time of taking must do.
@@ -245,7 +245,7 @@ class Observer:
 
         def at(message: WorkerStatus, wall_s: float) -> None:
             waited_s = min(max(0.0, time.time() - wall_s), self._longest_wait_s())
-            self._enter(lambda: ledger.status(message, time.monotonic() - waited_s, wall_s))
+            self._enter(lambda: sink.status(message, time.monotonic() - waited_s, wall_s))
 
         def informed(message: WorkerStatus, info: dict[str, int]) -> None:
             at(message, 1e-9 * info['received_timestamp'] or time.time())
@@ -256,7 +256,7 @@ class Observer:
         return informed if hasattr(Subscription, 'CallbackType') else plain
 
     def _enter(self, action: Callable[[], None]) -> None:
-        """Let a ledger take a message; what it raises is no fault of the message."""
+        """Let a sink take a message; what it raises is no fault of the message."""
         self._taken += 1
         try:
             with self.lock:
@@ -278,7 +278,7 @@ class RunObserver:
     def __init__(self, fleet: Fleet, namespace: str = '') -> None:
         prefix = fleet_prefix(fleet, namespace)
         self.tally = RunTally(prefix, fleet)
-        self._observer = Observer('pamdi_run', Attention.ALL)
+        self._observer = FleetObserver('pamdi_run', Attention.ALL)
         self._observer.follow(prefix, self.tally, fleet)
         self.node = self._observer.node
 

@@ -11,7 +11,7 @@ from pamdi_ros.experiments.fleets import tables_of
 from pamdi_ros.msg import Assignment, InferenceResult, SourceStats, WorkerStatus
 from pamdi_ros.simulation.load import loaded
 from pamdi_ros.simulation.setup import Setup
-from pamdi_ros.testbed.listener import busy_s, Listener, unmatched
+from pamdi_ros.testbed.run_recorder import busy_s, RunRecorder, unmatched
 from pamdi_ros.worker.task import Status
 import pytest
 from rclpy.time import Time
@@ -23,21 +23,21 @@ SECONDS = 4.0
 URGENT, TEXT = 'urgent', 'text'
 
 
-def listener(sent: dict[str, list[float]], ago_s: float = 0.0) -> Listener:
+def listener(sent: dict[str, list[float]], ago_s: float = 0.0) -> RunRecorder:
     """Give one whose run began a while ago."""
     setup = Setup(
         fleet=loaded(RIG.fleet, TABLES, 0.6), tables=TABLES, policy='pa_mdi_plus', seconds=SECONDS
     )
     accepted = dict.fromkeys(sent, 7)
-    return Listener(setup, time.time() - ago_s, {URGENT: [], TEXT: [], **sent}, accepted)
+    return RunRecorder(setup, time.time() - ago_s, {URGENT: [], TEXT: [], **sent}, accepted)
 
 
-def stamp(told: Listener, at_s: float) -> Any:
+def stamp(told: RunRecorder, at_s: float) -> Any:
     """Give a stamp of a time since the begin."""
     return Time(nanoseconds=round(1e9 * (told.begin_s + at_s))).to_msg()
 
 
-def result(told: Listener, seq: int, at_s: float, **fields: Any) -> InferenceResult:
+def result(told: RunRecorder, seq: int, at_s: float, **fields: Any) -> InferenceResult:
     """Give the end of an item that arrived then."""
     message = InferenceResult(source=URGENT, seq=seq, incarnation=3, latency_s=0.25)
     message.header.stamp = stamp(told, at_s)
@@ -46,7 +46,7 @@ def result(told: Listener, seq: int, at_s: float, **fields: Any) -> InferenceRes
     return message
 
 
-def stats(told: Listener, source: str, at_s: float, in_flight: int = 0) -> SourceStats:
+def stats(told: RunRecorder, source: str, at_s: float, in_flight: int = 0) -> SourceStats:
     """Give statistics of then."""
     message = SourceStats(source=source, in_flight=in_flight)
     message.header.stamp = stamp(told, at_s)

@@ -23,7 +23,7 @@ SLACK_S = 0.5
 FRESH_S = 2.5
 
 
-class Listener:
+class RunRecorder:
     """Hears one run.
 
     :param setup: what is run.
