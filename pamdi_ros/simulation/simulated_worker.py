@@ -478,6 +478,8 @@ class SimulatedWorker:
                 continue
             reason = f'no_contact: no way leads from {self.name} to {frame.worker}'
             self._carry_out(machine.not_sent(frame, reason, now))
+            if self._watch is not None:
+                self._watch.lives(self.name, machine)
             unsent += 1
             if unsent > MOST_UNSENT:
                 raise RuntimeError(f'{self.name} insists on sending {frame} without a way')

@@ -14,7 +14,7 @@ from pamdi_ros.simulation.faults import Crash, Faults
 from pamdi_ros.simulation.run import Run, Setup, simulate
 from pamdi_ros.worker import Command, leases
 from pamdi_ros.worker.control import LOADING_PATIENCE
-from pamdi_ros.worker.items.receiver import TaskReceiver
+from pamdi_ros.worker.items.recovery import Recovery
 import pytest
 from simulation.noisy_worlds import demo_world, World
 
@@ -96,13 +96,13 @@ def test_nobody_is_taken_for_lost_whose_heartbeats_stall_while_it_loads(
     patience: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
-    lose = TaskReceiver.lost_peer
+    lose = Recovery.decide_anew
 
-    def noted(reception: TaskReceiver, peer: str, now: float) -> list[Command]:
+    def noted(recovery: Recovery, peer: str, now: float) -> list[Command]:
         lost.append(peer)
-        return lose(reception, peer, now)
+        return lose(recovery, peer, now)
 
-    monkeypatch.setattr(TaskReceiver, 'lost_peer', noted)
+    monkeypatch.setattr(Recovery, 'decide_anew', noted)
     monkeypatch.setattr(leases, 'LOADING_PATIENCE', patience)
     stall_s = 2 * policy_parameters(WORLD.fleet.policy_parameters).lease_s
     started(WORLD, faults=Faults(load_stall_s=stall_s))
