@@ -69,7 +69,7 @@ class Supervisor:
         log_directory.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Supervisor:
-        """Give itself."""
+        """Return itself."""
         return self
 
     def __exit__(self, *_: object) -> None:

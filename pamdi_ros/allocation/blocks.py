@@ -73,11 +73,11 @@ class Blocks:
     _activations: dict[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """Give the number of blocks."""
+        """Return the number of blocks."""
         return len(self.cuts) - 1
 
     def weight_bytes(self, mask: int) -> int:
-        """Give the bytes of weights that a set of blocks reads; a shared tensor counts once."""
+        """Return the bytes of weights that a set of blocks reads; a shared tensor counts once."""
         found = self._weights.get(mask)
         if found is None:
             found = sum(size for readers, size in self.tensors if readers & mask)
@@ -85,7 +85,7 @@ class Blocks:
         return found
 
     def most_activation_bytes(self, mask: int) -> int:
-        """Give the most bytes alive while a set of blocks runs, one after the other."""
+        """Return the most bytes alive while a set of blocks runs, one after the other."""
         found = self._activations.get(mask)
         if found is None:
             sizes = enumerate(self.activation_bytes)
@@ -95,11 +95,11 @@ class Blocks:
 
     @property
     def median_boundary_bytes(self) -> float:
-        """Give the median of the bytes that enter a block."""
+        """Return the median of the bytes that enter a block."""
         return float(median(self.boundary_bytes.tolist()))
 
     def block_of(self, unit: int) -> int:
-        """Give the block that begins at a unit.
+        """Return the block that begins at a unit.
 
         :raises ValueError: none does.
         """
@@ -115,14 +115,14 @@ def blocks_of(costs: Costs, model: str, most: int) -> Blocks:
 
 
 def cuts_of(costs: Costs, model: str, most: int) -> tuple[int, ...]:
-    """Give where :func:`blocks_of` cuts a model."""
+    """Return where :func:`blocks_of` cuts a model."""
     table = costs.tables[model]
     exits = _exits(costs.fleet.models[model], len(table))
     return _cuts(table, most, [unit for unit, _, _ in exits])
 
 
 def blocks_at(costs: Costs, model: str, cuts: tuple[int, ...]) -> Blocks:
-    """Give the blocks of a model between cuts.
+    """Return the blocks of a model between cuts.
 
     :param cuts: from 0 to the number of units, those of its exits among them.
     """
@@ -154,7 +154,7 @@ def blocks_at(costs: Costs, model: str, cuts: tuple[int, ...]) -> Blocks:
 
 
 def _exits(spec: ModelSpec, count: int) -> list[tuple[int, float, float | None]]:
-    """Give (units run, accuracy, threshold) of each exit, the end last."""
+    """Return (units run, accuracy, threshold) of each exit, the end last."""
     early = [
         (exit_.unit, exit_.accuracy, exit_.threshold) for exit_ in spec.exits if exit_.unit < count
     ]

@@ -65,7 +65,7 @@ def column(
 
 
 def needs_of(stages: Sequence[tuple[int, int, int]]) -> tuple[tuple[int, int], ...]:
-    """Give (worker, blocks that it must hold, as a bit mask) of stages of blocks."""
+    """Return (worker, blocks that it must hold, as a bit mask) of stages of blocks."""
     needs: dict[int, int] = {}
     for worker, first, last in stages:
         needs[worker] = needs.get(worker, 0) | (1 << last) - (1 << first)
@@ -73,7 +73,7 @@ def needs_of(stages: Sequence[tuple[int, int, int]]) -> tuple[tuple[int, int], .
 
 
 def unserved(problem: PlacementProblem, source: int) -> Column:
-    """Give the column of items that are dropped: each costs as if it had waited its lifespan."""
+    """Return the column of items that are dropped: each costs as if it had waited its lifespan."""
     stream = problem.streams[source]
     places, adds = loading(problem, source, ())
     worth = -stream.weight * stream.lifespan_s
@@ -83,7 +83,7 @@ def unserved(problem: PlacementProblem, source: int) -> Column:
 def loading(
     problem: PlacementProblem, source: int, uses: Sequence[tuple[int, float]]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Give which loads ρ_{r,≤c}, flattened, a source's items add to, and how much."""
+    """Return which loads ρ_{r,≤c}, flattened, a source's items add to, and how much."""
     stream, classes = problem.streams[source], len(problem.classes)
     span = classes - stream.rank
     places = [r * classes + rank for r, _ in uses for rank in range(stream.rank, classes)]
@@ -94,7 +94,7 @@ def loading(
 def journey(
     problem: PlacementProblem, source: int, stays: Sequence[Stay], exit_: BlockExit
 ) -> tuple[float, float, tuple[tuple[int, float], ...]]:
-    """Give latency [s], worth and uses of an item on a route, see :class:`Column`.
+    """Return latency [s], worth and uses of an item on a route, see :class:`Column`.
 
     Latency is :func:`pamdi_ros.allocation.baselines.route.route_s`'s: the input travels once,
     boundaries in every pass; further passes send the new text from the end to the start; the
@@ -126,12 +126,12 @@ def journey(
 
 
 def stays_of(problem: PlacementProblem, stages: Sequence[PipelineStage]) -> list[Stay]:
-    """Give a route with its workers' numbers."""
+    """Return a route with its workers' numbers."""
     return [(problem.number(stage.worker), stage.first, stage.last) for stage in stages]
 
 
 def hops(problem: PlacementProblem, found: Column) -> Iterator[tuple[int, int]]:
-    """Give the links that a column's tensors cross, as (from, to)."""
+    """Yield the links that a column's tensors cross, as (from, to)."""
     if found.stages:
         passes = problem.models[problem.streams[found.source].model].passes
         for times, size, origin, target in _sends(
@@ -144,7 +144,7 @@ def hops(problem: PlacementProblem, found: Column) -> Iterator[tuple[int, int]]:
 def _sends(
     problem: PlacementProblem, source: int, stays: Sequence[Stay], passes: int
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Give (times, bytes, origin, target) of what travels."""
+    """Yield (times, bytes, origin, target) of what travels."""
     stream = problem.streams[source]
     table = problem.costs.tables[stream.model]
     start, end = stays[0][0], stays[-1][0]

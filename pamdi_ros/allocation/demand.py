@@ -46,7 +46,7 @@ class Draft:
 
 
 def demands(fleet: Fleet, priorities: Mapping[str, str]) -> tuple[Demand, ...]:
-    """Give what a fleet's sources ask, the most urgent first, then in the file's order.
+    """Return what a fleet's sources ask, the most urgent first, then in the file's order.
 
     :param priorities: class by source, where it differs from the fleet file.
     :raises ValueError: a source or class that the fleet does not have.

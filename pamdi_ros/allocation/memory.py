@@ -53,7 +53,7 @@ class MemoryNeed:
         return self.weight_bytes + self.activation_bytes
 
     def extra_bytes(self, model: str, first: int, last: int) -> int:
-        """Give what units [first, last) would add [byte]."""
+        """Return what units [first, last) would add [byte]."""
         units = self.tables[model].units[first:last]
         new = {name: size for unit in units for name, size in unit.weights}
         weights = sum(size for name, size in new.items() if (model, name) not in self._counted)
@@ -61,7 +61,7 @@ class MemoryNeed:
         return weights + max(0, most - self.activation_bytes)
 
     def copy(self) -> MemoryNeed:
-        """Give the same need, to try what more would take."""
+        """Return the same need, to try what more would take."""
         return MemoryNeed(
             self.tables, self.weight_bytes, self.activation_bytes, set(self._counted)
         )
@@ -79,7 +79,7 @@ class Holdings:
         self._needs: dict[str, MemoryNeed] = {}
 
     def need(self, worker: str) -> MemoryNeed:
-        """Give what a worker needs for what it holds, as a copy."""
+        """Return what a worker needs for what it holds, as a copy."""
         need = self._needs.get(worker)
         return MemoryNeed(self._costs.tables) if need is None else need.copy()
 
@@ -110,7 +110,7 @@ class Holdings:
             need.add(model, unit)
 
     def placement(self) -> dict[str, tuple[Partition, ...]]:
-        """Give what each worker holds as contiguous ranges, workers in the fleet's order."""
+        """Return what each worker holds as contiguous ranges, workers in the fleet's order."""
         return {
             worker: tuple(
                 part

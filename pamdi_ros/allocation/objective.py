@@ -93,7 +93,7 @@ def congestion(problem: PlacementProblem, loads: Array) -> float:
 
 
 def exit_at(problem: PlacementProblem, model: str, unit: int) -> BlockExit:
-    """Give the exit after so many units.
+    """Return the exit after so many units.
 
     :raises ValueError: the model has none there.
     """

@@ -80,7 +80,7 @@ def plan_of(
     epoch: int,
     unusable: Mapping[str, str] = _NOTHING,
 ) -> Plan:
-    """Give the plan that a draft amounts to.
+    """Return the plan that a draft amounts to.
 
     :param policy: that the fleet runs.
     :param draft: placement and routes.
@@ -100,7 +100,7 @@ def plan_of(
 
 
 def with_priorities(plan: Plan, priorities: Mapping[str, str]) -> Plan:
-    """Give a plan with other classes in force; placement, routes and epoch stay.
+    """Return a plan with other classes in force; placement, routes and epoch stay.
 
     :param priorities: class by source; a source that is left out keeps its own.
     """
@@ -112,7 +112,7 @@ def with_priorities(plan: Plan, priorities: Mapping[str, str]) -> Plan:
 
 
 def profiles(costs: Costs) -> dict[str, ModelProfile]:
-    """Give what each model with a table costs, as the assignment tells it to every worker."""
+    """Return what each model with a table costs, as the assignment tells it to every worker."""
     return {
         name: ModelProfile(
             flops=tuple(unit.flops for unit in table.units),

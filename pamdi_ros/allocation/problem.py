@@ -136,7 +136,7 @@ class PlacementProblem:
         )
 
     def recut(self, cuts: Mapping[str, Collection[int]]) -> PlacementProblem | None:
-        """Give the same problem with models cut at further places; None where there are none.
+        """Return the same problem with models cut at further places; None where there are none.
 
         Where a model would have too many blocks, it is cut less where it was cut before, then at
         the thickest of the further places.
@@ -155,7 +155,7 @@ class PlacementProblem:
         return None if same else replace(self, models=models)
 
     def _at_most(self, model: str, more: Collection[int]) -> tuple[int, ...]:
-        """Give a model's cuts and further ones, as many as there may be."""
+        """Return a model's cuts and further ones, as many as there may be."""
         blocks, table = self.models[model], self.costs.tables[model]
         exits = self.costs.fleet.models[model].exits  # left out of the problem or not
         kept = {0, blocks.cuts[-1], *(exit_.unit for exit_ in exits if exit_.unit < len(table))}
@@ -166,7 +166,7 @@ class PlacementProblem:
         return tuple(sorted(kept))
 
     def finer(self, most_blocks: int) -> PlacementProblem | None:
-        """Give the same problem with models in smaller blocks; None where they are small already.
+        """Return the problem with models in smaller blocks; None where they are small already.
 
         :param most_blocks: of a model, at most, besides those that it has.
         """
@@ -178,13 +178,13 @@ class PlacementProblem:
         return len(self.workers) + self.wires.count
 
     def stay_s(self, model: str, first: int, last: int, worker: int) -> float:
-        """Give the time of units [first, last) in one stay at a worker, overhead included [s]."""
+        """Return the time of units [first, last) in one go at a worker, overhead included [s]."""
         before = self.models[model].flops_before
         flops = before[last] - before[first]
         return flops * self.s_per_flop[model][worker] + float(self.overhead_s[worker])
 
     def number(self, worker: str) -> int:
-        """Give the number of a worker.
+        """Return the number of a worker.
 
         :raises ValueError: the fleet has no such worker.
         """
@@ -192,5 +192,5 @@ class PlacementProblem:
 
 
 def blocks_for(workers: int) -> int:
-    """Give how many blocks a model is planned in, at most, in a fleet of so many workers."""
+    """Return how many blocks a model is planned in, at most, in a fleet of so many workers."""
     return 12 if workers <= 16 else 10

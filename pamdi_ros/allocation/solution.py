@@ -105,12 +105,12 @@ class Solution:
     unserved: Mapping[str, str] = field(default_factory=dict)
 
     def nominal(self, source: str) -> Flow | None:
-        """Give the largest flow of a source; None: it has none."""
+        """Return the largest flow of a source; None: it has none."""
         flows = self.flows.get(source, ())
         return flows[0] if flows else None
 
     def draft(self, problem: PlacementProblem) -> Draft:
-        """Give placement and nominal routes as a plan in the making."""
+        """Return placement and nominal routes as a plan in the making."""
         draft = Draft(Holdings(problem.costs))
         for worker, parts in self.placement.items():
             for part in parts:

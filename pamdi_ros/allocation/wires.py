@@ -73,7 +73,7 @@ class Wires:
         )
 
     def way(self, origin: int, target: int) -> Way:
-        """Give the way between two workers."""
+        """Return the way between two workers."""
         found = self._known.get((origin, target))
         if found is None:
             found = self._known[origin, target] = (
@@ -84,11 +84,11 @@ class Wires:
         return found
 
     def crossing(self, origin: int, target: int) -> tuple[tuple[int, float], ...]:
-        """Give (wire, time that a byte occupies it [s/B]) of the way between two workers."""
+        """Return (wire, time that a byte occupies it [s/B]) of the way between two workers."""
         return self.way(origin, target)[2]
 
     def links(self, origin: int, target: int) -> list[tuple[int, int]]:
-        """Give the hops of the way between two workers."""
+        """Return the hops of the way between two workers."""
         hops = []
         while origin != target:
             via = int(self._hop[origin, target])
@@ -97,7 +97,7 @@ class Wires:
         return hops
 
     def prices(self, wire_prices: Array) -> Array:
-        """Give what a byte costs from i to j.
+        """Return what a byte costs from i to j.
 
         :param wire_prices: of a second on each wire, (wires,) or (wires, classes).
         :returns: (workers, workers) or (workers, workers, classes).

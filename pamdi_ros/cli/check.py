@@ -81,7 +81,7 @@ def _unit_tables(fleet: Fleet, source: str) -> dict[str, UnitTable]:
 
 
 def _outcome(fleet: Fleet, tables: dict[str, UnitTable]) -> dict[str, Any]:
-    """Give what is known of a good fleet, as ``--json`` writes it."""
+    """Return what is known of a good fleet, as ``--json`` writes it."""
     return {
         'ok': True,
         'problems': [],

@@ -162,7 +162,7 @@ def _check_workers(names: list[str], fleet: Fleet | None) -> None:
 
 
 def _outcome(fleet: Fleet | None, host: HostFacts, sections: Sections) -> dict[str, Any]:
-    """Give the findings as ``--json`` writes them."""
+    """Return the findings as ``--json`` writes them."""
     findings = [
         {
             'section': section,

@@ -191,7 +191,7 @@ def _refuse_hidden(out: str, hidden: Sequence[str]) -> None:
 
 
 def _words(args: argparse.Namespace, name: str = '') -> list[str]:
-    """Give the words after ``pamdi`` that repeat this command.
+    """Return the words after ``pamdi`` that repeat this command.
 
     :param name: one experiment of those asked for; empty: as asked.
     """

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def plain(report: PlanReport, bought: Shopping) -> dict[str, Any]:
-    """Give a report as ``--json`` writes it; what has no finite value is null."""
+    """Return a report as ``--json`` writes it; what has no finite value is null."""
     solution, fleet = report.solution, report.costs.fleet
     remedy = solution.remedy
     return {
@@ -198,7 +198,7 @@ def _with_load(
 
 
 def _plot_target(text: str | None) -> Path | None:
-    """Give the file to draw to.
+    """Return the file to draw to.
 
     :raises FleetError: it ends neither in .png nor in .svg
     """

@@ -55,7 +55,7 @@ def draw_plan(report: PlanReport, path: Path) -> None:
 
 
 def _places(count: int) -> tuple[list[Point], int, int]:
-    """Give the middle of each worker's card, in units of a cell, and how many rows and columns."""
+    """Return the middle of each worker's card, in units of a cell, and the rows and columns."""
     if count <= 3:
         return [(1.25 * number, 0.0) for number in range(count)], 1, count
     if count <= MOST_IN_CIRCLE:
@@ -237,7 +237,7 @@ def _bars(axes: Axes, report: PlanReport) -> None:
 
 
 def _shades(count: int) -> list[str | tuple[float, ...]]:
-    """Give a colour for each class, dark to light."""
+    """Return a colour for each class, dark to light."""
     if count <= len(DARK_TO_LIGHT):
         return list(DARK_TO_LIGHT[:count])
     ramp = LinearSegmentedColormap.from_list('classes', DARK_TO_LIGHT)

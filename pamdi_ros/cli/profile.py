@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _wanted(names: Sequence[str], ms_per_gflop: Sequence[float]) -> Iterator[tuple[str, Wanted]]:
-    """Give the models that the command line names, by name."""
+    """Yield the models that the command line names, by name."""
     speeds = {f'{speed:g} ms/GFLOP': speed * S_PER_FLOP for speed in ms_per_gflop}
     unit_flops = flops_within(PolicyParameters().quantum_s, speeds.values())
     for name in names:
@@ -195,7 +195,7 @@ def _write(model: Model, folder: Path, outcome: dict[str, Any], name: str) -> di
 def _facts(
     table: UnitTable, speeds: Mapping[str, float], times: Sequence[UnitTime] | None = None
 ) -> dict[str, Any]:
-    """Give a model's numbers as ``--json`` writes them."""
+    """Return a model's numbers as ``--json`` writes them."""
     from pamdi_ros.models.granularity import largest_quantum
 
     units: list[dict[str, Any]] = [

@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 def units_shown(name: str, facts: Mapping[str, Any]) -> Table:
-    """Give the table of a model's units.
+    """Return the table of a model's units.
 
     :param facts: of the model, as ``pamdi profile --json`` writes them.
     """
@@ -46,7 +46,7 @@ def units_shown(name: str, facts: Mapping[str, Any]) -> Table:
 
 
 def quanta_shown(models: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Give the table of the longest unit of each model on each device of declared speed.
+    """Return the table of the longest unit of each model on each device of declared speed.
 
     :param models: by name, as ``pamdi profile --json`` writes them.
     """

@@ -59,6 +59,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def beside(path: Path) -> Path:
-    """Give the page's name where none is asked for: never one inside the recording."""
+    """Return the page's name where none is asked for: never one inside the recording."""
     full = path.expanduser().resolve()
     return full.parent / f'{full.name if full.is_dir() else full.stem}.html'

@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def plain(outcome: Outcome) -> dict[str, Any]:
-    """Give the outcome as ``--json`` writes it: by policy, above that by load if several were."""
+    """Return the outcome as ``--json`` writes it: by policy, above that by load if several."""
     if len(outcome) == 1:
         return {'policies': next(iter(outcome.values()))}
     return {'loads': {f'{load:g}': {'policies': found} for load, found in outcome.items()}}
@@ -120,7 +120,7 @@ def _setups(
     loads: Sequence[float | None],
     args: argparse.Namespace,
 ) -> dict[tuple[float | None, str], list[Setup]]:
-    """Give what is to be run, for every load and policy a run of each seed."""
+    """Return what is to be run, for every load and policy a run of each seed."""
     from pamdi_ros.simulation.load import loaded
     from pamdi_ros.simulation.setup import Setup
 
@@ -171,7 +171,7 @@ def _policies(asked: Sequence[str] | None, fleet: Fleet) -> list[str]:
 
 
 def _with_settings(fleet: Fleet, settings: Sequence[str]) -> Fleet:
-    """Give the fleet with policy parameters changed.
+    """Return the fleet with policy parameters changed.
 
     :raises FleetError: no such parameter, or not with such a value
     """
@@ -211,7 +211,7 @@ def _with_settings(fleet: Fleet, settings: Sequence[str]) -> Fleet:
 
 
 def unit_tables(fleet: Fleet, fleet_file: str) -> dict[str, UnitTable]:
-    """Give the units of every model that a source uses.
+    """Return the units of every model that a source uses.
 
     :raises FleetError: models that cannot be built
     """

@@ -182,7 +182,7 @@ def _reduction(outcome: Outcome, fleet: Fleet) -> Figure:
 def _reduced(
     ours: Mapping[str, Any], other: Mapping[str, Any], priority: str
 ) -> tuple[float, float] | None:
-    """Give the reduction of a class's mean delay and the most that is possible [%].
+    """Return the reduction of a class's mean delay and the most that is possible [%].
 
     :returns: None where either is not stable, there is no mean to compare; and where the other is
         slower while some source of its fleet diverges: its queues, that all share, only end where
@@ -233,7 +233,7 @@ def _utilisation(policies: Policies, where: str) -> Figure:
 
 
 def _panels(sources: Sequence[str], height_in: float) -> tuple[Figure, dict[str, Axes]]:
-    """Give a figure with a panel for each source, at most three in a row."""
+    """Return a figure with a panel for each source, at most three in a row."""
     shown = sources[:MOST_PANELS]
     rows = math.ceil(len(shown) / COLUMNS)
     columns = math.ceil(len(shown) / rows)

@@ -137,7 +137,7 @@ def _with_spread(source: dict[str, Any], key: str) -> str:
 
 
 def _ratio(value: float | None, stable: bool) -> str:
-    """Give a ratio, unless what is divided has no mean to speak of."""
+    """Return a ratio, unless what is divided has no mean to speak of."""
     if not stable:
         return UNSTABLE
     return NOTHING if value is None else f'{value:.2f}'

@@ -20,7 +20,7 @@ ANSWERED = ''  # the reason of an item that was answered
 
 
 def summarise(fleet: Fleet, tally: RunTally, solo_items: int = 0) -> dict[str, Any]:
-    """Give the run's numbers in the form of ``--json``.
+    """Return the run's numbers in the form of ``--json``.
 
     :param solo_items: the first items of every source, sent while nothing else ran: they give
         its solo latency and stay out of the other latencies.

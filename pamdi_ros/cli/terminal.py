@@ -58,7 +58,7 @@ class Keys:
 
 @contextmanager
 def watched_keys() -> Iterator[Keys]:
-    """Give the keys; without a terminal there are none. Restores terminal and signals."""
+    """Yield the keys; without a terminal there are none. Restores terminal and signals."""
     woken, waker = os.pipe()
     os.set_blocking(waker, False)
     descriptor = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None

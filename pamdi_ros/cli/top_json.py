@@ -11,7 +11,7 @@ from pamdi_ros.monitor.view import FleetView, LinkView, SourceView, WorkerView
 
 
 def outcome(view: FleetView) -> dict[str, Any]:
-    """Give a view as plain data; what is unknown is null."""
+    """Return a view as plain data; what is unknown is null."""
     workers = view.workers.values()
     return {
         'fleet': view.name or None,

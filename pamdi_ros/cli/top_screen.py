@@ -25,7 +25,7 @@ def screen(
     domain: str = '0',
     keys: str = '',
 ) -> Group:
-    """Give a fleet on one screen.
+    """Return a fleet on one screen.
 
     :param width: of the terminal [characters].
     :param height: of the terminal [lines]; None: all rows are shown.
@@ -44,7 +44,7 @@ def screen(
 
 
 def headline(view: FleetView, width: int) -> list[Text]:
-    """Give what there is to say of the whole fleet, in as few lines as it takes."""
+    """Return what there is to say of the whole fleet, in as few lines as it takes."""
     parts = [view.name or 'no fleet']
     if view.workers:
         levels = [worker_state(worker, view.now_s)[0] for worker in view.workers.values()]

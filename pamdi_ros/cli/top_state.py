@@ -22,7 +22,7 @@ STYLES = {Level.OK: 'green', Level.WARN: 'yellow', Level.ERROR: 'bold red', Leve
 
 
 def worker_state(worker: WorkerView, now_s: float) -> tuple[Level, str]:
-    """Give how a worker is."""
+    """Return how a worker is."""
     if worker.heard_s is None:
         return Level.STALE, 'not heard'
     if (silent_s := now_s - worker.heard_s) > WORKER_SILENT_S:
@@ -33,7 +33,7 @@ def worker_state(worker: WorkerView, now_s: float) -> tuple[Level, str]:
 
 
 def source_state(source: SourceView, now_s: float) -> tuple[Level, str]:
-    """Give how a source is."""
+    """Return how a source is."""
     if source.reason:
         return Level.ERROR, 'no route'
     if source.heard_s is None:

@@ -124,7 +124,7 @@ def _worker_cells(worker: WorkerView, view: FleetView, wide: bool) -> list[Text]
 
 
 def link_line(links: Iterable[LinkView], width: int) -> Text:
-    """Give the busiest links in one line; empty: none carries anything."""
+    """Return the busiest links in one line; empty: none carries anything."""
     used = [link for link in links if link.busy >= LEAST_BUSY or link.slowdown > 1.5]
     used.sort(key=lambda link: -link.busy)
     line = Text()
@@ -159,7 +159,7 @@ def alert_lines(view: FleetView, alerts: Sequence[AlertView], width: int) -> Tab
 
 
 def sparkline(values: Sequence[float], length: int) -> str:
-    """Give latencies as bars of a line, oldest first, up to the greatest; 0: no result.
+    """Return latencies as bars of a line, oldest first, up to the greatest; 0: no result.
 
     :param length: characters; each is the greatest of its share of the values.
     """

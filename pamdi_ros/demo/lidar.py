@@ -41,7 +41,7 @@ class Lidar:
     miss_share: float = 0.01
 
     def directions(self) -> NDArray[np.float64]:
-        """Give unit vectors of one turn (beams, columns, 3), from behind and clockwise."""
+        """Return unit vectors of one turn (beams, columns, 3), from behind and clockwise."""
         elevation = np.linspace(self.fov_up_rad, self.fov_down_rad, self.beams)[:, None]
         azimuth = np.pi - 2 * np.pi * (np.arange(self.columns) + 0.5) / self.columns
         return np.stack(

@@ -41,7 +41,7 @@ def _read(name: str) -> NDArray[np.uint8]:
 
 
 def _frame(picture: NDArray[np.uint8], pan: float, width: int, height: int) -> NDArray[np.uint8]:
-    """Give the part of a picture at pan in [0, 1), scaled to width × height."""
+    """Return the part of a picture at pan in [0, 1), scaled to width × height."""
     rows, columns = picture.shape[:2]
     scale = SHOWN * min(columns / width, rows / height)
     shown_rows, shown_columns = int(scale * height), int(scale * width)

@@ -65,7 +65,7 @@ def _clocks_locked(root: Path) -> bool | None:
 
 
 def _hottest(root: Path) -> float | None:
-    """Give the temperature of the hottest part that tells a sensible one [deg C]."""
+    """Return the temperature of the hottest part that tells a sensible one [deg C]."""
     found = []
     for zone in (root / 'sys/class/thermal').glob('thermal_zone*'):
         if 'pmic' in _text(zone / 'type').lower():  # a Jetson's always says 100

@@ -47,5 +47,5 @@ def fail(check: str, message: str, remedy: str) -> Finding:
 
 
 def worst(findings: Iterable[Finding]) -> Verdict:
-    """Give the worst verdict; OK where nothing was found."""
+    """Return the worst verdict; OK where nothing was found."""
     return max((finding.verdict for finding in findings), default=Verdict.OK)

@@ -80,7 +80,7 @@ class FleetFacts:
     pairs: int = 0
 
     def topic(self, name: str) -> TopicFacts:
-        """Give a topic of the fleet, relative to its namespace, or absolute."""
+        """Return a topic of the fleet, relative to its namespace, or absolute."""
         absolute = name if name.startswith('/') else f'{self.prefix}/{name}'
         return self.topics.get(absolute, TopicFacts())
 

@@ -18,7 +18,7 @@ IFF_UP, IFF_LOOPBACK = 0x1, 0x8
 
 
 def try_interfaces(directory: Path = INTERFACES) -> tuple[InterfaceFacts, ...]:
-    """Give the interfaces that are up, and whether multicast on each comes back.
+    """Return the interfaces that are up, and whether multicast on each comes back.
 
     :param directory: of the kernel's view of them; elsewhere than on Linux absent, and none is
         given.

@@ -12,7 +12,7 @@ from pamdi_ros.fleet.launch_plan import DDS_PROFILE_VARIABLES
 
 
 def named_profiles(environment: Mapping[str, str]) -> tuple[ProfileFacts, ...]:
-    """Give the profiles that the environment names, each file once."""
+    """Return the profiles that the environment names, each file once."""
     found: dict[str, ProfileFacts] = {}
     for variable in DDS_PROFILE_VARIABLES:
         path = environment.get(variable, '')

@@ -29,7 +29,7 @@ class Weights:
 
 
 def known_weights(fleet: Fleet, plan: PlanFacts | None) -> Weights:
-    """Give the sizes of the models with a profile.
+    """Return the sizes of the models with a profile.
 
     :param plan: the assignment that was seen; None: none was.
     """

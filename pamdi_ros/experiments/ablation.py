@@ -52,7 +52,7 @@ CORNERS = {
 
 
 def variants() -> dict[str, PolicyParameters]:
-    """Give the parameters of every variant, by name."""
+    """Return the parameters of every variant, by name."""
     found = {FULL: ALL_ON}
     found |= {f'without {name}': replace(ALL_ON, **{name: False}) for name in SWITCHES}
     found |= {f'only {name}': replace(ALL_OFF, **{name: True}) for name in SWITCHES}
@@ -115,7 +115,7 @@ def run(
 
 
 def _corners(fleet: Fleet) -> dict[str, tuple[Fleet, str]]:
-    """Give the fleets of priority × sharing with their policies."""
+    """Return the fleets of priority × sharing with their policies."""
     home = fleet.sources[URGENT].worker
     alone = replace(
         fleet,

@@ -57,7 +57,7 @@ Outcome = dict[tuple[str, float], dict[str, Measured]]
 
 
 def rigs() -> list[Rig]:
-    """Give the fleets: three and five nodes; mesh, line, ring; two and three sources."""
+    """Return the fleets: three and five nodes; mesh, line, ring; two and three sources."""
     three, five = devices(xavier=2, nano=1), devices(xavier=2, nano=3)
     around = ['xavier1', 'nano1', 'nano2', 'xavier2', 'nano3']
     along = ['nano1', 'nano2', 'xavier1', 'nano3', 'xavier2']
@@ -95,7 +95,7 @@ def rigs() -> list[Rig]:
 
 
 def _chosen(size: Size) -> list[Rig]:
-    """Give the fleets of a size: of real ones, those whose links a switch with hosts has."""
+    """Return the fleets of a size: of real ones, those whose links a switch with hosts has."""
     if not size.real:
         return rigs()[: size.pick(6, 3, 1)]
     meshes = [one for one in rigs() if one.name in SWITCHED]
@@ -163,7 +163,7 @@ def run(
 
 
 def cap(one: Rig) -> float:
-    """Give the most that any policy can take off Local where the home is idle [%]."""
+    """Return the most that any policy can take off Local where the home is idle [%]."""
     fleet, tables = one.fleet, tables_of(one.fleet)
     costs = Costs(fleet=fleet, tables=tables)
     best = solo_s(costs, fleet.sources[URGENT])

@@ -42,7 +42,7 @@ SIMULATED_SHARE = 0.05
 
 
 def rigs() -> list[Rig]:
-    """Give the fleets: one that shares large tensors, one that shares small ones, five workers."""
+    """Return the fleets: one that shares large tensors, one with small ones, five workers."""
     three, five = devices(xavier=2, nano=1), devices(xavier=2, nano=3)
     share = {'load_share': 1}
     return [
@@ -119,7 +119,7 @@ def run(
 
 
 def _cell(one: Rig, load: float, policy: str, size: Size, *, real: bool) -> Cell:
-    """Give a cell, simulated or with a fleet file for real processes."""
+    """Return a cell, simulated or with a fleet file for real processes."""
     fleet, tables = one.fleet, tables_of(one.fleet)
     factors: Factors = {'fleet': one.name, 'load': load, 'policy': policy}
     return cell(

@@ -44,7 +44,7 @@ class Experiment(Protocol):
 
 
 def experiment(name: str) -> Experiment:
-    """Give an experiment.
+    """Return an experiment.
 
     :raises KeyError: there is none of that name.
     """

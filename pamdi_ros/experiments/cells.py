@@ -41,7 +41,7 @@ def cell(
     plan: Plan | None = None,
     rig: Rig | None = None,
 ) -> Cell:
-    """Give a cell of a fleet under a policy.
+    """Return a cell of a fleet under a policy.
 
     :param fleet: its rates are set.
     :param size: gives the seeds, and the length of a run where `seconds` does not [s].
@@ -72,7 +72,7 @@ def cell(
 def _planned(
     policy: str, fleet: Fleet, tables: Mapping[str, UnitTable], size: Size
 ) -> Plan | None:
-    """Give the first plan of simulated runs; real allocators make their own."""
+    """Return the first plan of simulated runs; real allocators make their own."""
     return None if size.real else plan_for(policy, Costs(fleet=fleet, tables=tables), epoch=1)
 
 
@@ -103,7 +103,7 @@ def run_cells(
 
 
 def choose(found: Sequence[CellResult[T]], **factors: str | float) -> CellResult[T]:
-    """Give the one cell that has these factors.
+    """Return the one cell that has these factors.
 
     :raises KeyError: there is none, or more than one.
     """

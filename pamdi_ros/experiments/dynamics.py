@@ -51,7 +51,7 @@ class Case:
 
 
 def cases(seconds: float, rates_hz: Mapping[str, float]) -> list[Case]:
-    """Give the cases of a run.
+    """Return the cases of a run.
 
     :param seconds: of the run [s].
     :param rates_hz: of the sources [1/s].
@@ -178,7 +178,7 @@ def _rates() -> dict[str, float]:
 
 
 def rig_of(case: Case) -> Rig:
-    """Give a case's fleet, its rates declared: events change them."""
+    """Return a case's fleet, its rates declared: events change them."""
     rates = _rates()
     sources = {
         name: {
@@ -196,7 +196,7 @@ def rig_of(case: Case) -> Rig:
 def _case(
     case: Case, found: CellResult[Story], policy: str, thirds: Sequence[float], width_s: float
 ) -> dict[str, Any]:
-    """Give what became of a case under a policy."""
+    """Return what became of a case under a policy."""
     phases = []
     for number, urgent in enumerate(case.urgent):
         first_s, last_s = thirds[number], thirds[number + 1]
@@ -233,7 +233,7 @@ def _case(
 
 
 def _plain(found: CellResult[Story]) -> dict[str, Any]:
-    """Give the runs of a cell as JSON has them, every delay included."""
+    """Return the runs of a cell as JSON has them, every delay included."""
     return {
         **found.factors,
         'seeds': [

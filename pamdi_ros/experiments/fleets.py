@@ -55,7 +55,7 @@ class Rig:
         return parse_fleet(self.document)
 
     def running(self, fleet: Fleet, parameters: PolicyParameters | None = None) -> Document:
-        """Give the file from which real processes run a fleet of this one.
+        """Return the file from which real processes run a fleet of this one.
 
         :param fleet: tells the policy, which workers and sources there are, rates and classes.
         :param parameters: of the policy; None: the fleet's.
@@ -97,7 +97,7 @@ def rig(
     load: float | None = None,
     **more: Any,
 ) -> Rig:
-    """Give a fleet of emulated devices; its models are those that the sources name.
+    """Return a fleet of emulated devices; its models are those that the sources name.
 
     :param workers: entries of the fleet file without the emulation.
     :param load: as in :class:`Rig`.
@@ -117,13 +117,13 @@ def rig(
 
 
 def scenario(name: str, load: float | None = None) -> Rig:
-    """Give one of the shipped scenarios, such as ``s1``."""
+    """Return one of the shipped scenarios, such as ``s1``."""
     text = config_path(f'scenarios/{name}.yaml').read_text(encoding='utf-8')
     return Rig(name=name, document=yaml.safe_load(text), load=load)
 
 
 def devices(**counts: int) -> dict[str, dict[str, Any]]:
-    """Give workers by kind: ``devices(xavier=2, nano=1)`` has xavier1, xavier2 and nano1."""
+    """Return workers by kind: ``devices(xavier=2, nano=1)`` has xavier1, xavier2 and nano1."""
     kinds = {'xavier': XAVIER, 'nano': NANO}
     return {
         f'{kind}{number}': dict(kinds[kind])
@@ -133,7 +133,7 @@ def devices(**counts: int) -> dict[str, dict[str, Any]]:
 
 
 def source(worker: str, model: str, priority: str, **more: Any) -> Document:
-    """Give a source's entry: its model decides what kind of messages it sends."""
+    """Return a source's entry: its model decides what kind of messages it sends."""
     text = model == 'gpt2'
     return {
         'worker': worker,
@@ -147,23 +147,23 @@ def source(worker: str, model: str, priority: str, **more: Any) -> Document:
 
 
 def mesh(mbps: float, latency_ms: float) -> Document:
-    """Give a link between any two workers."""
+    """Return a link between any two workers."""
     return {'default': {'bandwidth_mbps': mbps, 'latency_ms': latency_ms}}
 
 
 def line(workers: Sequence[str], mbps: float, latency_ms: float) -> Document:
-    """Give links between neighbours only; all else is relayed."""
+    """Return links between neighbours only; all else is relayed."""
     link = {'bandwidth_mbps': mbps, 'latency_ms': latency_ms}
     return {'pairs': [{'between': [a, b], **link} for a, b in pairwise(workers)]}
 
 
 def ring(workers: Sequence[str], mbps: float, latency_ms: float) -> Document:
-    """Give a line that is closed."""
+    """Return a line that is closed."""
     return line([*workers, workers[0]], mbps, latency_ms)
 
 
 def tables_of(fleet: Fleet) -> dict[str, UnitTable]:
-    """Give the unit tables of the models that a fleet's sources use."""
+    """Return the unit tables of the models that a fleet's sources use."""
     names = dict.fromkeys(source.model for source in fleet.sources.values())
     return {name: unit_table(fleet.models[name].as_mapping()) for name in names}
 

@@ -37,13 +37,13 @@ class Interval:
         return self.mean + self.half
 
     def plain(self) -> dict[str, float | int | None]:
-        """Give it as JSON has it."""
+        """Return it as JSON has it."""
         half = None if math.isnan(self.half) else self.half
         return {'mean': self.mean, 'half': half, 'count': self.count}
 
 
 def interval(values: Sequence[float]) -> Interval | None:
-    """Give the mean and its 95 % interval by Student's t, for independent values.
+    """Return the mean and its 95 % interval by Student's t, for independent values.
 
     :param values: one a seed.
     :returns: None without a value.

@@ -16,14 +16,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def versions() -> dict[str, str | None]:
-    """Give the versions of this package, its commit where it lies in one, and its libraries."""
+    """Return the versions of this package, its commit where it lies in one, and its libraries."""
     found: dict[str, str | None] = {'pamdi_ros': _version(), 'commit': _commit()}
     found['python'] = platform.python_version()
     return {**found, **{name: metadata.version(name) for name in LIBRARIES}}
 
 
 def machine() -> dict[str, str | int | None]:
-    """Give what kind of machine this is; not whose."""
+    """Return what kind of machine this is; not whose."""
     return {
         'system': f'{platform.system()} {platform.release()}',
         'architecture': platform.machine(),

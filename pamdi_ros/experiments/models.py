@@ -86,7 +86,7 @@ class Fitted:
 
 
 def fitted(architecture: Architecture, memory: str) -> Fitted:
-    """Give a model's fleet and how its urgent source is to go."""
+    """Return a model's fleet and how its urgent source is to go."""
     one = _rig(architecture, memory, _memory_mb(architecture, memory))
     tables = tables_of(one.fleet)
     fleet = _capped(loaded(one.fleet, tables, LOAD))
@@ -180,7 +180,7 @@ def _capped(fleet: Fleet) -> Fleet:
 
 
 def _with_rates(one: Rig, fleet: Fleet) -> Rig:
-    """Give a rig with the rates in its file, so that anyone can run it as it was run."""
+    """Return a rig with the rates in its file, so that anyone can run it as it was run."""
     sources: Document = {}
     for name, entry in one.document['sources'].items():
         rest = {key: value for key, value in entry.items() if key != 'load_share'}
@@ -189,7 +189,7 @@ def _with_rates(one: Rig, fleet: Fleet) -> Rig:
 
 
 def _cuts(zoo: str, memory: str, fit: Fitted) -> dict[str, Any]:
-    """Give where the nominal route of the urgent source cuts its model."""
+    """Return where the nominal route of the urgent source cuts its model."""
     table = fit.tables[zoo]
     return {
         'model': zoo,

@@ -31,7 +31,7 @@ class ResultTable:
     note: str = ''
 
     def markdown(self) -> str:
-        """Give it as Markdown."""
+        """Return it as Markdown."""
         lines = [f'### {self.title}', '', _line(self.columns), _line(['---'] * len(self.columns))]
         lines += [_line(row) for row in self.rows]
         return '\n'.join(lines + (['', self.note] if self.note else [])) + '\n'
@@ -77,7 +77,7 @@ class ExperimentReport:
     how: str = ''
 
     def markdown(self, origin: str) -> str:
-        """Give the summary.
+        """Return the summary.
 
         :param origin: how, when and where it was made, in one line.
         """
@@ -93,7 +93,7 @@ class ExperimentReport:
 
 
 def shown(value: Interval | None, digits: int = 1) -> str:
-    """Give an interval as text; an absent one is the mark of an unstable cell."""
+    """Return an interval as text; an absent one is the mark of an unstable cell."""
     if value is None:
         return UNSTABLE
     if value.half != value.half:  # of a single seed

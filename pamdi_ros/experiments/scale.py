@@ -82,7 +82,7 @@ class Planned:
 
 
 def rig_of(count: int, *, scarce: bool = False) -> Rig:
-    """Give a fleet of two Xaviers to each Nano, with two sources for three workers."""
+    """Return a fleet of two Xaviers to each Nano, with two sources for three workers."""
     workers: dict[str, Document] = {}
     for number in range(count):
         kind = 'nano' if number % 3 == 2 else 'xavier'

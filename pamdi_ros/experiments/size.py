@@ -37,7 +37,7 @@ class Size:
         return self.network or 'all on one host, links emulated'
 
     def pick(self, full: T, quick: T, slice_: T) -> T:
-        """Give what belongs to this size; real runs take their time, so the next smaller one's."""
+        """Return what belongs to this size; real runs take long, so the next smaller one's."""
         if self.real:
             full, quick = quick, slice_
         return {'full': full, 'quick': quick, 'slice': slice_}[self.name]

@@ -42,7 +42,7 @@ MANY_DECADES = 50.0
 def panels(
     names: Sequence[str], *, columns: int, height_in: float, below_in: float = 0.9, **more: Any
 ) -> tuple[Figure, dict[str, Axes]]:
-    """Give a figure with a titled panel for each name.
+    """Return a figure with a titled panel for each name.
 
     :param height_in: of a panel [inch].
     :param below_in: room for title and legend [inch].
@@ -117,13 +117,13 @@ def _positive(axes: Axes, which: str) -> list[float]:
 
 
 def policy_entry(policy: str) -> Line2D:
-    """Give a policy's entry of a legend."""
+    """Return a policy's entry of a legend."""
     colour, marker = STYLES.get(policy, OTHER)
     return Line2D([], [], color=colour, marker=marker, lw=1.5, label=policy)
 
 
 def entry(label: str, style: tuple[str, str], **more: Any) -> Line2D:
-    """Give a series' entry of a legend."""
+    """Return a series' entry of a legend."""
     return Line2D([], [], color=style[0], marker=style[1], lw=1.5, label=label, **more)
 
 

@@ -37,7 +37,7 @@ class Story:
 
 
 def story(run: Run) -> Story:
-    """Give what is kept of a run."""
+    """Return what is kept of a run."""
     delays: dict[str, list[tuple[float, float]]] = {name: [] for name in run.setup.fleet.sources}
     failed: Counter[str] = Counter()
     for end in run.ends:

@@ -55,7 +55,7 @@ def write(report: ExperimentReport, size: Size, origin: Origin, directory: Path)
 
 
 def plain(report: ExperimentReport, size: Size, origin: Origin) -> dict[str, Any]:
-    """Give a report as JSON has it; what has no finite value is null."""
+    """Return a report as JSON has it; what has no finite value is null."""
     content = {
         'experiment': report.name,
         'how': report.how or size.how,

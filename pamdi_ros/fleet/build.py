@@ -78,7 +78,7 @@ def build_fleet(mapping: Table, base: Path | None = None) -> Fleet:
 
 
 def flops_within(quantum_s: float, speeds: Iterable[float | None]) -> int | None:
-    """Give the work that the slowest worker does within a quantum.
+    """Return the work that the slowest worker does within a quantum.
 
     Rounded down to two digits, so that fleets of nearly equal speeds cut their models alike.
 

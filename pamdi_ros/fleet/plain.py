@@ -56,7 +56,7 @@ class _Tidying:
         return plain
 
     def _tidy_scalar(self, value: object, path: str) -> object:
-        """Give the scalar; a 1 for a number that is none, so that it is told only once."""
+        """Return the scalar; a 1 for a number that is none, so that it is told only once."""
         if isinstance(value, float) and not math.isfinite(value):
             self.report(path, value, f'{value} is not a finite number', 'write a finite number')
             return 1

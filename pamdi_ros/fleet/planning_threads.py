@@ -17,7 +17,7 @@ VARIABLE = 'OPENBLAS_NUM_THREADS'
 
 
 def planning_environment(environ: Mapping[str, str]) -> FrozenDict[str, str]:
-    """Give the variables to set for a process that plans.
+    """Return the variables to set for a process that plans.
 
     :param environ: that it inherits.
     """

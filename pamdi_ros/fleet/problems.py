@@ -41,7 +41,7 @@ class ConfigProblem:
     line: int | None = None
 
     def __str__(self) -> str:
-        """Give the problem in two lines: where and what, then the remedy."""
+        """Return the problem in two lines: where and what, then the remedy."""
         where = self.path or 'the file'
         if self.line is not None:
             where += f' (line {self.line})'
@@ -64,7 +64,7 @@ class FleetError(ValueError):
         super().__init__(self.problems, source)
 
     def __str__(self) -> str:
-        """Give all problems, numbered."""
+        """Return all problems, numbered."""
         count = len(self.problems)
         lines = [f'{self.source}: {count} problem{"" if count == 1 else "s"}']
         lines += [f'{number:3d}. {problem}' for number, problem in enumerate(self.problems, 1)]
@@ -78,7 +78,7 @@ def shown(value: object, limit: int = 60) -> str:
 
 
 def join(path: str, *keys: str | int) -> str:
-    """Give the path of a key below a path, such as links.pairs, 0, between."""
+    """Return the path of a key below a path, such as links.pairs, 0, between."""
     for key in keys:
         if isinstance(key, int):
             path += f'[{key}]'

@@ -28,7 +28,7 @@ _TYPE_NAMES = {
 
 @functools.cache
 def _validator() -> Any:
-    """Give the validator of the shipped schema."""
+    """Return the validator of the shipped schema."""
     # jsonschema before 4 has no draft 2020-12, 7 will do
     schema = json.loads(config_path(SCHEMA_FILE).read_text(encoding='utf-8'))
     draft = getattr(jsonschema, 'Draft202012Validator', jsonschema.Draft7Validator)

@@ -40,7 +40,7 @@ class Reached(NamedTuple):
 def quickest(
     workers: tuple[str, ...], link_of: Callable[[str, str], Link | None], origin: str
 ) -> dict[str, Reached]:
-    """Give the quickest ways from a worker to all others that it reaches.
+    """Return the quickest ways from a worker to all others that it reaches.
 
     Dijkstra's algorithm, by latency, then by seconds per byte; of equal ones over the worker that
     comes first.
@@ -83,7 +83,7 @@ class Ways:
     _known: dict[tuple[str, str], PathCost | None] = field(default_factory=dict)
 
     def between(self, origin: str, target: str) -> PathCost | None:
-        """Give the quickest way, by latency, then by time per byte; None where there is none."""
+        """Return the quickest way, by latency, then by time per byte; None where there is none."""
         key = (origin, target)
         if key not in self._known:
             self._known[key] = self._find(origin, target)

@@ -323,5 +323,5 @@ class Fleet:
         return self.models[self.sources[source_name].model]
 
     def sources_at(self, worker: str) -> tuple[Source, ...]:
-        """Give the sources whose home is that worker, in the file's order."""
+        """Return the sources whose home is that worker, in the file's order."""
         return tuple(source for source in self.sources.values() if source.worker == worker)

@@ -28,7 +28,7 @@ class ModelError(ValueError):
         return error
 
     def fields(self) -> dict[str, str]:
-        """Give the error as plain text fields, to cross a process boundary."""
+        """Return the error as plain text fields, to cross a process boundary."""
         return {
             'field': self.field,
             'value': str(self.value),

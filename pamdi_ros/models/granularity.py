@@ -7,7 +7,7 @@ from pamdi_ros.models.units import UnitTable
 
 
 def largest_quantum(table: UnitTable, seconds_per_flop: float) -> tuple[str, float]:
-    """Give the unit that takes longest on a device, and its time.
+    """Return the unit that takes longest on a device, and its time.
 
     An urgent task waits so long at most, since a worker changes tasks between units only. Where
     it is above the wanted quantum, the unit has no place inside where it could be cut: it is a

@@ -27,7 +27,7 @@ class UnitCost:
 
     @property
     def weight_bytes(self) -> int:
-        """Give the size of the tensors that it reads [byte]."""
+        """Return the size of the tensors that it reads [byte]."""
         return _distinct_bytes(self.weights)
 
 
@@ -45,27 +45,27 @@ class UnitTable:
     output_bytes: int
 
     def __len__(self) -> int:
-        """Give the number of units."""
+        """Return the number of units."""
         return len(self.units)
 
     def flops(self, first: int, last: int) -> int:
-        """Give the floating point operations of units [first, last)."""
+        """Return the floating point operations of units [first, last)."""
         return sum(unit.flops for unit in self.units[first:last])
 
     def weight_bytes(self, first: int, last: int) -> int:
-        """Give the bytes of weights that [first, last) reads; a shared tensor counts once."""
+        """Return the bytes of weights that [first, last) reads; a shared tensor counts once."""
         return _distinct_bytes(entry for unit in self.units[first:last] for entry in unit.weights)
 
     def activation_bytes(self, first: int, last: int) -> int:
-        """Give the most bytes of activations alive at once in [first, last)."""
+        """Return the most bytes of activations alive at once in [first, last)."""
         return max((unit.activation_bytes for unit in self.units[first:last]), default=0)
 
     def boundary_bytes(self, unit: int) -> int:
-        """Give the bytes that cross the cut before `unit`; `len(self)` means the outputs."""
+        """Return the bytes that cross the cut before `unit`; `len(self)` means the outputs."""
         return self.units[unit].boundary_bytes if unit < len(self) else self.output_bytes
 
     def to_json(self) -> str:
-        """Give the table as JSON text."""
+        """Return the table as JSON text."""
         return json.dumps(asdict(self))
 
     @classmethod

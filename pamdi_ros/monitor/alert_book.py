@@ -48,7 +48,7 @@ class AlertBook:
             self._open[status.name] = (alert, now_s)
 
     def alerts(self, now_s: float) -> tuple[AlertView, ...]:
-        """Give the alerts that stand, the gravest first and then the newest."""
+        """Return the alerts that stand, the gravest first and then the newest."""
         self._open = {
             name: (alert, heard_s)
             for name, (alert, heard_s) in self._open.items()
@@ -59,7 +59,7 @@ class AlertBook:
 
 
 def read_level(level: bytes | int) -> Level:
-    """Give a DiagnosticStatus's level, which rclpy holds as a byte; unknown ones are errors."""
+    """Return a DiagnosticStatus's level, which rclpy holds as a byte; unknown ones are errors."""
     number = int.from_bytes(level, 'little') if isinstance(level, bytes) else level
     try:
         return Level(number)

@@ -107,7 +107,7 @@ def arrange(
 
 
 def _ring(names: Sequence[str], area: tuple[float, float], size: CardSize) -> dict[str, Box]:
-    """Give places on the ellipse that the area holds, the first on top (two: side by side)."""
+    """Return places on the ellipse that the area holds, the first on top (two: side by side)."""
     width, height = area
     across, down = (width - size.width) / 2, (height - size.height) / 2
     if len(names) == 1:
@@ -131,7 +131,7 @@ def _grid(
     sizes: Sequence[CardSize],
     gap: float,
 ) -> Arrangement:
-    """Give each worker the cell nearest to where springs would pull it, all in all."""
+    """Return each worker the cell nearest to where springs would pull it, all in all."""
     width, height = area
     columns = max(
         range(1, len(names) + 1),

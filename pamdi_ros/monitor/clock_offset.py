@@ -36,6 +36,6 @@ class ClockOffset:
             self._now = min(self._now, behind_s)
 
     def value(self) -> float | None:
-        """Give the foreign clock minus ours [s]; None: no message yet."""
+        """Return the foreign clock minus ours [s]; None: no message yet."""
         seen = [behind_s for behind_s in (self._before, self._now) if behind_s is not None]
         return -min(seen) if seen else None

@@ -126,7 +126,7 @@ class Collector:
     # --- the view -------------------------------------------------------------------------------
 
     def view(self, now_s: float) -> FleetView:
-        """Give what is known.
+        """Return what is known.
 
         :param now_s: the moment, on the clock of the messages' receive times [s].
         """
@@ -149,7 +149,7 @@ class Collector:
         )
 
     def _names(self, now_s: float) -> tuple[list[str], list[str]]:
-        """Give workers and sources that the file or the assignment names, or that are heard."""
+        """Return workers and sources that the file or the assignment names, or that are heard."""
         workers = dict.fromkeys(self._fleet.workers if self._fleet else ())
         sources = dict.fromkeys(self._fleet.sources if self._fleet else ())
         if self._assignment is not None:

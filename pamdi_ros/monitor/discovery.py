@@ -20,7 +20,7 @@ class Members:
 
 
 def find_fleets(topics: Iterable[tuple[str, Sequence[str]]]) -> dict[str, Members]:
-    """Give the members of every fleet, by its absolute namespace.
+    """Return the members of every fleet, by its absolute namespace.
 
     :param topics: name and types of each, as ``Node.get_topic_names_and_types`` gives them.
     """

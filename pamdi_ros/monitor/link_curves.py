@@ -26,7 +26,7 @@ class Curve:
     end: Point
 
     def at(self, share: float) -> Point:
-        """Give the point at a share [0..1] of the way."""
+        """Return the point at a share [0..1] of the way."""
         rest = 1 - share
         a, b, c = rest * rest, 2 * rest * share, share * share
         return (
@@ -36,14 +36,14 @@ class Curve:
 
 
 def curve_between(sender: Box, receiver: Box) -> Curve:
-    """Give the curve from one card's middle to another's, bent to the right of its way."""
+    """Return the curve from one card's middle to another's, bent to the right of its way."""
     (x1, y1), (x2, y2) = sender.centre, receiver.centre
     dx, dy = x2 - x1, y2 - y1
     return Curve((x1, y1), ((x1 + x2) / 2 - BEND * dy, (y1 + y2) / 2 + BEND * dx), (x2, y2))
 
 
 def leaves(curve: Curve, box: Box, steps: int = 40) -> float:
-    """Give the share of a curve's way from which on it is outside the card that it starts in."""
+    """Return the share of a curve's way from which on it is outside the card that it starts in."""
     for step in range(steps):
         x, y = curve.at(step / steps)
         inside = box.left <= x <= box.left + box.width and box.top <= y <= box.top + box.height
@@ -53,12 +53,12 @@ def leaves(curve: Curve, box: Box, steps: int = 40) -> float:
 
 
 def enters(curve: Curve, box: Box, steps: int = 40) -> float:
-    """Give the share of a curve's way at which it reaches the card that it ends in."""
+    """Return the share of a curve's way at which it reaches the card that it ends in."""
     return 1.0 - leaves(Curve(curve.end, curve.control, curve.start), box, steps)
 
 
 def arrow_head(tip: Point, behind: Point, size: float) -> tuple[Point, Point, Point]:
-    """Give a triangle that points from behind to a tip [pixel]."""
+    """Return a triangle that points from behind to a tip [pixel]."""
     angle = math.atan2(tip[1] - behind[1], tip[0] - behind[0])
     return (
         tip,

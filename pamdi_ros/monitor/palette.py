@@ -41,27 +41,27 @@ class Palette:
     dark: bool
 
     def models(self, names: Iterable[str]) -> dict[str, str]:
-        """Give each model a colour, the same for the same set of names."""
+        """Return each model a colour, the same for the same set of names."""
         colours = _MODELS_DARK if self.dark else _MODELS_LIGHT
         return {name: colours[i % len(colours)] for i, name in enumerate(sorted(names))}
 
     def classes(self, names: Sequence[str]) -> dict[str, str]:
-        """Give each priority class a colour, the most urgent the most glaring."""
+        """Return each priority class a colour, the most urgent the most glaring."""
         colours = _CLASSES_DARK if self.dark else _CLASSES_LIGHT
         if len(names) == 2:  # the two ends tell more than two neighbours
             return {names[0]: colours[0], names[1]: colours[-1]}
         return {name: colours[min(i, len(colours) - 1)] for i, name in enumerate(names)}
 
     def level(self, level: Level) -> str:
-        """Give the colour of a level."""
+        """Return the colour of a level."""
         return (_LEVELS_DARK if self.dark else _LEVELS_LIGHT)[level]
 
     def time(self, kind: str) -> str:
-        """Give the colour of a part of a hop: transfer, queue, compute, or home."""
+        """Return the colour of a part of a hop: transfer, queue, compute, or home."""
         return (_TIMES_DARK if self.dark else _TIMES_LIGHT)[kind]
 
     def share(self, share: float) -> str:
-        """Give the colour of a utilisation [0..1]."""
+        """Return the colour of a utilisation [0..1]."""
         if share >= ALARM_SHARE:
             return self.level(Level.ERROR)
         return self.level(Level.WARN if share >= WARN_SHARE else Level.OK)

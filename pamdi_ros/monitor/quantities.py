@@ -7,7 +7,7 @@ _BYTE_UNITS = ('B', 'kB', 'MB', 'GB', 'TB')
 
 
 def bytes_text(size: float) -> str:
-    """Give a size such as '1.23 MB'.
+    """Return a size such as '1.23 MB'.
 
     :param size: [B]
     """
@@ -19,7 +19,7 @@ def bytes_text(size: float) -> str:
 
 
 def rate_text(rate: float) -> str:
-    """Give a data rate such as '1.23 MB/s'.
+    """Return a data rate such as '1.23 MB/s'.
 
     :param rate: [B/s]
     """
@@ -27,12 +27,12 @@ def rate_text(rate: float) -> str:
 
 
 def share_text(share: float) -> str:
-    """Give a share [0..1] in per cent."""
+    """Return a share [0..1] in per cent."""
     return f'{100 * share:.0f} %'
 
 
 def time_text(seconds: float) -> str:
-    """Give a duration in the unit that suits it: '12.3 ms', '1.24 s', '3 min'.
+    """Return a duration in the unit that suits it: '12.3 ms', '1.24 s', '3 min'.
 
     :param seconds: [s]
     """
@@ -44,7 +44,7 @@ def time_text(seconds: float) -> str:
 
 
 def age_text(seconds: float) -> str:
-    """Give an age in whole seconds, minutes or hours.
+    """Return an age in whole seconds, minutes or hours.
 
     :param seconds: [s]
     """

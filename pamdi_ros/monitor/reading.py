@@ -11,7 +11,7 @@ from pamdi_ros.monitor.view import HeldPartition, HopView, ItemView, LinkView, W
 
 
 def stamp_s(header: Any) -> float:
-    """Give a header's stamp [s]."""
+    """Return a header's stamp [s]."""
     return float(header.stamp.sec + 1e-9 * header.stamp.nanosec)
 
 
@@ -126,7 +126,7 @@ def item_view(message: Any) -> ItemView:
 def _answer(
     text: str, labels: Sequence[str], class_ids: Sequence[int], scores: Sequence[float]
 ) -> str:
-    """Give an answer in one line: the text, or the best class and its score."""
+    """Return an answer in one line: the text, or the best class and its score."""
     if text:
         return text
     if not class_ids:

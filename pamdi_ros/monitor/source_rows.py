@@ -125,7 +125,7 @@ def is_silent(source: SourceView, now_s: float) -> bool:
 
 
 def details(source: SourceView) -> str:
-    """Give what the table has no column for, in lines."""
+    """Return what the table has no column for, in lines."""
     lines = [source.reason] if source.reason else []
     if source.route:
         way = ', '.join(f'{worker} [{first}, {last})' for worker, first, last in source.route)

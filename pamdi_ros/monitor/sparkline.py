@@ -10,7 +10,7 @@ import math
 def sparkline(
     values: Sequence[float], width: float, height: float, slots: int
 ) -> list[list[tuple[float, float]]]:
-    """Give the strokes of a curve, from zero at the bottom to the greatest value at the top.
+    """Return the strokes of a curve, from zero at the bottom to the greatest value at the top.
 
     :param values: oldest first; what is not above zero is a gap: there was no result.
     :param width: [pixel]

@@ -86,7 +86,7 @@ def _units(first: int, last: int) -> str:
 
 
 def ticks(span_s: float, most: int = 6) -> list[float]:
-    """Give round times for an axis, zero included [s].
+    """Return round times for an axis, zero included [s].
 
     :param most: ticks that have room.
     """

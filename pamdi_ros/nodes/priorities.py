@@ -48,7 +48,7 @@ class PriorityParameters:
             node.declare_parameter(f'{PREFIX}{name}', value, descriptor)
 
     def in_force(self) -> dict[str, str]:
-        """Give the class of each source as it is set now."""
+        """Return the class of each source as it is set now."""
         return {name: self._node.get_parameter(f'{PREFIX}{name}').value for name in self._sources}
 
     def adopt(self, classes: Mapping[str, str]) -> None:

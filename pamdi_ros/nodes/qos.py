@@ -44,7 +44,7 @@ MOST_CREDIT = 32
 def inbox(
     priority_class: PriorityClass, senders: int, most_credit: int = MOST_CREDIT
 ) -> QoSProfile:
-    """Give the QoS of a worker's inbox, and of its chunks, for one class.
+    """Return the QoS of a worker's inbox, and of its chunks, for one class.
 
     The class's depth bounds items in the queue, not here: the history holds all that credit allows
     from all senders, or it would silently eat tasks (measured: of 48 chunks into a history of 2,
@@ -63,7 +63,7 @@ def inbox(
 
 
 def control(senders: int, most_credit: int = MOST_CREDIT) -> QoSProfile:
-    """Give the QoS of a worker's control topic: reliable, and deep enough for all senders.
+    """Return the QoS of a worker's control topic: reliable, and deep enough for all senders.
 
     :param senders: workers that may send.
     :param most_credit: chunks that each may have under way.
@@ -75,7 +75,7 @@ def control(senders: int, most_credit: int = MOST_CREDIT) -> QoSProfile:
 
 
 def status_offered(lease_s: float) -> QoSProfile:
-    """Give the QoS with which a worker publishes its heartbeats, at least three in each lease.
+    """Return the QoS with which a worker publishes its heartbeats, at least three in each lease.
 
     Reliable, so that a default subscription matches too; the worker itself asserts that it lives
     (manual by topic: by publishing), since its process may live while it does not.
@@ -86,7 +86,7 @@ def status_offered(lease_s: float) -> QoSProfile:
 
 
 def status_requested(lease_s: float) -> QoSProfile:
-    """Give the QoS with which a peer listens to them: told when one is late, and of its loss.
+    """Return the QoS with which a peer listens to them: told when one is late, and of its loss.
 
     :param lease_s: of the fleet's policy parameters [s].
     """
@@ -105,7 +105,7 @@ def _status(reliability: ReliabilityPolicy, lease_s: float) -> QoSProfile:
 
 
 def sensor(offers: Sequence[QoSProfile]) -> QoSProfile:
-    """Give the QoS of a source's subscription: as its publishers offer, or best effort.
+    """Return the QoS of a source's subscription: as its publishers offer, or best effort.
 
     :param offers: profiles of the publishers seen so far; none: best effort, which fits any.
     """
@@ -128,7 +128,7 @@ def describe(profile: QoSProfile) -> str:
 
 
 def _plain(profile: QoSProfile) -> QoSProfile:
-    """Give a profile as one would write it: what is read from the graph has infinite durations.
+    """Return a profile as one would write it: what is read from the graph has infinite durations.
 
     Taken as they are, the check takes infinite for a deadline, and none for the lack of one.
     """

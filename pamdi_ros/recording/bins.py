@@ -42,7 +42,7 @@ class Bins:
         self._counts[index] += 1
 
     def sums(self, width_s: float, count: int) -> Floats:
-        """Give the sums on a grid.
+        """Return the sums on a grid.
 
         :param width_s: of a span [s], at least this series' own, and a power of two.
         :param count: of spans.
@@ -50,7 +50,7 @@ class Bins:
         return _on_grid(self._sums, self.width_s, width_s, count)
 
     def means(self, width_s: float, count: int) -> Floats:
-        """Give the means on a grid, as :meth:`sums`; NaN where no value came."""
+        """Return the means on a grid, as :meth:`sums`; NaN where no value came."""
         counts = _on_grid(self._counts, self.width_s, width_s, count)
         sums = self.sums(width_s, count)
         means: Floats = np.full(count, np.nan)

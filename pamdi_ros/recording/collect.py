@@ -51,7 +51,7 @@ class RunCollector:
             raise RecordingError(f'{text}; was it recorded with another version?') from error
 
     def finish(self) -> Recording:
-        """Give the recording, when all messages have been taken in."""
+        """Return the recording, when all messages have been taken in."""
         self.recording.sources = dict(sorted(self.recording.sources.items()))
         self.recording.workers = dict(sorted(self.recording.workers.items()))
         return self.recording
@@ -166,7 +166,7 @@ class RunCollector:
 
 
 def item_of(message: Any) -> ItemView:
-    """Give an InferenceResult as displays know it."""
+    """Return an InferenceResult as displays know it."""
     answer = ', '.join(message.labels[:1]) or message.text
     return ItemView(
         source=message.source,

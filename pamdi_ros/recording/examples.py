@@ -77,7 +77,7 @@ class Examples:
             self.seen += 1
 
     def chosen(self) -> tuple[Example, ...]:
-        """Give the items to show: the slowest, percentiles, then those without an answer."""
+        """Return the items to show: the slowest, percentiles, then those without an answer."""
         slow = [kept for _, _, kept in sorted(self.slowest, key=lambda entry: -entry[0])]
         labels = [f'slowest but {place}' if place else 'slowest' for place in range(len(slow))]
         found = dict(zip(labels, slow, strict=True))

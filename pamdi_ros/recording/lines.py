@@ -69,7 +69,7 @@ class LineWriter:
 
 
 def plain(message: Any) -> Any:
-    """Give a message as JSON can hold it, without what is large."""
+    """Return a message as JSON can hold it, without what is large."""
     if hasattr(message, 'get_fields_and_field_types'):
         return {
             name: plain(getattr(message, name))

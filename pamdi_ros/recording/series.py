@@ -48,7 +48,7 @@ class Series:
 
     @property
     def values(self) -> Floats:
-        """Give the kept values."""
+        """Return the kept values."""
         return np.array(self._values, dtype=float)
 
     def __len__(self) -> int:

@@ -35,7 +35,7 @@ COPIES = re.compile(r'.*/workers/[^/]+/assignment')
 
 
 def kind_of(topic: str, message_type: str) -> tuple[str, Kind] | None:
-    """Give the fleet's namespace and what the topic tells; None: nothing for a report.
+    """Return the fleet's namespace and what the topic tells; None: nothing for a report.
 
     :param topic: absolute name, such as ``/demo/workers/robot1/status``.
     :param message_type: such as ``pamdi_ros/msg/WorkerStatus``.
@@ -51,7 +51,7 @@ def kind_of(topic: str, message_type: str) -> tuple[str, Kind] | None:
 
 
 def choose_fleet(namespaces: Iterable[str], wanted: str | None) -> str:
-    """Give the namespace of the fleet to report.
+    """Return the namespace of the fleet to report.
 
     :param namespaces: of all fleets in the recording, at least one.
     :param wanted: a fleet's name or its namespace; None: the only one.

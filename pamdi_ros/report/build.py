@@ -22,7 +22,7 @@ import plotly.graph_objects as go
 
 
 def report_html(recording: Recording) -> str:
-    """Give the report of a recording as one HTML page."""
+    """Return the report of a recording as one HTML page."""
     items = explorer(recording)
     sections = [
         _latency(recording),

@@ -76,7 +76,7 @@ def page(
     items: dict[str, list[dict[str, Any]]],
     footer: str,
 ) -> str:
-    """Give the page's HTML.
+    """Return the page's HTML.
 
     :param facts: heading and value of what stands at the top.
     :param label: a warning beside the title; empty: none.
@@ -100,7 +100,7 @@ def page(
 
 
 def _json(value: Any) -> str:
-    """Give JSON that can stand in a script element: nothing in it closes that."""
+    """Return JSON that can stand in a script element: nothing in it closes that."""
     return str(to_json(value, validate=False, engine='json')).replace('<', '\\u003c')
 
 

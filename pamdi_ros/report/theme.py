@@ -100,7 +100,7 @@ TEMPLATES = {
 
 
 def logarithmic(values: Iterable[float], title: str) -> dict[str, Any]:
-    """Give a logarithmic axis with whole numbers at its ticks.
+    """Return a logarithmic axis with whole numbers at its ticks.
 
     :param values: that it must show, above 0.
     """

@@ -27,7 +27,7 @@ STATUS = ('answered', 'expired', 'refused', 'failed')  # InferenceResult's const
 
 
 def explorer(recording: Recording) -> dict[str, list[dict[str, Any]]]:
-    """Give by source the items that can be chosen: label, text and figure of each."""
+    """Return by source the items that can be chosen: label, text and figure of each."""
     chosen = {
         source.name: [_choice(example) for example in source.examples.chosen()]
         for source in recording.sources.values()

@@ -9,7 +9,7 @@ NOTHING = '–'
 
 
 def ms(value_s: float | None) -> str:
-    """Give a duration in milliseconds; None or 0: unknown."""
+    """Return a duration in milliseconds; None or 0: unknown."""
     if not value_s:
         return NOTHING
     value = 1e3 * value_s
@@ -17,7 +17,7 @@ def ms(value_s: float | None) -> str:
 
 
 def duration(value_s: float) -> str:
-    """Give the length of a run."""
+    """Return the length of a run."""
     if value_s < 120:
         return f'{value_s:.1f} s'
     minutes, seconds = divmod(round(value_s), 60)
@@ -26,14 +26,14 @@ def duration(value_s: float) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Give a share in per cent; None: unknown."""
+    """Return a share in per cent; None: unknown."""
     if share is None:
         return NOTHING
     return f'{100 * share:.1f} %' if 0 < share < 1 else f'{100 * share:.0f} %'
 
 
 def size(value: float) -> str:
-    """Give bytes, in units of a thousand."""
+    """Return bytes, in units of a thousand."""
     for unit in ('B', 'KB', 'MB', 'GB'):
         if value < 999.5 or unit == 'GB':
             break
@@ -42,7 +42,7 @@ def size(value: float) -> str:
 
 
 def count(value: int, noun: str) -> str:
-    """Give a number of things."""
+    """Return a number of things."""
     return f'{value:,} {noun}' if value == 1 else f'{value:,} {noun}s'
 
 

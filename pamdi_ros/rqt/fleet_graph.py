@@ -56,12 +56,12 @@ class FleetGraph(QtWidgets.QWidget):
         self.update()
 
     def boxes(self) -> dict[str, Box]:
-        """Give where the cards lie now [pixel], for tests."""
+        """Return where the cards lie now [pixel], for tests."""
         self._arrange(PaintStyle.of(self))
         return dict(self._layout.boxes)
 
     def sizeHint(self) -> Any:  # noqa: N802 - Qt's name
-        """Give the size that it would like."""
+        """Return the size that it would like."""
         return QtCore.QSize(760, 460)
 
     def paintEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
@@ -152,7 +152,7 @@ class FleetGraph(QtWidgets.QWidget):
         return set(stops)
 
     def _used_links(self) -> Sequence[LinkView]:
-        """Give the links that carry something, the busiest last."""
+        """Return the links that carry something, the busiest last."""
         boxes = self._layout.boxes
         links = [
             link
@@ -198,7 +198,7 @@ class FleetGraph(QtWidgets.QWidget):
                 write(painter, box, text, Qt.AlignmentFlag.AlignHCenter)
 
     def _curve(self, link: LinkView) -> tuple[Curve, float, float]:
-        """Give a link's curve, and the shares of its way between which it is seen."""
+        """Return a link's curve, and the shares of its way between which it is seen."""
         pair = link.sender, link.receiver
         if pair not in self._curves:
             sender, receiver = (self._layout.boxes[name] for name in pair)

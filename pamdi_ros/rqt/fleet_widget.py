@@ -31,13 +31,13 @@ class Feed(Protocol):
     """What gives the views; see pamdi_ros.nodes.monitor.fleet_feed."""
 
     def fleets(self) -> tuple[str, ...]:
-        """Give the absolute namespaces of the fleets that there are."""
+        """Return the absolute namespaces of the fleets that there are."""
 
     def follow(self, prefix: str) -> None:
         """Turn to another fleet."""
 
     def snapshot(self) -> FleetView:
-        """Give what is known now."""
+        """Return what is known now."""
 
     def set_priority(self, source: str, priority: str, done: Callable[[str], None]) -> None:
         """Ask for another class of a source."""
@@ -47,7 +47,7 @@ class Settings(Protocol):
     """Where settings are kept: rqt's instance settings, or those of our own window."""
 
     def value(self, key: str, default: object = None) -> Any:
-        """Give a value."""
+        """Return a value."""
 
     def set_value(self, key: str, value: object) -> None:
         """Keep a value."""

@@ -11,7 +11,7 @@ PLAN_KEYS = ('items that can be served [%]', 'last planned because')
 
 
 def headline(view: FleetView) -> str:
-    """Give a fleet in one line."""
+    """Return a fleet in one line."""
     if not view.name:
         return 'waiting for a fleet'
     if not view.workers:

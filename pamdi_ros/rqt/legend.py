@@ -14,7 +14,7 @@ APART = 14.0
 
 
 def _entries(models: Iterable[str], classes: Iterable[str]) -> list[tuple[str, str]]:
-    """Give (kind, name), headings first."""
+    """Return (kind, name), headings first."""
     found = [('heading', 'partitions of')] if (names := sorted(models)) else []
     found += [('model', name) for name in names]
     if classes := list(classes):
@@ -26,7 +26,7 @@ def _entries(models: Iterable[str], classes: Iterable[str]) -> list[tuple[str, s
 def _places(
     ground: PaintStyle, width: float, entries: list[tuple[str, str]]
 ) -> list[tuple[float, float, float]]:
-    """Give left, line number and width of each entry."""
+    """Return left, line number and width of each entry."""
     measures = QtGui.QFontMetricsF(ground.small)
     places, left, line = [], 0.0, 0
     for kind, name in entries:
@@ -41,7 +41,7 @@ def _places(
 def legend_height(
     ground: PaintStyle, width: float, models: Iterable[str], classes: Iterable[str]
 ) -> float:
-    """Give the height that a legend takes [pixel].
+    """Return the height that a legend takes [pixel].
 
     :param width: that there is [pixel].
     """

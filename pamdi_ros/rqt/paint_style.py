@@ -75,7 +75,7 @@ def _scaled(font: Any, scale: float) -> Any:
 
 
 def mixed(one: Any, two: Any, share: float) -> Any:
-    """Give a colour between two.
+    """Return a colour between two.
 
     :param share: of the second [0..1].
     """

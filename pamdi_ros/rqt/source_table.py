@@ -53,26 +53,26 @@ class SourceModel(QtCore.QAbstractTableModel):
             self.dataChanged.emit(self.index(0, 0), last)
 
     def source(self, row: int) -> SourceView:
-        """Give the source of a row."""
+        """Return the source of a row."""
         return self._rows[row]
 
     def row_of(self, name: str) -> int:
-        """Give the row of a source; -1: there is none."""
+        """Return the row of a source; -1: there is none."""
         names = [row.name for row in self._rows]
         return names.index(name) if name in names else -1
 
     # --- what Qt asks ---------------------------------------------------------------------------
 
     def rowCount(self, parent: Any = None) -> int:  # noqa: N802 - Qt's name
-        """Give the number of sources."""
+        """Return the number of sources."""
         return 0 if parent is not None and parent.isValid() else len(self._rows)
 
     def columnCount(self, parent: Any = None) -> int:  # noqa: N802 - Qt's name
-        """Give the number of columns."""
+        """Return the number of columns."""
         return 0 if parent is not None and parent.isValid() else len(COLUMNS)
 
     def headerData(self, section: int, orientation: Any, role: int = 0) -> Any:  # noqa: N802
-        """Give a column's name with its unit."""
+        """Return a column's name with its unit."""
         if orientation == Qt.Orientation.Horizontal and section < len(COLUMNS):
             if role == Role.DisplayRole:
                 return COLUMNS[section].header
@@ -88,7 +88,7 @@ class SourceModel(QtCore.QAbstractTableModel):
         return flags
 
     def data(self, index: Any, role: int = 0) -> Any:
-        """Give text, colour, order or explanation of a cell."""
+        """Return text, colour, order or explanation of a cell."""
         if not index.isValid() or index.row() >= len(self._rows):
             return None
         source, column = self._rows[index.row()], COLUMNS[index.column()]
@@ -139,7 +139,7 @@ class PriorityDelegate(QtWidgets.QStyledItemDelegate):
         option.text = f'{option.text} ▾'
 
     def createEditor(self, parent: Any, option: Any, index: Any) -> Any:  # noqa: N802
-        """Give a combo box of all classes, the most urgent first."""
+        """Return a combo box of all classes, the most urgent first."""
         box = QtWidgets.QComboBox(parent)
         box.addItems(index.model().sourceModel().classes)
         box.activated.connect(lambda *_: self._chosen(box))

@@ -164,7 +164,7 @@ class WaterfallView(QtWidgets.QWidget):
         layout.addWidget(self._bars, 1)
 
     def which(self) -> str:
-        """Give what is chosen: latest, slowest, or an item."""
+        """Return what is chosen: latest, slowest, or an item."""
         return str(self._box.currentData() or LATEST)
 
     def choose(self, which: str) -> None:

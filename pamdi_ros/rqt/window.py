@@ -47,7 +47,7 @@ class KeptSettings:
         self._settings = settings
 
     def value(self, key: str, default: object = None) -> Any:
-        """Give a value."""
+        """Return a value."""
         return self._settings.value(key, default)
 
     def set_value(self, key: str, value: object) -> None:

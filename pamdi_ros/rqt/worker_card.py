@@ -26,7 +26,7 @@ SMALL_SCALES = (1.0, 0.85, 0.72, 0.6)
 
 
 def card_sizes(ground: PaintStyle) -> tuple[CardSize, ...]:
-    """Give the sizes of cards, the largest first."""
+    """Return the sizes of cards, the largest first."""
     line, letter = ground.line, ground.letter
     return (
         CardSize(detail='full', width=30 * letter, height=8.4 * line),
@@ -41,7 +41,7 @@ def card_sizes(ground: PaintStyle) -> tuple[CardSize, ...]:
 
 
 def state_of(worker: WorkerView, now_s: float) -> tuple[Level, str]:
-    """Give a worker's level and state in a word or two."""
+    """Return a worker's level and state in a word or two."""
     if worker.heard_s is None:
         return Level.STALE, 'not heard yet'
     if now_s - worker.heard_s > SILENT_S:
@@ -288,7 +288,7 @@ class CardPainter:
 
 
 def card_text(worker: WorkerView, view: FleetView) -> str:
-    """Give all that is known of a worker, in lines."""
+    """Return all that is known of a worker, in lines."""
     _, state = state_of(worker, view.now_s)
     lines = [f'{worker.name}: {state}{", emulated" if worker.emulated else ""}']
     if worker.message:

@@ -24,7 +24,7 @@ def pooled_delays(
     weights: Mapping[str, float],
     lifespans_s: Mapping[str, float],
 ) -> dict[str, list[float | None]]:
-    """Give the delay of every item at the pooled server, exactly, event by event.
+    """Return the delay of every item at the pooled server, exactly, event by event.
 
     :param arrivals: times by source, ascending [s].
     :param service_s: pooled time of an item by source [s].

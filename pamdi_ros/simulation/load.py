@@ -20,14 +20,14 @@ from pamdi_ros.models.units import UnitTable
 
 
 def pooled_s(costs: Costs, model: str) -> float:
-    """Give the pooled time of a model, 1 / Σ_n 1 / t_n, all passes of an item included [s]."""
+    """Return the pooled time of a model, 1 / Σ_n 1 / t_n, all passes of an item included [s]."""
     count = len(costs.tables[model])
     times = [costs.run_s(model, 0, count, worker) for worker in costs.fleet.workers]
     return costs.passes(model) / sum(1 / time_s for time_s in times)
 
 
 def load_of(fleet: Fleet, tables: Mapping[str, UnitTable]) -> float:
-    """Give the load ρ of a fleet whose sources all have a rate."""
+    """Return the load ρ of a fleet whose sources all have a rate."""
     costs = Costs(fleet=fleet, tables=tables)
     return sum(
         (source.rate_hz or 0.0) * pooled_s(costs, source.model)
@@ -36,7 +36,7 @@ def load_of(fleet: Fleet, tables: Mapping[str, UnitTable]) -> float:
 
 
 def loaded(fleet: Fleet, tables: Mapping[str, UnitTable], load: float | None) -> Fleet:
-    """Give the fleet with a rate for every source.
+    """Return the fleet with a rate for every source.
 
     :param tables: unit table by model name.
     :param load: wanted load ρ of the fleet, 1.0 = all workers busy; None: all rates are declared.

@@ -154,7 +154,7 @@ class RunMeasures:
 
 
 def measure(run: Run) -> RunMeasures:
-    """Give the measures of a run.
+    """Return the measures of a run.
 
     Delays and rates are those of items that arrived after the warm-up, the first 5 % of the run;
     counts are those of the whole run.

@@ -127,7 +127,7 @@ class SimulatedNetwork:
         self._group = group
 
     def _find(self, pair: tuple[str, str]) -> _LinkHop | None:
-        """Give the first link of the quickest way; None where there is none."""
+        """Return the first link of the quickest way; None where there is none."""
         origin, target = pair
         reached = self._reached.get(origin)
         if reached is None:

@@ -32,7 +32,7 @@ class TraceRecorder:
             run.bytes_out[worker] = run.frames_out[worker] = run.messages_out[worker] = 0
 
     def __len__(self) -> int:
-        """Give the number of open items."""
+        """Return the number of open items."""
         return len(self._open)
 
     def line(self, now: float, worker: str, event: str) -> None:

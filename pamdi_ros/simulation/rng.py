@@ -7,7 +7,7 @@ import random
 
 
 def stream(seed: int, *names: str | int) -> random.Random:
-    """Give the stream of random numbers of one thing in a run.
+    """Return the stream of random numbers of one thing in a run.
 
     Each thing has its own, so that one more draw of the one leaves the others as they were: a
     policy is compared with another on the same arrivals.

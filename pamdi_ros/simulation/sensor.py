@@ -71,7 +71,7 @@ class SimulatedSensor:
 
 
 def arrival_times(setup: Setup) -> dict[str, list[float]]:
-    """Give the times at which each source's items arrive [s], changes of rates included."""
+    """Return the times at which each source's items arrive [s], changes of rates included."""
     clock = Clock()
     times: dict[str, list[float]] = {name: [] for name in setup.fleet.sources}
 

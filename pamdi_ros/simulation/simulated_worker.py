@@ -237,7 +237,7 @@ class SimulatedWorker:
             self._world.hosts[peer].heartbeat(heartbeat)
 
     def status(self) -> Heartbeat:
-        """Give what its next heartbeat would say."""
+        """Return what its next heartbeat would say."""
         return self.living().heartbeat(self._now())
 
     @property

@@ -11,7 +11,7 @@ from pamdi_ros.fleet.frozen import FrozenDict
 
 
 def solo_s(costs: Costs, source: Source) -> float | None:
-    """Give the latency of a source's item when nothing else is on the fleet [s].
+    """Return the latency of a source's item when nothing else is on the fleet [s].
 
     The best route is that of `static_chain` for this source alone: over all workers and cuts that
     the memory allows. No waiting, no overhead of chunks, and the answer as small as nothing.
@@ -25,6 +25,6 @@ def solo_s(costs: Costs, source: Source) -> float | None:
 
 
 def home_s(costs: Costs, source: Source) -> float:
-    """Give the latency of a source's item alone, all of it computed at its home [s]."""
+    """Return the latency of a source's item alone, all of it computed at its home [s]."""
     count = len(costs.tables[source.model])
     return costs.passes(source.model) * costs.run_s(source.model, 0, count, source.worker)

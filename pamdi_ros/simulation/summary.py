@@ -18,7 +18,7 @@ REFERENCE = 'ms_mdi'
 
 
 def summary(runs: Sequence[RunMeasures]) -> Plain:
-    """Give the numbers of one policy over the runs of all its seeds.
+    """Return the numbers of one policy over the runs of all its seeds.
 
     Delays, rates and shares are means over the seeds (`max_ms` the largest); `spread` holds their
     standard deviations; counts, bytes, events and wall_s are sums. A source is stable where it is
@@ -128,7 +128,7 @@ def _source(seeds: Sequence[SourceMeasures]) -> Plain:
 
 
 def _exits(seeds: Sequence[SourceMeasures]) -> Plain:
-    """Give what early exits did to a source: the share of its results, the declared accuracy.
+    """Return what early exits did to a source: the share of its results, the declared accuracy.
 
     Nothing for a model without exits.
     """
@@ -153,7 +153,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def _spread(values: Sequence[float]) -> float | None:
-    """Give the standard deviation over the seeds; None of fewer than two."""
+    """Return the standard deviation over the seeds; None of fewer than two."""
     return _rounded(float(np.std(values, ddof=1))) if len(values) > 1 else None
 
 

@@ -127,7 +127,7 @@ def settle_in() -> None:
 
 
 def _network() -> str:
-    """Give the number of this process's network namespace."""
+    """Return the number of this process's network namespace."""
     return str(os.stat('/proc/self/ns/net').st_ino)
 
 

@@ -85,7 +85,7 @@ class RunRecorder:
         return True
 
     def told(self, accepted: Mapping[str, int]) -> Run:
-        """Give the run.
+        """Return the run.
 
         Bytes are those of tensors; what only the simulator counts is left at zero.
 
@@ -131,7 +131,7 @@ class RunRecorder:
 
 
 def unmatched(sent: Sequence[float], arrived: Sequence[float]) -> list[float]:
-    """Give the times of messages of which no item is known [s].
+    """Return the times of messages of which no item is known [s].
 
     :param sent: ascending [s].
     :param arrived: ascending; each belongs to the message sent last before it, or just after [s].

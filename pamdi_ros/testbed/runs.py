@@ -65,7 +65,7 @@ def run_setups(
 
 
 def warm_up_of(setup: Setup) -> Setup:
-    """Give the run that comes before the first that counts."""
+    """Return the run that comes before the first that counts."""
     return replace(setup, seed=WARM_UP_SEED, seconds=min(setup.seconds, WARM_UP_S))
 
 

@@ -162,12 +162,12 @@ class WorkerMachine:
 
     @property
     def plan(self) -> Plan:
-        """Give the assignment in force here."""
+        """Return the assignment in force here."""
         return self._state.plan
 
     @property
     def held(self) -> tuple[Partition, ...]:
-        """Give the partitions loaded here."""
+        """Return the partitions loaded here."""
         return self._state.held
 
     @property
@@ -177,22 +177,22 @@ class WorkerMachine:
 
     @property
     def drops(self) -> Counter[str]:
-        """Give what was refused or dropped here, by reason."""
+        """Return what was refused or dropped here, by reason."""
         return self._completion.drops
 
     @property
     def refused(self) -> Counter[str]:
-        """Give how many messages were refused here, by who is said to have sent them."""
+        """Return how many messages were refused here, by who is said to have sent them."""
         return self._completion.refused
 
     @property
     def queue_lengths(self) -> tuple[int, ...]:
-        """Give the waiting tasks of each class, most urgent first."""
+        """Return the waiting tasks of each class, most urgent first."""
         return self._backlog.queue.lengths(len(self.classes))
 
     @property
     def retained_bytes(self) -> int:
-        """Give the tensor bytes kept for items that were handed on [byte]."""
+        """Return the tensor bytes kept for items that were handed on [byte]."""
         return self._transfer.retention.bytes
 
     def whereabouts(self) -> dict[ItemKey, tuple[Whereabouts, ...]]:
@@ -209,12 +209,12 @@ class WorkerMachine:
 
     @property
     def waiting(self) -> int:
-        """Give the tasks that wait or run here, are parked, or are on their way out."""
+        """Return the tasks that wait or run here, are parked, or are on their way out."""
         running = self._backlog.running is not None
         return len(self._backlog.queue) + running + len(self._state.parked) + len(self._egress)
 
     def heartbeat(self, now: float) -> Heartbeat:
-        """Give what all peers are to hear every third of the lease."""
+        """Return what all peers are to hear every third of the lease."""
         return Heartbeat(
             worker=self.name,
             incarnation=self.incarnation,
@@ -231,7 +231,7 @@ class WorkerMachine:
         )
 
     def activity(self) -> WorkerActivity:
-        """Give what people are to see besides."""
+        """Return what people are to see besides."""
         return self._runner.activity()
 
     @property
@@ -244,25 +244,25 @@ class WorkerMachine:
         return self._breakers.problems(now)
 
     def take_news(self) -> list[tuple[bool, str]]:
-        """Give what was withdrawn or works again since the last call: (it is bad, text)."""
+        """Return what was withdrawn or works again since the last call: (it is bad, text)."""
         news = list(self._breakers.news)
         self._breakers.news.clear()
         return news
 
     def take_complaints(self) -> list[str]:
-        """Give what was wrong with messages received since the last call."""
+        """Return what was wrong with messages received since the last call."""
         complaints = list(self._completion.complaints)
         self._completion.complaints.clear()
         return complaints
 
     def made(self) -> list[Command]:
-        """Give the ends made since the last call, which an event that raised has not given."""
+        """Return the ends made since the last call, which an event that raised has not given."""
         ends: list[Command] = [*self._completion.made]
         self._completion.made.clear()
         return ends
 
     def wake_s(self, now: float) -> float:
-        """Give the time at which tick() is wanted next [s]."""
+        """Return the time at which tick() is wanted next [s]."""
         return max(now, min(self._tick_s, self._requests.next_due_s()))
 
     # --- assignment and life --------------------------------------------------------------------
@@ -556,5 +556,5 @@ class WorkerMachine:
 
 
 def _placed(heartbeat: Heartbeat) -> object:
-    """Give what the ways over a peer follow from."""
+    """Return what the ways over a peer follow from."""
     return heartbeat.edition, heartbeat.held

@@ -74,7 +74,7 @@ class PeerTable:
         return restarted, returned or restarted
 
     def heartbeat(self, worker: str) -> Heartbeat | None:
-        """Give a peer's last heartbeat."""
+        """Return a peer's last heartbeat."""
         peer = self._peers.get(worker)
         return None if peer is None else peer.heartbeat
 
@@ -84,7 +84,7 @@ class PeerTable:
         return peer is not None and peer.alive
 
     def living(self) -> list[str]:
-        """Give the peers that have been heard within the lease."""
+        """Return the peers that have been heard within the lease."""
         return [name for name, peer in self._peers.items() if peer.alive]
 
     def lost(self, worker: str) -> bool:
@@ -113,7 +113,7 @@ class PeerTable:
         return 'worker_lost', f'has not been heard for {silence_s:.1f} s'
 
     def silent(self, now: float) -> list[str]:
-        """Give the peers whose lease has run out since the last call."""
+        """Return the peers whose lease has run out since the last call."""
         self._leases.look(now)
         lost = []
         for name, peer in self._peers.items():

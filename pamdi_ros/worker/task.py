@@ -30,7 +30,7 @@ class Status(IntEnum):
 
 
 def reason_word(reason: str) -> str:
-    """Give the word of a 'word: explanation', under which it is counted.
+    """Return the word of a 'word: explanation', under which it is counted.
 
     A peer's reason may be anything: what is no word is counted as one.
     """

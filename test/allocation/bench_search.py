@@ -32,7 +32,7 @@ PROVEN = 1e-3
 
 
 def costs_of(seed: int) -> Costs:
-    """Give a fleet of 2 to 6 workers whose memory is 1.2 to 4 times what its models take.
+    """Return a fleet of 2 to 6 workers whose memory is 1.2 to 4 times what its models take.
 
     :raises FleetError: the load cannot be set.
     """

@@ -35,7 +35,7 @@ SIZES = ((5, 5), (10, 10), (20, 15), (50, 30), (100, 60), (200, 100))
 def problem_of(
     workers: int, sources: int, seed: int, *, memory_mb: float | None
 ) -> PlacementProblem:
-    """Give a fleet of Xaviers and Nanos at 60 % load with real models.
+    """Return a fleet of Xaviers and Nanos at 60 % load with real models.
 
     :param memory_mb: mean memory of a worker; None: no bounds.
     """
@@ -109,7 +109,7 @@ def measure(workers: int, sources: int, seeds: int, *, scarce: bool) -> Measured
 
 
 def row(measured: Measured) -> str:
-    """Give a size's row of the table."""
+    """Return a size's row of the table."""
     times, gaps = measured.cpu_s, measured.gaps
     return (
         f'| {measured.workers} | {measured.sources} '

@@ -29,7 +29,7 @@ def routes(problem: PlacementProblem, source: int) -> list[Column]:
 
 
 def best_unsplit(problem: PlacementProblem) -> float:
-    """Give the best objective with one route for each source; −inf: none is feasible."""
+    """Return the best objective with one route for each source; −inf: none is feasible."""
     best = -np.inf
     for chosen in product(*(routes(problem, m) for m in range(len(problem.streams)))):
         if Space(problem).take(chosen):
@@ -56,7 +56,7 @@ def best_split(problem: PlacementProblem) -> float:
 
 
 def value_of(problem: PlacementProblem, groups: list[list[Column]], shares: np.ndarray) -> float:
-    """Give the objective of shares on columns, from the formula."""
+    """Return the objective of shares on columns, from the formula."""
     loads = np.zeros((problem.resources, len(problem.classes)))
     worth = 0.0
     for found, share in zip([c for group in groups for c in group], shares, strict=True):

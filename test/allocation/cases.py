@@ -14,7 +14,7 @@ MB = 10**6
 
 
 def table(name: str, units: list[tuple[float, float]], boundary_mb: float = 0.1) -> UnitTable:
-    """Give a table of units, each (GFLOP, MB of weights), with 1 MB of activations."""
+    """Return a table of units, each (GFLOP, MB of weights), with 1 MB of activations."""
     return UnitTable(
         model=name,
         units=tuple(
@@ -37,7 +37,7 @@ def fleet_of(
     links: dict[str, Any] | None = None,
     models: dict[str, dict[str, Any]] | None = None,
 ) -> Fleet:
-    """Give a fleet; a source is (worker, model, priority, rate).
+    """Return a fleet; a source is (worker, model, priority, rate).
 
     :param models: more about models, by name.
     """

@@ -14,7 +14,7 @@ MB = 10**6
 
 
 def random_problem(seed: int, *, scarce: bool | None = None) -> PlacementProblem:
-    """Give a random problem of 2–4 workers, 1–3 sources and 1–3 models of 3–6 units.
+    """Return a random problem of 2–4 workers, 1–3 sources and 1–3 models of 3–6 units.
 
     Every fourth fleet has early exits, every fifth a shared medium, some make several passes.
 
@@ -32,7 +32,7 @@ def random_costs(
     faster: str = '',
     most: tuple[int, int, int] = (4, 3, 6),
 ) -> Costs:
-    """Give the costs of a random fleet, see :func:`random_problem`.
+    """Return the costs of a random fleet, see :func:`random_problem`.
 
     :param memory_factor: multiplies every worker's memory.
     :param bandwidth_factor: multiplies every link's bandwidth.

@@ -34,7 +34,7 @@ NOW = FleetConditions()
 
 
 def of(policy: str) -> Fleet:
-    """Give the fleet under a policy."""
+    """Return the fleet under a policy."""
     return replace(FLEET, policy=policy)
 
 

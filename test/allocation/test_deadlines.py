@@ -20,7 +20,7 @@ WORKERS: dict[str, dict[str, Any]] = {
 
 
 def problem_of(deadline_s: float | None) -> PlacementProblem:
-    """Give two sources that want the fast worker, the rarer of them with a deadline."""
+    """Return two sources that want the fast worker, the rarer of them with a deadline."""
     sources = {
         'often': ('slow', 'heavy', 'critical', 5.0),
         'rare': ('slow', 'light', 'critical', 1.0),
@@ -36,7 +36,7 @@ def problem_of(deadline_s: float | None) -> PlacementProblem:
 
 
 def latency_s(problem: PlacementProblem, source: str) -> float:
-    """Give the longest latency of a source's routes in the plan."""
+    """Return the longest latency of a source's routes in the plan."""
     solution = solve_priced(problem)
     assert solution.feasible, solution.reason
     assert solution.objective <= solution.bound

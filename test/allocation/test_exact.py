@@ -16,7 +16,7 @@ TOLERANCE = 2e-3
 
 
 def tiny(seed: int, workers: int, sources: int) -> PlacementProblem:
-    """Give a random problem cut down to a few workers, sources and blocks."""
+    """Return a random problem cut down to a few workers, sources and blocks."""
     costs = random_costs(seed, scarce=True, most=(workers, sources, 4))
     return PlacementProblem.from_costs(costs)
 

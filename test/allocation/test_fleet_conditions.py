@@ -34,7 +34,7 @@ PLANNED = FleetConditions()
 
 
 def changes(fleet: Fleet, before: FleetConditions, now: FleetConditions) -> tuple[str, ...]:
-    """Give the texts of the changes."""
+    """Return the texts of the changes."""
     return tuple(change.text for change in find_changes(fleet, before, now))
 
 

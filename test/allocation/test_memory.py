@@ -11,7 +11,7 @@ from pamdi_ros.models.units import UnitCost, UnitTable
 
 
 def holdings() -> Holdings:
-    """Give empty holdings of two workers, one of 50 MB."""
+    """Return empty holdings of two workers, one of 50 MB."""
     shared = UnitTable(
         model='tied',
         units=tuple(

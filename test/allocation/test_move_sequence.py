@@ -39,7 +39,7 @@ class Case:
 
 
 def table(model: str, megabytes: Sequence[float]) -> UnitTable:
-    """Give a table whose units have so many weights each."""
+    """Return a table whose units have so many weights each."""
     made = table_of(model, [0.5] * len(megabytes), [1.0] * (len(megabytes) + 1))
     units = tuple(
         replace(unit, weights=((unit.name, int(size * MB)),), activation_bytes=0)

@@ -31,7 +31,7 @@ FLEET = fleet_of(fleet(25), {'eye': ('a', 'net', 'critical', 5.0)})
 
 
 def plan_of(first: str, last: str) -> Plan:
-    """Give a plan whose first half is at one worker and whose second is at another."""
+    """Return a plan whose first half is at one worker and whose second is at another."""
     plan = plan_for('static_chain', Costs(fleet=FLEET, tables={'net': TABLE}), epoch=1)
     route = (PipelineStage(first, 0, 1), PipelineStage(last, 1, 2))
     placement: dict[str, tuple[Partition, ...]] = {}

@@ -48,7 +48,7 @@ def thoroughly(seed: int) -> Solution:
 
 
 def chained(problem: PlacementProblem) -> Placement:
-    """Give what a fixed route for every source needs."""
+    """Return what a fixed route for every source needs."""
     costs = problem.costs
     return static_chain(costs, demands(costs.fleet, {})).holdings.placement()
 
@@ -168,7 +168,7 @@ def test_where_everything_fits_is_told_by_weights_and_activations(
 
 
 def thin_at(thin: int, count: int = 26, weight_bytes: int = 51 * MB) -> UnitTable:
-    """Give a table of equal units but the last one's work, with one thin boundary."""
+    """Return a table of equal units but the last one's work, with one thin boundary."""
     return UnitTable(
         model='net',
         units=tuple(
@@ -208,7 +208,7 @@ def test_parts_of_a_model_whose_boundaries_are_alike_are_even(count: int, most: 
 
 
 def even(count: int, weight_bytes: int) -> UnitTable:
-    """Give a table of equal units and equal boundaries."""
+    """Return a table of equal units and equal boundaries."""
     table = thin_at(0, count, weight_bytes)
     last = replace(table.units[-1], flops=table.units[0].flops)
     units = tuple(replace(unit, boundary_bytes=2 * MB) for unit in (*table.units[:-1], last))

@@ -27,7 +27,7 @@ def problem() -> PlacementProblem:
 
 
 def flow(*stages: PipelineStage, share: float = 1.0) -> Flow:
-    """Give a flow through the whole model."""
+    """Return a flow through the whole model."""
     return Flow(share=share, route=stages, exit_unit=4)
 
 

@@ -21,7 +21,7 @@ LONG = table('net', [(1, 2)] * 20)
 def problem(
     rate_hz: float, units: UnitTable = NET, models: int = 1, **worker: float
 ) -> PlacementProblem:
-    """Give sources of as many models with an early exit after one unit, at one worker."""
+    """Return sources of as many models with an early exit after one unit, at one worker."""
     names = [f'net{number}' for number in range(models)]
     fleet = parse_fleet(
         {

@@ -33,7 +33,7 @@ NET = table('net', [(1, 10)] * 4)  # 41 MB, 20 ms at 5 ms/GFLOP
 def problem_of(
     workers: dict[str, dict[str, Any]], sources: dict[str, tuple[str, str, str, float]]
 ) -> PlacementProblem:
-    """Give a problem of one model."""
+    """Return a problem of one model."""
     return PlacementProblem.from_costs(
         Costs(fleet=fleet_of(workers, sources), tables={'net': NET})
     )

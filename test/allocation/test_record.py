@@ -20,7 +20,7 @@ EXITS = {
 
 
 def plan(policy: str = 'pa_mdi_plus') -> Plan:
-    """Give a plan with everything in it: two models, a cut, exits, a source without a route."""
+    """Return a plan with everything in it: two models, a cut, exits, a source without a route."""
     fleet = fleet_of(
         {'a': {'memory_mb': 31}, 'b': {'memory_mb': 31}},
         {'s': ('a', 'net', 'critical', 1), 't': ('b', 'huge', 'background', 1)},

@@ -19,7 +19,7 @@ from sweep import cases
 
 
 def text_fleet(passes: int) -> Fleet:
-    """Give a fleet of three workers that makes several passes an item."""
+    """Return a fleet of three workers that makes several passes an item."""
     return parse_fleet(
         {
             'fleet': 'test',

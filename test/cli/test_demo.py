@@ -38,7 +38,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def demo(tmp_path: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Give a demo that has begun."""
+    """Yield a demo that has begun."""
     with (tmp_path / 'out').open('w') as out:
         process = subprocess.Popen(
             [*PAMDI, 'demo', '--seconds', '600', '--out', str(tmp_path / 'report')],

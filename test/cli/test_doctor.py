@@ -45,7 +45,7 @@ Doctor = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope='module')
 def doctor(tmp_path_factory: pytest.TempPathFactory) -> Doctor:
-    """Give a function that runs the command."""
+    """Return a function that runs the command."""
     directory = tmp_path_factory.mktemp('path')
     (directory / 'torch.py').write_text(NO_TORCH)
 
@@ -77,7 +77,7 @@ def findings(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]
 
 @pytest.fixture(scope='module')
 def sick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
-    """Give a fleet whose home insists on reliable images."""
+    """Yield a fleet whose home insists on reliable images."""
     directory = tmp_path_factory.mktemp('sick')
     reliable = {f'qos_overrides.{TOPIC}.subscription.reliability': 'reliable'}
     home = {'ROS_HOME': str(directory / 'ros')}

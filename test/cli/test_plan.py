@@ -33,7 +33,7 @@ def planned(tmp_path: Path, fleet: str, *arguments: str) -> Any:
 
 
 def changed(tmp_path: Path, **changes: Any) -> str:
-    """Give S1's file with other values in it; a path is written with double underscores."""
+    """Return S1's file with other values in it; a path is written with double underscores."""
     plain = yaml.safe_load(Path(S1).read_text(encoding='utf-8'))
     for path, value in changes.items():
         *above, last = path.split('__')

@@ -17,7 +17,7 @@ DEMO = str(config_path('demo.yaml'))
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a cache of the test's own."""
+    """Return a cache of the test's own."""
     monkeypatch.setenv('PAMDI_CACHE', str(tmp_path / 'cache'))
     return tmp_path / 'cache'
 

@@ -13,12 +13,12 @@ import pytest
 
 
 def result(seq: int, latency_s: float, incarnation: int = 1) -> tuple[float, InferenceResult]:
-    """Give an answered item as the tally keeps it."""
+    """Return an answered item as the tally keeps it."""
     return 0.0, InferenceResult(seq=seq, latency_s=latency_s, incarnation=incarnation)
 
 
 def stats(incarnation: int, accepted: int, results: int, **dropped: int) -> SourceStats:
-    """Give a home's statistics."""
+    """Return a home's statistics."""
     return SourceStats(
         source='camera',
         incarnation=incarnation,

@@ -13,7 +13,7 @@ import pytest
 
 @pytest.fixture
 def pipes() -> Iterator[tuple[Keys, int, int]]:
-    """Give keys, the end to strike them at, and the one that wakes."""
+    """Yield keys, the end to strike them at, and the one that wakes."""
     reading, striking = os.pipe()
     woken, waking = os.pipe()
     yield Keys(reading, woken), striking, waking

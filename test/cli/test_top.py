@@ -125,7 +125,7 @@ Start = Callable[..., Terminal]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Give a function that starts the command in a terminal; it ends with the test."""
+    """Yield a function that starts the command in a terminal; it ends with the test."""
     started: list[Terminal] = []
 
     def run(*words: object, domain: int, columns: int = 80) -> Terminal:

@@ -81,7 +81,7 @@ WELL = FleetFacts(
 
 
 def seen(*, topics: dict[str, TopicFacts] | None = None, **changed: Any) -> FleetFacts:
-    """Give a fleet that is well but for this."""
+    """Return a fleet that is well but for this."""
     facts = replace(WELL, **changed)
     return replace(facts, topics={**facts.topics, **(topics or {})})
 

@@ -49,7 +49,7 @@ HOST = HostFacts(
 
 
 def only(findings: Iterable[Finding], check: str) -> Finding:
-    """Give the one finding of a check; whatever is not well has a remedy."""
+    """Return the one finding of a check; whatever is not well has a remedy."""
     found = list(findings)
     assert all(bool(finding.remedy) == (finding.verdict is not OK) for finding in found)
     (finding,) = [finding for finding in found if finding.check == check]

@@ -20,13 +20,13 @@ ALL = dict.fromkeys(MODULES, '1.0')
 
 @pytest.fixture(scope='module')
 def demo() -> Fleet:
-    """Give a fleet with images, clouds and text."""
+    """Return a fleet with images, clouds and text."""
     return load_fleet(config_path('demo.yaml'))
 
 
 @pytest.fixture(scope='module')
 def plain() -> Fleet:
-    """Give a fleet with images only."""
+    """Return a fleet with images only."""
     return load_fleet(config_path('examples/minimal.yaml'))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 
 def delayed(found: Measured, factor: float) -> Measured:
-    """Give runs whose urgent source took so many times as long; 0: it got no answer."""
+    """Return runs whose urgent source took so many times as long; 0: it got no answer."""
     runs = []
     for run in found.runs:
         source = run.sources['urgent']

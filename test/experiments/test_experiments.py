@@ -33,7 +33,7 @@ def sliced(name: str) -> ExperimentReport:
 
 @pytest.fixture(scope='module', params=[name for name in EXPERIMENTS if name != 'calibration'])
 def report(request: pytest.FixtureRequest) -> ExperimentReport:
-    """Give the slice of each experiment."""
+    """Return the slice of each experiment."""
     return sliced(request.param)
 
 

@@ -22,7 +22,7 @@ MUCH = 10_000
 
 
 def random_links(seed: int) -> dict[frozenset[str], tuple[int, int]]:
-    """Give about half of the pairs a link: units of latency, of time per byte."""
+    """Return about half of the pairs a link: units of latency, of time per byte."""
     rng = random.Random(seed)
     pairs = [frozenset(pair) for pair in combinations(WORKERS, 2) if rng.random() < 0.4]
     return {pair: (rng.randint(1, 4), rng.choice((1, 2, 4, 8))) for pair in pairs}

@@ -195,7 +195,7 @@ def until(condition: Callable[[], bool], complaint: Callable[[], str]) -> None:
 
 @pytest.fixture(scope='module')
 def ros(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ros]:
-    """Give the command line of ROS 2 in this file's domain."""
+    """Yield the command line of ROS 2 in this file's domain."""
     if reason := missing():
         pytest.skip(reason)
     ros = Ros(tmp_path_factory.mktemp('launch'), domain=31)

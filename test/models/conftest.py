@@ -27,13 +27,13 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope='session')
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the session's cache."""
+    """Return the session's cache."""
     return tmp_path_factory.mktemp('cache')
 
 
 @pytest.fixture(scope='session')
 def get_model(cache_dir: Path) -> GetModel:
-    """Give a function from specification to model."""
+    """Return a function from specification to model."""
 
     def get(spec: Mapping[str, object]) -> Model:
         obtain(read_request(spec), cache_dir, build)  # spares a process, which imports torch anew
@@ -44,7 +44,7 @@ def get_model(cache_dir: Path) -> GetModel:
 
 @pytest.fixture
 def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], str]:
-    """Give a function that writes an importable module and gives its name."""
+    """Return a function that writes an importable module and gives its name."""
 
     def write(name: str, source: str) -> str:
         (tmp_path / f'{name}.py').write_text(

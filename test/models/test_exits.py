@@ -26,7 +26,7 @@ Factories = Callable[[str, str], str]
 
 
 def model_of(cache_dir: Path, **spec: Any) -> Model:
-    """Give a model with exits, built in this process."""
+    """Return a model with exits, built in this process."""
     mapping = {**NET, 'exits': EXITS, **spec}
     request, heads = read_request(mapping), read_heads(mapping)
     built = obtain(request, cache_dir, build)
@@ -39,7 +39,7 @@ def model(cache_dir: Path) -> Model:
 
 
 def seeded_linear(features: int, seed: int = 3) -> nn.Linear:
-    """Give the linear layer that a head with seed weights must have."""
+    """Return the linear layer that a head with seed weights must have."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return nn.Linear(features, 10)

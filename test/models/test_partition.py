@@ -124,7 +124,7 @@ def test_nothing_given_changes_and_read_only_or_odd_memory_is_fine(model: Model)
 
 
 def received(tensor: Tensor) -> Tensor:
-    """Give a view into read-only memory at an odd place, as a received message is."""
+    """Return a view into read-only memory at an odd place, as a received message is."""
     values = tensor.contiguous().numpy()
     array = np.frombuffer(bytes(8) + values.tobytes(), dtype=values.dtype)
     with warnings.catch_warnings():

@@ -45,7 +45,7 @@ BUILT: tuple[dict[str, object], ...] = (
 
 
 def request_of(profile: Profile) -> ModelRequest:
-    """Give the request that a profile answers, with seeded weights."""
+    """Return the request that a profile answers, with seeded weights."""
     spec = {
         'zoo': profile.zoo,
         'tokens': profile.tokens,

@@ -12,7 +12,7 @@ MSG = Path(__file__).resolve().parents[2] / 'msg'
 
 
 def header(stamp_s: float = 0.0) -> SimpleNamespace:
-    """Give a header with a stamp [s]."""
+    """Return a header with a stamp [s]."""
     sec = int(stamp_s // 1)
     return SimpleNamespace(
         stamp=SimpleNamespace(sec=sec, nanosec=round(1e9 * (stamp_s - sec))), frame_id=''
@@ -20,7 +20,7 @@ def header(stamp_s: float = 0.0) -> SimpleNamespace:
 
 
 def message(kind: str, **fields: Any) -> SimpleNamespace:
-    """Give a message with every field of ``msg/<kind>.msg``, zero or empty unless told.
+    """Return a message with every field of ``msg/<kind>.msg``, zero or empty unless told.
 
     :raises ValueError: a field is none of that message.
     """
@@ -50,7 +50,7 @@ def _empty(kind: str) -> Any:
 def diagnostic(
     name: str, level: int = 0, text: str = '', hardware_id: str = '', **values: str
 ) -> SimpleNamespace:
-    """Give a DiagnosticStatus, its level a byte as in rclpy."""
+    """Return a DiagnosticStatus, its level a byte as in rclpy."""
     return SimpleNamespace(
         name=name,
         level=bytes([level]),
@@ -61,5 +61,5 @@ def diagnostic(
 
 
 def diagnostics(*statuses: SimpleNamespace) -> SimpleNamespace:
-    """Give a DiagnosticArray."""
+    """Return a DiagnosticArray."""
     return SimpleNamespace(header=header(), status=list(statuses))

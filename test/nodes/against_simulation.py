@@ -40,7 +40,7 @@ SEED = 1
 
 
 def with_rates(file: Path, fleet: Fleet, policy: str) -> str:
-    """Give the fleet file's text with a policy, and every source's rate written out."""
+    """Return the fleet file's text with a policy, and every source's rate written out."""
     plain = yaml.safe_load(file.read_text(encoding='utf-8'))
     plain['policy'] = policy
     for name, source in plain['sources'].items():

@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def measure(fleet: RunningFleet, feed: Feed, seconds: float) -> float:
-    """Give the p95 of the urgent source over some seconds [s]."""
+    """Return the p95 of the urgent source over some seconds [s]."""
     so_far = len(fleet.client.results['alarm'])
     feed.run(seconds)
     new = fleet.client.results['alarm'][so_far:]

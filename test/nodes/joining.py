@@ -150,7 +150,7 @@ class Joining:
 
 
 def workers_of(result: InferenceResult) -> set[str]:
-    """Give the workers that computed an item."""
+    """Return the workers that computed an item."""
     return {hop.worker for hop in result.hops if hop.last_unit > hop.first_unit}
 
 

@@ -115,7 +115,7 @@ class Office:
 
 @pytest.fixture(scope='module')
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    """Give a running allocator."""
+    """Yield a running allocator."""
     office = Office(tmp_path_factory.mktemp('office'))
     try:
         yield office
@@ -125,7 +125,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
 
 @pytest.fixture
 def office(running: Office) -> Office:
-    """Give it with the fleet file's priorities in force."""
+    """Return it with the fleet file's priorities in force."""
     running.assigned(1)
     for source, wanted in (('camera', 'critical'), ('door', 'normal')):
         assert running.set(f'priority.{source}', wanted).successful

@@ -34,7 +34,7 @@ PLAN = replace(
 
 
 def example() -> Assignment:
-    """Give a good assignment of the tests' fleet."""
+    """Return a good assignment of the tests' fleet."""
     return to_message(PLAN, parse_fleet(FLEET))
 
 

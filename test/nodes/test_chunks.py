@@ -29,14 +29,14 @@ import torch
 
 
 def outgoing(incarnation: int = 9) -> Outgoing:
-    """Give what worker `a` sends with."""
+    """Return what worker `a` sends with."""
     return Outgoing('a', incarnation, encode_task, encode_chunk)
 
 
 def pieces(
     sent: Task, count: int, now: float = 101.0, transfer: int = 1, incarnation: int = 9
 ) -> list[ChunkMessage]:
-    """Give a task's pieces as they are received."""
+    """Return a task's pieces as they are received."""
     out = outgoing(incarnation)
     frames = [SendChunk('b', transfer, sent, index, count, 0) for index in range(count)]
     return [decode_chunk(out.message(frame, now)) for frame in frames]
@@ -210,7 +210,7 @@ def test_pieces_that_make_another_transfers_task_are_refused() -> None:
 
 
 def from_sender(sender: str, transfer: int, elements: int = 2000) -> ChunkMessage:
-    """Give the first of two pieces of a task of 8 KB that a sender leaves half-sent."""
+    """Return the first of two pieces of a task of 8 KB that a sender leaves half-sent."""
     first = pieces(task(elements), 2, transfer=transfer)[0]
     values = {name: getattr(first, name) for name in ChunkMessage.__slots__}
     return ChunkMessage(**{**values, 'sender': sender})

@@ -51,7 +51,7 @@ def test_what_is_sent_comes_back_equal(items: list[ControlItem]) -> None:
 
 
 def request(**changes: object) -> Control:
-    """Give a message with one request and, as in all of these, one sound credit."""
+    """Return a message with one request and, as in all of these, one sound credit."""
     values = {
         'request': 1, 'source': 'eye', 'incarnation': 1, 'seq': 1, 'model': 'net',
         'priority_class': 'critical',
@@ -60,20 +60,20 @@ def request(**changes: object) -> Control:
 
 
 def clearance(**changes: object) -> Control:
-    """Give a message with one clearance."""
+    """Return a message with one clearance."""
     return with_credit(
         Control(clearances=[ClearToCompute(**{'request': 1, 'granted': True, **changes})])
     )
 
 
 def ack(**changes: object) -> Control:
-    """Give a message with one ack."""
+    """Return a message with one ack."""
     values = {'source': 'eye', 'incarnation': 1, 'seq': 1, 'accepted': True}
     return with_credit(Control(acks=[TaskAck(**{**values, **changes})]))
 
 
 def release(**changes: object) -> Control:
-    """Give a message with one release."""
+    """Return a message with one release."""
     values = {'source': 'eye', 'incarnation': 1, 'seq': 1}
     return with_credit(Control(releases=[ItemRelease(**{**values, **changes})]))
 

@@ -103,7 +103,7 @@ def test_units_one_by_one_give_the_whole_models_answer(model: Model) -> None:
 
 
 def exits_fleet() -> Fleet:
-    """Give the fleet with an exit after 9 units."""
+    """Return the fleet with an exit after 9 units."""
     mapping = mapping_of()
     mapping['models']['net'] |= {'accuracy': 0.9, 'exits': [{'unit': 9, 'accuracy': 0.5}]}
     return parse_fleet(mapping)

@@ -44,7 +44,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
 
 
 def frame() -> tuple[Image, torch.Tensor]:
-    """Give a frame of the model's size, and the tensor that it becomes."""
+    """Return a frame of the model's size, and the tensor that it becomes."""
     pixels = np.random.default_rng(1).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     image = Image(height=32, width=32, encoding='rgb8', step=96)
     image.data = pixels.tobytes()

@@ -47,7 +47,7 @@ def test_what_is_sent_comes_back_equal(heartbeat: Heartbeat, state: int) -> None
 
 
 def status(**changes: object) -> WorkerStatus:
-    """Give a sound status of worker a."""
+    """Return a sound status of worker a."""
     values = {
         'protocol_version': PROTOCOL_VERSION, 'worker': 'a', 'incarnation': 1,
         'state': WorkerStatus.STATE_SERVING,
@@ -59,7 +59,7 @@ def status(**changes: object) -> WorkerStatus:
 
 
 def part(**changes: object) -> list[Placement]:
-    """Give one placement at worker a."""
+    """Return one placement at worker a."""
     values = {'worker': 'a', 'model': 'net', 'first_unit': 0, 'last_unit': 3}
     return [Placement(**{**values, **changes})]
 

@@ -120,7 +120,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 def end(seq: int) -> PublishResult:
-    """Give the end of an item."""
+    """Return the end of an item."""
     task = Task(
         key=ItemKey('eye', RUN, seq), home='a', model='net', priority_class='normal', rank=0,
         arrived_s=0.0, received_s=0.0,

@@ -41,19 +41,19 @@ for seq in itertools.count(1):
 
 @pytest.fixture
 def told() -> list[str]:
-    """Give what the journal tells."""
+    """Return what the journal tells."""
     return []
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Give where the journal is."""
+    """Return where the journal is."""
     return tmp_path / 'below' / 'duo.a.journal'
 
 
 @pytest.fixture
 def journal(file: Path, told: list[str]) -> Iterator[Journal]:
-    """Give an open journal."""
+    """Yield an open journal."""
     opened = Journal(file, told.append)
     yield opened
     opened.close()

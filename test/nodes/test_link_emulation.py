@@ -46,7 +46,7 @@ def test_the_interface_is_never_faster_than_its_bandwidth(sent: list[tuple[float
 
 
 def relayed() -> Fleet:
-    """Give a fleet whose a and c have no link of their own."""
+    """Return a fleet whose a and c have no link of their own."""
     return parse_fleet(
         {
             'fleet': 'chain',

@@ -80,7 +80,7 @@ class Feed:
 
 
 def serving(fleet: RunningFleet, worker: str, since: int) -> Callable[[], bool]:
-    """Give whether a worker serves in a run after `since`."""
+    """Return whether a worker serves in a run after `since`."""
 
     def serves() -> bool:
         status = fleet.client.status[worker]

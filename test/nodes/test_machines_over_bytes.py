@@ -100,7 +100,7 @@ def plan(policy: str) -> Plan:
 
 
 def tensor(task: Task, unit: int) -> torch.Tensor:
-    """Give the tensor that enters a unit: of this item and this unit only."""
+    """Return the tensor that enters a unit: of this item and this unit only."""
     return torch.full((ELEMENTS[unit],), float(1000 * task.key.seq + unit))
 
 
@@ -154,7 +154,7 @@ class Host:
 
     @property
     def peer(self) -> Host:
-        """Give the other one."""
+        """Return the other one."""
         return self.world.hosts['b' if self.name == 'a' else 'a']
 
     def begin(self, policy: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 
 def reading(busy_s: float, sent: int = 0) -> Reading:
-    """Give what was done so far; everything sent went to b."""
+    """Return what was done so far; everything sent went to b."""
     return Reading(busy_s=busy_s, bytes_in=2 * sent, bytes_out=sent, bytes_to={'b': sent})
 
 

@@ -42,7 +42,7 @@ DOMAIN = 34
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    """Give two nodes."""
+    """Yield two nodes."""
     made = Stage(DOMAIN)
     yield made
     made.close()
@@ -101,7 +101,7 @@ def test_contact_heartbeats_and_messages(stage: Stage) -> None:
 
 
 def encode_task_of_a() -> bytes:
-    """Give transfer 4 of worker a as one message."""
+    """Return transfer 4 of worker a as one message."""
     return Outgoing('a', 9, encode_task, encode_chunk).message(
         SendChunk('b', 4, task(), 0, 1, 0), 1e3
     )

@@ -56,7 +56,7 @@ SECOND_SOURCE = """
 
 
 def niceness() -> int:
-    """Give that of the calling thread."""
+    """Return that of the calling thread."""
     return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
@@ -88,7 +88,7 @@ def test_a_recorded_plan_is_gone_on_with_unless_its_models_cost_something_else(
 
 
 def first_decision(planning: Planning, recorded: Plan) -> PlanningDecision:
-    """Give what an allocator decides that has just been started."""
+    """Return what an allocator decides that has just been started."""
     give_up_s = time.monotonic() + PATIENCE_S
     planning.begin(recorded)
     try:
@@ -214,7 +214,7 @@ def test_a_model_that_could_not_be_used_is_planned_with_when_it_can(
 
 
 def heartbeats(plan: Plan) -> list[Heartbeat]:
-    """Give those of workers that hold what they are to hold."""
+    """Return those of workers that hold what they are to hold."""
     return [
         Heartbeat(worker=name, incarnation=1, epoch=plan.epoch, held=plan.partitions(name))
         for name in ('a', 'b')

@@ -35,7 +35,7 @@ RATE_HZ = 10.0
 
 @pytest.fixture
 def cut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
-    """Give the fleet, with nothing remembered of an earlier one."""
+    """Yield the fleet, with nothing remembered of an earlier one."""
     directory = tmp_path_factory.mktemp('cut')
     home = {'ROS_HOME': str(directory / 'ros'), **OVER_UDP}
     with RunningFleet(CUT, directory, DOMAIN, home) as fleet:
@@ -43,7 +43,7 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
 
 
 def workers_of(result: InferenceResult) -> set[str]:
-    """Give the workers that computed an item."""
+    """Return the workers that computed an item."""
     return {hop.worker for hop in result.hops if hop.last_unit > hop.first_unit}
 
 

@@ -54,7 +54,7 @@ class Statuses:
         fleet.client.listen('/diagnostics', DiagnosticArray, self._heard, QoSProfile(depth=100))
 
     def has(self, name: str, level: bytes, text: str) -> Callable[[], bool]:
-        """Give whether a status is of a level and says something."""
+        """Return whether a status is of a level and says something."""
 
         def said() -> bool:
             status = self.last.get(f'/pair: {name}')

@@ -8,7 +8,7 @@ import pytest
 
 
 def gaps_after(*events: int | str | None) -> int:
-    """Give what is lost after numbers that came and looks at the publishers, a letter each."""
+    """Return what is lost after numbers that came and looks at the publishers, a letter each."""
     gaps = SequenceGaps()
     for event in events:
         if isinstance(event, str):

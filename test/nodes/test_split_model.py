@@ -54,7 +54,7 @@ MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 @pytest.fixture(scope='module')
 def split(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
-    """Give the running fleet."""
+    """Yield the running fleet."""
     for model in parse_fleet(yaml.safe_load(FLEET)).models.values():
         unit_table(
             model.as_mapping()

@@ -55,7 +55,7 @@ class Stage:
         self.frames.append(header.frame_id)
 
     def sensor(self) -> Any:
-        """Give another publisher, once it and the intake know each other."""
+        """Return another publisher, once it and the intake know each other."""
         count = self.node.count_publishers('/t')
         made = self.sensors.create_publisher(Image, '/t', 10 * DEPTH)
         self.until(

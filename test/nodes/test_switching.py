@@ -48,7 +48,7 @@ HALVES = (('a', 'b'), ('b', 'a'), ('c', 'a'), ('a', 'c'), ('b', 'c'))
 
 @pytest.fixture(scope='module')
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
-    """Give the fleet; what is sent is sent while its client spins."""
+    """Yield the fleet; what is sent is sent while its client spins."""
     directory = tmp_path_factory.mktemp('switching')
     home = {'ROS_HOME': str(directory / 'ros'), **OVER_UDP}
     with RunningFleet(FLEET, directory, DOMAIN, home) as running:
@@ -100,7 +100,7 @@ def held(heartbeat: WorkerStatus) -> list[tuple[int, int]]:
 
 
 def halves(plan: Plan, epoch: int, first: str, last: str) -> Plan:
-    """Give a plan in which one worker holds a model's first half, and the other its last."""
+    """Return a plan in which one worker holds a model's first half, and the other its last."""
     count = plan.sources['camera'].unit_count
     middle = MIDDLE
     route = (PipelineStage(first, 0, middle), PipelineStage(last, middle, count))

@@ -75,7 +75,7 @@ class Duet(RunningFleet):
 
 @pytest.fixture(scope='module')
 def duet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Duet]:
-    """Give a fleet whose executors run, and that has no allocator yet."""
+    """Yield a fleet whose executors run, and that has no allocator yet."""
     fleet = Duet(FLEET, tmp_path_factory.mktemp('duet'), DOMAIN, OVER_UDP, late=[ALLOCATOR])
     with fleet:
         fleet.add_spare()

@@ -36,7 +36,7 @@ class Stage:
         self.actions: list[Callable[[], None]] = []
 
     def node(self, name: str) -> Any:
-        """Give a new node."""
+        """Return a new node."""
         node = rclpy.create_node(f'worker_{name}', context=self.context)
         self.loop.add_node(node)
         return node

@@ -33,7 +33,7 @@ FLEET: Fleet = parse_fleet(
 
 
 def task(elements: int = 1000, **changes: object) -> Task:
-    """Give a task of source `eye` whose payload is one float tensor.
+    """Return a task of source `eye` whose payload is one float tensor.
 
     :param elements: of the tensor.
     """

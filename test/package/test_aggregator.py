@@ -23,7 +23,7 @@ NAMES = {
 
 
 def analyzers() -> dict[str, dict[str, object]]:
-    """Give the analyzers by path."""
+    """Return the analyzers by path."""
     (parameters,) = yaml.safe_load(PATH.read_text(encoding='utf-8'))['/**'].values()
     assert isinstance(parameters['pub_rate'], float)  # read with as_double, which takes no integer
     found = [value for value in parameters.values() if isinstance(value, dict)]

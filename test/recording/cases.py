@@ -30,7 +30,7 @@ WORKERS = ('robot1', 'robot2', 'robot3')
 
 
 def result(seq: int, latency_s: float, source: str = 'camera', **fields: Any) -> InferenceResult:
-    """Give an answered item that went from robot1 to robot2 and home."""
+    """Return an answered item that went from robot1 to robot2 and home."""
     parts = (0.1 * latency_s, 0.3 * latency_s, 0.2 * latency_s)
     hops = [
         Hop(worker='robot1', first_unit=0, last_unit=8, queue_s=parts[0], compute_s=parts[1]),
@@ -48,12 +48,12 @@ def result(seq: int, latency_s: float, source: str = 'camera', **fields: Any) ->
 
 
 def dropped(seq: int, reason: str, source: str = 'camera', latency_s: float = 0.0) -> Any:
-    """Give an item without an answer, that never got anywhere."""
+    """Return an item without an answer, that never got anywhere."""
     return result(seq, latency_s, source, status=InferenceResult.REFUSED, reason=reason, hops=[])
 
 
 def stats(source: str = 'camera', **fields: Any) -> SourceStats:
-    """Give the statistics of a source."""
+    """Return the statistics of a source."""
     told = {
         'source': source, 'incarnation': 7, 'priority_class': 'critical', 'rate_hz': 10.0,
         'result_rate_hz': 9.5, 'latency_p95_s': 0.09, 'deadline_s': 0.2, 'solo_s': 0.03, **fields,
@@ -62,7 +62,7 @@ def stats(source: str = 'camera', **fields: Any) -> SourceStats:
 
 
 def status(worker: str = 'robot1', **fields: Any) -> WorkerStatus:
-    """Give a heartbeat."""
+    """Return a heartbeat."""
     told = {
         'worker': worker, 'incarnation': 3, 'epoch': 1, 'state': WorkerStatus.STATE_SERVING,
         'device': 'cpu', 'memory_bytes': 60_000_000, 'memory_limit_bytes': 100_000_000,
@@ -79,7 +79,7 @@ def run_of(
     rate_hz: float = 10.0,
     seed: int = 1,
 ) -> Iterator[Heard]:
-    """Give a run with a new epoch, a priority set, drops of two reasons and a late result."""
+    """Yield a run with a new epoch, a priority set, drops of two reasons and a late result."""
     rng = random.Random(seed)
     names = list(sources)
     seqs = dict.fromkeys(names, 0)

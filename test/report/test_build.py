@@ -58,7 +58,7 @@ class Page(HTMLParser):
         self.words[self._section] = self.words.get(self._section, '') + data
 
     def json(self, name: str) -> Any:
-        """Give what a script element holds."""
+        """Return what a script element holds."""
         return json.loads(self.scripts[name])
 
 

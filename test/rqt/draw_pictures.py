@@ -23,7 +23,7 @@ SIZE = (1360, 820)
 
 
 def dark_palette() -> Any:
-    """Give the palette of a dark desktop."""
+    """Return the palette of a dark desktop."""
     role = QtGui.QPalette.ColorRole
     palette = QtGui.QPalette()
     for name, colour in (
@@ -38,7 +38,7 @@ def dark_palette() -> Any:
 
 
 def draw(count: int, dark: bool, application: Any) -> Any:
-    """Give a pixmap of the widget."""
+    """Return a pixmap of the widget."""
     application.setPalette(dark_palette() if dark else application.style().standardPalette())
     feed = StillFeed(synthetic_view(count, lost=count == 10))
     widget = FleetWidget(feed)

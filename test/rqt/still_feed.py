@@ -16,7 +16,7 @@ NOW_S = 1000.0
 
 @functools.cache
 def synthetic_view(count: int, lost: bool = False) -> FleetView:
-    """Give the view of a synthetic fleet.
+    """Return the view of a synthetic fleet.
 
     :param lost: one of its workers has been silent for a while.
     """
@@ -44,7 +44,7 @@ class StillFeed:
         self.refusal = ''
 
     def fleets(self) -> tuple[str, ...]:
-        """Give the fleet of the view."""
+        """Return the fleet of the view."""
         return (f'/{self.view.name}',) if self.view.name else ()
 
     def follow(self, prefix: str) -> None:
@@ -52,7 +52,7 @@ class StillFeed:
         self.followed.append(prefix)
 
     def snapshot(self) -> FleetView:
-        """Give the view."""
+        """Return the view."""
         return self.view
 
     def set_priority(self, source: str, priority: str, done: Callable[[str], None]) -> None:

@@ -68,7 +68,7 @@ class SyntheticFleet:
         return [(name, cuts[i], cuts[i + 1]) for i, name in enumerate(way)]
 
     def holds(self, worker: str) -> list[tuple[str, int, int]]:
-        """Give the partitions that a worker holds: model, first unit, one past the last."""
+        """Return the partitions that a worker holds: model, first unit, one past the last."""
         held = {
             (source['model'], first, last)
             for source in self.sources.values()
@@ -78,7 +78,7 @@ class SyntheticFleet:
         return sorted(held)
 
     def assignment(self, epoch: int = 7) -> Any:
-        """Give the assignment."""
+        """Return the assignment."""
         make = self.make
         return make(
             'Assignment', fleet='synthetic', epoch=epoch, policy='pa_mdi_plus',
@@ -104,7 +104,7 @@ class SyntheticFleet:
         )  # fmt: skip
 
     def status(self, worker: str, at_s: float) -> Any:
-        """Give a worker's heartbeat at a time [s]."""
+        """Return a worker's heartbeat at a time [s]."""
         make, rng = self.make, self._rng
         number = self.workers.index(worker)
         busy = 0.5 + 0.45 * math.sin(0.3 * at_s + 1.7 * number)
@@ -149,7 +149,7 @@ class SyntheticFleet:
         )  # fmt: skip
 
     def stats(self, name: str, at_s: float) -> Any:
-        """Give a source's statistics at a time [s]."""
+        """Return a source's statistics at a time [s]."""
         source, rng = self.sources[name], self._rng
         wave = 1 + 0.35 * math.sin(0.15 * at_s + len(name)) + 0.2 * rng.random()
         mean, slow = source['mean'] * wave, 0.4 if source['class'] == 'background' else 0.0
@@ -165,7 +165,7 @@ class SyntheticFleet:
         )  # fmt: skip
 
     def result(self, name: str) -> Any:
-        """Give the end of a source's next item."""
+        """Return the end of a source's next item."""
         source, rng, make = self.sources[name], self._rng, self.make
         source['seq'] += 1
         hops, total_s = [], 0.0
@@ -190,7 +190,7 @@ class SyntheticFleet:
         )  # fmt: skip
 
     def alerts(self) -> list[tuple[str, int, str, str]]:
-        """Give statuses as name, level, message and hardware id."""
+        """Return statuses as name, level, message and hardware id."""
         found = [
             ('allocator', 0, 'assignment 7 is in force', 'allocator'),
             (
@@ -233,7 +233,7 @@ def play(fleet: SyntheticFleet, collector: Any, seconds: float, end_s: float = 1
 
 
 def frames(fleet: SyntheticFleet, period_s: float) -> Iterator[float]:
-    """Give times, one a period, for who publishes in real time [s]."""
+    """Yield times, one a period, for who publishes in real time [s]."""
     number = 0
     while fleet.workers:
         yield period_s * number

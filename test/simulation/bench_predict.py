@@ -64,7 +64,7 @@ class Case:
 
 
 def random_fleet(rng: random.Random) -> Fleet:
-    """Give a fleet of 2 to 6 workers and 2 to 5 sources; in some, memory forces cuts."""
+    """Return a fleet of 2 to 6 workers and 2 to 5 sources; in some, memory forces cuts."""
     workers = [f'w{number}' for number in range(rng.randint(2, 6))]
     names = [f's{number}' for number in range(rng.randint(2, 5))]
     models = rng.sample(sorted(MODELS), rng.randint(1, 3))
@@ -110,7 +110,7 @@ def random_fleet(rng: random.Random) -> Fleet:
 
 
 def cases(count: int, first: int) -> Iterator[Case]:
-    """Give so many random fleets in which every source has a route."""
+    """Yield so many random fleets in which every source has a route."""
     number = first
     while count:
         rng = random.Random(f'predict {number}')
@@ -166,7 +166,7 @@ class Told:
 
 
 def summary(name: str, told: Sequence[Told]) -> str:
-    """Give a line of the table."""
+    """Return a line of the table."""
     errors = np.array([each.error for each in told])
     median, p90 = np.percentile(np.abs(errors), (50, 90))
     return (

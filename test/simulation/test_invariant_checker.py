@@ -47,7 +47,7 @@ class Watched:
 
 
 def machine(**state: Any) -> Any:
-    """Give what a watch looks at of a machine."""
+    """Return what a watch looks at of a machine."""
     known = {
         'queue_lengths': (0, 0, 0), 'retained_bytes': 0, 'waiting': 0, 'held': (), 'serving': True,
         'store': UnitStore(), 'whereabouts': dict, 'has_ended': lambda key: False,
@@ -56,7 +56,7 @@ def machine(**state: Any) -> Any:
 
 
 def frame(index: int, rank: int = 0) -> SendChunk:
-    """Give one of two pieces."""
+    """Return one of two pieces."""
     task = Task(
         key=KEY, home='a', model='m', priority_class='critical', rank=rank, arrived_s=0.0,
         received_s=0.0, payload_bytes=2000,
@@ -65,7 +65,7 @@ def frame(index: int, rank: int = 0) -> SendChunk:
 
 
 def work(rank: int, test: bool = False) -> Any:
-    """Give a work of some class."""
+    """Return a work of some class."""
     task = frame(0, rank).task
     execution = SimpleNamespace(rank=rank, task=task, raw=False)
     return SimpleNamespace(execution=execution, task=task, test=test)

@@ -15,7 +15,7 @@ import pytest
 
 
 def table(name: str, gflop: float) -> UnitTable:
-    """Give a table of two equal units."""
+    """Return a table of two equal units."""
     unit = UnitCost(
         name='unit', flops=int(gflop * 5e8), weights=(), boundary_bytes=1000, activation_bytes=0
     )

@@ -47,7 +47,7 @@ def fleet() -> Fleet:
 
 
 def run_of(fleet: Fleet, delays_s: dict[str, list[float | None]], policy: str = 'local') -> Run:
-    """Give a run of 100 s with evenly spread items; a delay of None is an item that expired."""
+    """Return a run of 100 s with evenly spread items; a delay of None is an item that expired."""
     run = Run(setup=Setup(fleet=fleet, tables=TABLES, policy=policy, seconds=SECONDS))
     for source, delays in delays_s.items():
         gap_s = SECONDS / max(1, len(delays))

@@ -24,7 +24,7 @@ POLICIES = ('pa_mdi_plus', 'pa_mdi_plus', 'ms_mdi', 'static_chain')
 
 
 def fleet_for(case: Case, seed: int) -> Fleet:
-    """Give a fleet of a case's workers: the first model is of the most urgent class."""
+    """Return a fleet of a case's workers: the first model is of the most urgent class."""
     names = sorted(case.held)
     workers = {
         name: {'ms_per_gflop': 2, 'memory_mb': case.memory_bytes[name] / MB} for name in names
@@ -37,7 +37,7 @@ def fleet_for(case: Case, seed: int) -> Fleet:
 
 
 def plan_of(case: Case, fleet: Fleet, held: Holdings, policy: str) -> Plan:
-    """Give the plan of a placement."""
+    """Return the plan of a placement."""
     sources = {
         name: SourcePlan(
             model=source.model,

@@ -29,7 +29,7 @@ MB = 10**6
 
 
 def heavy(table: UnitTable, weight_mb: int) -> UnitTable:
-    """Give a table whose units have weights."""
+    """Return a table whose units have weights."""
     units = tuple(
         replace(unit, weights=((f'{unit.name}.weight', weight_mb * MB),)) for unit in table.units
     )

@@ -24,7 +24,7 @@ SLOW = {'ms_per_gflop': 40}
 
 
 def pair(events: list[dict[str, Any]] | None = None, rate_hz: float = 10, **source: Any) -> Fleet:
-    """Give a fleet of two: a slow home with a camera, and a fast neighbour."""
+    """Return a fleet of two: a slow home with a camera, and a fast neighbour."""
     camera = source_of('home', 'net', 'critical', rate_hz, **source)
     return fleet_of({'home': SLOW, 'peer': FAST}, {'camera': camera}, events=events or [])
 

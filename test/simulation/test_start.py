@@ -37,7 +37,7 @@ def started(world: World, **more: Any) -> Run:
 
 
 def plans_that_serve(run: Run) -> list[tuple[float, Plan]]:
-    """Give the plans after the provisional ones, which come first, and when they came [s]."""
+    """Return the plans after the provisional ones, which come first, and when they came [s]."""
     served = [(at_s, plan) for at_s, plan in run.plans if not plan.provisional]
     assert 0 < len(served) < len(run.plans)
     assert run.plans[-len(served) :] == served
@@ -45,7 +45,7 @@ def plans_that_serve(run: Run) -> list[tuple[float, Plan]]:
 
 
 def workers_of(plan: Plan, source: str) -> set[str]:
-    """Give the workers on a source's route."""
+    """Return the workers on a source's route."""
     return {stage.worker for stage in plan.sources[source].route}
 
 

@@ -38,7 +38,7 @@ def deterministic(rng: random.Random, key: ItemKey, unit: int) -> float:
 
 
 def in_units(units: int) -> Service:
-    """Give the unit times of items whose whole time is exponential."""
+    """Return the unit times of items whose whole time is exponential."""
     whole: dict[ItemKey, float] = {}
 
     def service(rng: random.Random, key: ItemKey, unit: int) -> float:

@@ -25,7 +25,7 @@ OTHER_POLICIES = ('local', 'static_chain', 'ar_mdi', 'ms_mdi', 'ms_mdi_plus', 'p
 
 
 def table_of(model: str, gflops: Sequence[float], kilobytes: Sequence[float]) -> UnitTable:
-    """Give a table of units, each with 1 MB of weights.
+    """Return a table of units, each with 1 MB of weights.
 
     :param gflops: of each unit.
     :param kilobytes: that enter each unit, and leave the last.
@@ -47,7 +47,7 @@ def table_of(model: str, gflops: Sequence[float], kilobytes: Sequence[float]) ->
 
 
 def source_of(worker: str, model: str, priority: str, rate_hz: float, **more: Any) -> Any:
-    """Give a source's entry of a fleet file."""
+    """Return a source's entry of a fleet file."""
     return {
         'worker': worker, 'topic': f'{model}/{priority}', 'model': model,
         'type': 'sensor_msgs/msg/Image', 'priority': priority, 'rate_hz': rate_hz, **more,
@@ -59,7 +59,7 @@ def fleet_of(
     sources: Mapping[str, Mapping[str, Any]],
     **more: Any,
 ) -> Fleet:
-    """Give a fleet whose models are declared as its sources name them."""
+    """Return a fleet whose models are declared as its sources name them."""
     mapping: dict[str, Any] = {
         'fleet': 'test',
         'priority_classes': CLASSES,
@@ -72,7 +72,7 @@ def fleet_of(
 
 
 def random_setup(seed: int, seconds: float = 2.0) -> Setup:
-    """Give a random fleet, its models and load, a policy, and the faults of one run."""
+    """Return a random fleet, its models and load, a policy, and the faults of one run."""
     rng = random.Random(f'world {seed}')
     names = [f'w{number}' for number in range(rng.randrange(2, 6))]
     tables = {f'm{number}': _table(f'm{number}', rng) for number in range(rng.choice((1, 2, 3)))}
@@ -131,7 +131,7 @@ def random_setup(seed: int, seconds: float = 2.0) -> Setup:
 def _give_exits(
     models: Mapping[str, Any], tables: Mapping[str, UnitTable], rng: random.Random
 ) -> float:
-    """Give half of the models early exits.
+    """Return half of the models early exits.
 
     :returns: what accuracy is worth [weighted ms].
     """

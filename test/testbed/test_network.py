@@ -21,7 +21,7 @@ TEST = Path(__file__).resolve().parents[1]
 
 
 def fleet(**links: Any) -> Fleet:
-    """Give a fleet of three."""
+    """Return a fleet of three."""
     worker = {'memory_mb': 512, 'ms_per_gflop': 4.0, 'overhead_ms': 0.1, 'emulate': True}
     return parse_fleet(
         {
@@ -116,7 +116,7 @@ def inside() -> None:
 
 @pytest.fixture(scope='module')
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Give what was seen within the namespaces."""
+    """Return what was seen within the namespaces."""
     path = tmp_path_factory.mktemp('network') / 'told.json'
     code = 'from testbed.test_network import inside; inside()'
     script = f'exec "$0" -c "{code}" > "{path}"'

@@ -24,7 +24,7 @@ URGENT, TEXT = 'urgent', 'text'
 
 
 def listener(sent: dict[str, list[float]], ago_s: float = 0.0) -> RunRecorder:
-    """Give one whose run began a while ago."""
+    """Return one whose run began a while ago."""
     setup = Setup(
         fleet=loaded(RIG.fleet, TABLES, 0.6), tables=TABLES, policy='pa_mdi_plus', seconds=SECONDS
     )
@@ -33,12 +33,12 @@ def listener(sent: dict[str, list[float]], ago_s: float = 0.0) -> RunRecorder:
 
 
 def stamp(told: RunRecorder, at_s: float) -> Any:
-    """Give a stamp of a time since the begin."""
+    """Return a stamp of a time since the begin."""
     return Time(nanoseconds=round(1e9 * (told.begin_s + at_s))).to_msg()
 
 
 def result(told: RunRecorder, seq: int, at_s: float, **fields: Any) -> InferenceResult:
-    """Give the end of an item that arrived then."""
+    """Return the end of an item that arrived then."""
     message = InferenceResult(source=URGENT, seq=seq, incarnation=3, latency_s=0.25)
     message.header.stamp = stamp(told, at_s)
     for name, value in fields.items():
@@ -47,7 +47,7 @@ def result(told: RunRecorder, seq: int, at_s: float, **fields: Any) -> Inference
 
 
 def stats(told: RunRecorder, source: str, at_s: float, in_flight: int = 0) -> SourceStats:
-    """Give statistics of then."""
+    """Return statistics of then."""
     message = SourceStats(source=source, in_flight=in_flight)
     message.header.stamp = stamp(told, at_s)
     return message

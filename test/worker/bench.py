@@ -143,7 +143,7 @@ class Bench:
                     self._post(name, peer, 0, lambda m, now: m.heartbeat_heard(said, now))
 
     def order(self, *sources: str) -> list[tuple[str, int, str, int]]:
-        """Give (source, seq, worker, unit) in the order in which units began."""
+        """Return (source, seq, worker, unit) in the order in which units began."""
         units = sorted(self.units, key=lambda unit: unit.begin_us)
         wanted = [unit for unit in units if not sources or unit.source in sources]
         return [(unit.source, unit.seq, unit.worker, unit.unit) for unit in wanted]
@@ -239,7 +239,7 @@ class Bench:
 
 
 def take(machine: WorkerMachine, frame: SendChunk, sender: str, now: float) -> list[Command]:
-    """Give a worker a piece, and the whole task with the last one, as its driver does."""
+    """Return a worker a piece, and the whole task with the last one, as its driver does."""
     commands: list[Command] = []
     if frame.count > 1:
         complete, commands = machine.chunk_received(

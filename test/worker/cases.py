@@ -77,12 +77,12 @@ Route = tuple[tuple[str, int, int], ...]
 
 
 def make_fleet(**changes: Any) -> Fleet:
-    """Give the fleet with some of its parts replaced."""
+    """Return the fleet with some of its parts replaced."""
     return parse_fleet({**FLEET, **changes})
 
 
 def text_fleet(passes: int) -> Fleet:
-    """Give the fleet with a text model that makes several passes for an item."""
+    """Return the fleet with a text model that makes several passes for an item."""
     sources = {
         name: {**source, 'type': 'std_msgs/msg/String'}
         for name, source in FLEET['sources'].items()
@@ -98,7 +98,7 @@ def make_plan(
     policy: str = '',
     log: Route | None = None,
 ) -> Plan:
-    """Give a plan of two or three routes; every worker holds what it runs."""
+    """Return a plan of two or three routes; every worker holds what it runs."""
     placement: dict[str, tuple[Partition, ...]] = {}
     routes = {'camera': camera, 'map': map_} | ({} if log is None else {'log': log})
     for worker, first, last in dict.fromkeys(
@@ -152,7 +152,7 @@ def free_plan(
 
 
 def started(name: str, fleet: Fleet, plan: Plan, **options: Any) -> WorkerMachine:
-    """Give a worker that serves under a plan and holds what it is to hold."""
+    """Return a worker that serves under a plan and holds what it is to hold."""
     worker = WorkerMachine(name, fleet, **{'incarnation': 7, **options})
     assert all(isinstance(command, LoadUnit) for command in worker.assigned(plan, 0.0))
     assert worker.holding(plan.partitions(name), 0.0) == []
@@ -161,7 +161,7 @@ def started(name: str, fleet: Fleet, plan: Plan, **options: Any) -> WorkerMachin
 
 
 def heartbeat(worker: str, **changes: Any) -> Heartbeat:
-    """Give an idle peer's heartbeat; it holds everything."""
+    """Return an idle peer's heartbeat; it holds everything."""
     fields: dict[str, Any] = {
         'worker': worker,
         'incarnation': 3,
@@ -173,7 +173,7 @@ def heartbeat(worker: str, **changes: Any) -> Heartbeat:
 
 
 def item(worker: WorkerMachine, source: str, now: float, **changes: Any) -> Task:
-    """Give a new item of a source, as its home's driver makes it: tensors already."""
+    """Return a new item of a source, as its home's driver makes it: tensors already."""
     described = worker.fleet.sources[source]
     priority = worker.fleet.priority_class(described.priority)
     fields: dict[str, Any] = {
@@ -193,7 +193,7 @@ def item(worker: WorkerMachine, source: str, now: float, **changes: Any) -> Task
 
 
 def foreign(source: str = 'camera', seq: int = 1, **changes: Any) -> Task:
-    """Give a task as it comes from a peer."""
+    """Return a task as it comes from a peer."""
     fields: dict[str, Any] = {
         'key': ItemKey(source, 7, seq), 'home': HOMES[source],
         'model': 'net', 'priority_class': CLASSES[source],
@@ -205,7 +205,7 @@ def foreign(source: str = 'camera', seq: int = 1, **changes: Any) -> Task:
 
 
 def stay_of(task: Task, order: tuple[float, ...], **changes: Any) -> StageExecution:
-    """Give an execution of a task over all its units."""
+    """Return an execution of a task over all its units."""
     fields: dict[str, Any] = {
         'task': task,
         'order': order,
@@ -232,43 +232,43 @@ def frames(worker: WorkerMachine, now: float) -> list[SendChunk]:
 
 
 def ends(commands: Sequence[Command]) -> list[PublishResult]:
-    """Give the ends among commands."""
+    """Return the ends among commands."""
     return [command for command in commands if isinstance(command, PublishResult)]
 
 
 def told(commands: Sequence[Command], kind: type[Any]) -> list[tuple[str, Any]]:
-    """Give (peer, message) of all control messages of one kind."""
+    """Return (peer, message) of all control messages of one kind."""
     tells = [command for command in commands if isinstance(command, SendControl)]
     return [(tell.worker, one) for tell in tells for one in tell.items if isinstance(one, kind)]
 
 
 def requests(commands: Sequence[Command]) -> list[tuple[str, Request]]:
-    """Give the peers asked and what they are asked."""
+    """Return the peers asked and what they are asked."""
     return told(commands, Request)
 
 
 def releases(commands: Sequence[Command]) -> list[tuple[str, Release]]:
-    """Give who is told that items have ended."""
+    """Return who is told that items have ended."""
     return told(commands, Release)
 
 
 def acks(commands: Sequence[Command]) -> list[tuple[str, Ack]]:
-    """Give what is said about transfers."""
+    """Return what is said about transfers."""
     return told(commands, Ack)
 
 
 def credits(commands: Sequence[Command]) -> list[tuple[str, Credit]]:
-    """Give what is said about pieces."""
+    """Return what is said about pieces."""
     return told(commands, Credit)
 
 
 def clearances(commands: Sequence[Command]) -> list[Clearance]:
-    """Give the answers to requests."""
+    """Return the answers to requests."""
     return [clearance for _, clearance in told(commands, Clearance)]
 
 
 def ack(frame: SendChunk, accepted: bool = True, reason: str = '') -> Ack:
-    """Give a peer's word on a transfer."""
+    """Return a peer's word on a transfer."""
     task = frame.task
     return Ack(frame.transfer, task.key, task.next_unit, task.passes_left, accepted, reason)
 

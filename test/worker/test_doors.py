@@ -45,7 +45,7 @@ STRANGER = 'c'
 
 
 def home_that_sent() -> tuple[WorkerMachine, SendChunk]:
-    """Give home a, which has handed a camera item to b."""
+    """Return home a, which has handed a camera item to b."""
     home = started('a', FLEET, free_plan())
     home.holding((), 0.0)
     home.heartbeat_heard(heartbeat('b'), 0.0)
@@ -56,12 +56,12 @@ def home_that_sent() -> tuple[WorkerMachine, SendChunk]:
 
 
 def answer(frame: SendChunk, *hops: Hop) -> Task:
-    """Give the answer to what was handed on."""
+    """Return the answer to what was handed on."""
     return replace(frame.task, next_unit=4, hops=(*frame.task.hops, *hops))
 
 
 def word(frame: SendChunk, reason: str = 'compute_error: x') -> Task:
-    """Give the word that there is no answer."""
+    """Return the word that there is no answer."""
     return replace(frame.task, status=Status.FAILED, reason=reason, payload=None, payload_bytes=0)
 
 
@@ -227,7 +227,7 @@ def test_a_stay_that_no_worker_had_is_objected_to_and_counted_with_its_sender() 
 
 
 def request(number: int, size: int = SIZE) -> Request:
-    """Give a request for one of many items."""
+    """Return a request for one of many items."""
     return Request(number, ItemKey('camera', 7, number), 'net', 0, 0, size, 0.1)
 
 

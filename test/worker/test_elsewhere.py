@@ -33,7 +33,7 @@ def fleet() -> Fleet:
 
 
 def home_of(fleet: Fleet, *peers: str) -> WorkerMachine:
-    """Give a home that holds nothing itself, and hears peers that hold everything."""
+    """Return a home that holds nothing itself, and hears peers that hold everything."""
     home = started('a', fleet, free_plan(holders=peers))
     for peer in peers:
         home.heartbeat_heard(heartbeat(peer, epoch=1), 0.0)

@@ -17,7 +17,7 @@ from worker.cases import free_plan, heartbeat, item, PROFILE, run, SIZE, started
 
 
 def options(worker: WorkerMachine, unit: int = 0, **changes: Any) -> dict[str, Option]:
-    """Give the options of a camera task at a worker by name."""
+    """Return the options of a camera task at a worker by name."""
     fields: dict[str, Any] = {
         'model': 'net', 'unit': unit, 'size': SIZE, 'rank': 0, 'order': (0.0, 9.0, math.inf),
         'home': 'a',

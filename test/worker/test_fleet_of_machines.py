@@ -32,7 +32,7 @@ PLANS = (
 
 
 def plan_of(number: int, epoch: int, policy: str) -> Plan:
-    """Give one of the plans; under a fixed route its sources have one."""
+    """Return one of the plans; under a fixed route its sources have one."""
     fixed = policy in ('local', 'ar_mdi', 'static_chain')
     return PLANS[-1 if fixed else number](epoch, policy)
 

@@ -30,7 +30,7 @@ PARTS = {'b': (Partition('net', 0, 2),), 'c': (Partition('net', 2, 4),)}
 
 
 def word(task: Task, reason: str, status: Status = Status.FAILED) -> Task:
-    """Give the word of a peer that there is no answer."""
+    """Return the word of a peer that there is no answer."""
     return replace(task, status=status, reason=reason, payload=None, payload_bytes=0)
 
 

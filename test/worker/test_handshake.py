@@ -38,7 +38,7 @@ def asked(worker: WorkerMachine, now: float = 0.0, sender: str = 'c', **changes:
 
 
 def grant(number: int, **changes: Any) -> Clearance:
-    """Give an idle peer's answer."""
+    """Return an idle peer's answer."""
     fields: dict[str, Any] = {
         'granted': True, 'wait_s': 0.0, 'service_s': 0.04, 'last_unit': 4, 'expires_s': 0.03,
     }  # fmt: skip
@@ -112,7 +112,7 @@ def test_what_is_not_held_and_what_comes_to_a_closed_worker_is_refused(fleet: Fl
 def home_that_asked(
     fleet: Fleet, *peers: str, here: bool = True, source: str = 'log', **changes: Any
 ) -> tuple[WorkerMachine, int]:
-    """Give a busy home that has asked peers about a new item, and the number of its request."""
+    """Return a busy home that has asked peers about a new item, and the number of its request."""
     home = started('a', fleet, free_plan(), parameters=PolicyParameters(**changes))
     if here:
         home.item_arrived(item(home, 'camera', -0.01), 0.0)
@@ -259,7 +259,7 @@ def test_three_of_the_better_half_are_asked_and_not_always_the_same(count: int, 
 
 
 def waiting_home(fleet: Fleet, seconds: float, **changes: Any) -> WorkerMachine:
-    """Give a home where a log item waits behind a camera's of so much work."""
+    """Return a home where a log item waits behind a camera's of so much work."""
     home = started('a', fleet, free_plan(), parameters=PolicyParameters(**changes))
     home.item_arrived(item(home, 'camera', 0.0, next_unit=4 - round(seconds / 0.02)), 0.0)
     run(home, 0.0)

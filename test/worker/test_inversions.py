@@ -13,7 +13,7 @@ CAMERA, LOG = 'camera', 'log'
 
 
 def worker_under(policy: str) -> WorkerMachine:
-    """Give worker a, alone with the model, under a policy."""
+    """Return worker a, alone with the model, under a policy."""
     return started('a', make_fleet(), free_plan(holders=('a',), policy=policy))
 
 

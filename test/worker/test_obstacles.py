@@ -37,7 +37,7 @@ def arrivals(home: WorkerMachine, times: tuple[float, ...] = TIMES) -> list[Publ
 
 
 def without_b(fleet: Fleet) -> WorkerMachine:
-    """Give the home a, which has heard c, and b until it fell silent for its lease."""
+    """Return the home a, which has heard c, and b until it fell silent for its lease."""
     home = started('a', fleet, SPLIT)
     home.heartbeat_heard(heartbeat('b', held=BACK), 0.0)
     home.heartbeat_heard(heartbeat('c', held=()), 0.1)

@@ -19,7 +19,7 @@ def queue_of(*executions: StageExecution) -> StayQueue:
 
 
 def waiting(seq: int, order: float, **changes: object) -> StageExecution:
-    """Give an execution of the camera's item `seq`, which arrived at second `seq`."""
+    """Return an execution of the camera's item `seq`, which arrived at second `seq`."""
     hops = changes.pop('hops', ())
     return stay_of(foreign(seq=seq, arrived_s=float(seq), hops=hops), (order,), **changes)
 

@@ -229,7 +229,7 @@ RECOVERABLE = ['worker_lost: c is silent', 'worker_stopped: b', 'no_contact: c']
 
 
 def failed(frame: SendChunk, reason: str) -> Task:
-    """Give the word of a peer that what it was sent has failed."""
+    """Return the word of a peer that what it was sent has failed."""
     return replace(frame.task, status=Status.FAILED, reason=reason, payload=None, payload_bytes=0)
 
 

@@ -32,7 +32,7 @@ from worker.cases import (
 
 
 def home_that_sent(fleet: Fleet, **options: object) -> WorkerMachine:
-    """Give a worker that hands a camera item to b; its frame is still to be taken."""
+    """Return a worker that hands a camera item to b; its frame is still to be taken."""
     home = started('a', fleet, free_plan(), **options)
     home.heartbeat_heard(heartbeat('b'), 0.0)
     home.item_arrived(item(home, 'camera', 0.0), 0.0)
@@ -40,7 +40,7 @@ def home_that_sent(fleet: Fleet, **options: object) -> WorkerMachine:
 
 
 def worker_with_answer(fleet: Fleet, **options: object) -> WorkerMachine:
-    """Give a worker that has the camera's answer ready for its home."""
+    """Return a worker that has the camera's answer ready for its home."""
     worker = started('c', fleet, free_plan(), **options)
     worker.heartbeat_heard(heartbeat('a', incarnation=7), 0.0)
     worker.task_received(foreign(), 'a', 5, 0.0)

@@ -47,7 +47,7 @@ def test_a_raw_item_is_prepared_first_and_then_runs_unit_by_unit(fleet: Fleet) -
 
 
 def cut_plan(**options: object) -> Plan:
-    """Give a plan under which workers decide, that cuts the model at a after two units."""
+    """Return a plan under which workers decide, that cuts the model at a after two units."""
     plan = free_plan(**options)
     route = (PipelineStage('a', 0, 2), PipelineStage('b', 2, 4))
     cut = {name: replace(source, route=route) for name, source in plan.sources.items()}

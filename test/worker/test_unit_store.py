@@ -19,7 +19,7 @@ def load_all(store: UnitStore) -> list[tuple[str, int]]:
 
 
 def store_of(*partitions: Partition) -> UnitStore:
-    """Give a store that holds partitions."""
+    """Return a store that holds partitions."""
     store = UnitStore()
     store.want(partitions)
     load_all(store)

@@ -133,7 +133,7 @@ def _gain(before: Solution, after: Solution) -> float:
 
 
 def _fleets(report: PlanReport) -> Iterator[tuple[str, Fleet]]:
-    """Give what could be bought and the fleet with it, by turns, the most promising first."""
+    """Yield what could be bought and the fleet with it, by turns, the most promising first."""
     kinds = [
         list(_with_worker(report.costs)),
         list(_with_links(report)),

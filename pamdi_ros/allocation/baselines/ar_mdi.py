@@ -51,7 +51,7 @@ def ring(costs: Costs, home: str) -> tuple[str, ...]:
 
 
 def _balanced_chain(costs: Costs, source: Source, holdings: Holdings) -> tuple[PipelineStage, ...]:
-    """Give the chain whose longest stage is shortest; empty where memory allows none."""
+    """Return the chain whose longest stage is shortest; empty where memory allows none."""
     count = len(costs.tables[source.model])
     chain = ring(costs, source.worker)
     # All times that a stage can take: the answer is one of them.
@@ -116,7 +116,7 @@ def _furthest(
     first: int,
     stage_s: float,
 ) -> int:
-    """Give one past the last unit that a worker can take, such that the next can be sent on."""
+    """Return one past the last unit that a worker can take, such that the next can be sent on."""
     count = len(costs.tables[source.model])
     need, bound = holdings.need(worker), costs.memory_bytes(worker)
     onward = chain[chain.index(worker) + 1 :]

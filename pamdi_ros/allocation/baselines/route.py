@@ -35,7 +35,7 @@ class _Way:
     workers: frozenset[str] = frozenset()
 
     def to(self, stage: PipelineStage, cost_s: float) -> _Way:
-        """Give the way longer by one stage, and what it costs then."""
+        """Return the way longer by one stage, and what it costs then."""
         return _Way(cost_s, (*self.stages, stage), self.workers | {stage.worker})
 
 
@@ -47,7 +47,7 @@ def cheapest_route(
     *,
     held_only: bool = False,
 ) -> tuple[PipelineStage, ...]:
-    """Give the route of least latency, the item alone on the fleet but for the charge of `busy`.
+    """Return the route of least latency, the item alone on the fleet but for the charge of `busy`.
 
     :param holdings: what is placed already; weights held cost no memory again.
     :param busy: share of time in [0, 1) that each worker is taken; a stay there is charged
@@ -139,7 +139,7 @@ class _Search:
         return self._best.stages
 
     def _entries(self, ways: Sequence[_Way], first: int) -> Iterator[tuple[str, list[_Way]]]:
-        """Give the cheapest ways that come to each worker from another one, or start at home.
+        """Yield the cheapest ways that come to each worker from another one, or start at home.
 
         :param ways: to the unit `first`, at most MOST_ORIGINS.
         """
@@ -167,7 +167,7 @@ class _Search:
     def _stays(
         self, worker: str, first: int, stages: tuple[PipelineStage, ...]
     ) -> Iterator[tuple[int, float]]:
-        """Give the ends of a stage that starts at `first`, as far as the worker can hold it.
+        """Yield the ends of a stage that starts at `first`, as far as the worker can hold it.
 
         :param stages: of the way so far.
         :returns: (one past the stage's last unit, charged time of the stage [s]), growing.

@@ -46,7 +46,7 @@ class Ranges:
             self.activations[begin, begin + 1 :] = np.maximum.accumulate(sizes[begin:])
 
     def extra(self, held: int) -> Array:
-        """Give the weights that blocks [first, last) would add [byte]; infinite where empty."""
+        """Return the weights that blocks [first, last) would add [byte]; infinite where empty."""
         if held not in self._extra:
             blocks = np.arange(len(self._own))
             missing = np.where(held >> blocks & 1, 0.0, self._own)
@@ -77,7 +77,7 @@ class Space:
         )
 
     def copy(self) -> Space:
-        """Give the same space, to try more."""
+        """Return the same space, to try more."""
         other = Space(self.problem, self.ranges)
         other.masks = [dict(masks) for masks in self.masks]
         other._weights = list(self._weights)
@@ -85,15 +85,15 @@ class Space:
         return other
 
     def empty(self) -> Space:
-        """Give a space in which nothing is held."""
+        """Return a space in which nothing is held."""
         return Space(self.problem, self.ranges)
 
     def free_bytes(self, worker: int) -> float:
-        """Give what is still free at a worker [byte]."""
+        """Return what is still free at a worker [byte]."""
         return float(self.problem.memory_bytes[worker]) - self.used_bytes(worker)
 
     def used_bytes(self, worker: int) -> int:
-        """Give what a worker holds and needs to run it [byte]."""
+        """Return what a worker holds and needs to run it [byte]."""
         return self._weights[worker] + self._activations[worker]
 
     def hold(self, worker: int, model: str, mask: int) -> None:
@@ -144,7 +144,7 @@ class Space:
         return all(self.fits(worker, model, mask) for worker, mask in needs)
 
     def room(self, model: str) -> tuple[Array, Held]:
-        """Give what each range of a model's blocks would take at each worker.
+        """Return what each range of a model's blocks would take at each worker.
 
         :returns: weights that it adds [byte] and whether it fits, (workers, blocks, blocks + 1).
         """
@@ -158,7 +158,7 @@ class Space:
         return extra, fits
 
     def runnable(self, most: int) -> Held:
-        """Give which blocks each worker can run for each source.
+        """Return which blocks each worker can run for each source.
 
         :param most: blocks of the largest model.
         :returns: (sources, blocks, workers).
@@ -172,7 +172,7 @@ class Space:
         return np.array(found, dtype=bool).reshape(len(found), most, len(self.masks))
 
     def placement(self) -> dict[str, tuple[Partition, ...]]:
-        """Give what each worker holds as contiguous ranges of units."""
+        """Return what each worker holds as contiguous ranges of units."""
         found: dict[str, tuple[Partition, ...]] = {}
         for worker, masks in zip(self.problem.workers, self.masks, strict=True):
             parts = tuple(
@@ -186,7 +186,7 @@ class Space:
 
 
 def everything(problem: PlacementProblem, most: int) -> Held:
-    """Give which blocks each worker could hold were it to hold nothing else."""
+    """Return which blocks each worker could hold were it to hold nothing else."""
     found = np.zeros((len(problem.streams), most, len(problem.workers)), dtype=bool)
     for number, stream in enumerate(problem.streams):
         blocks = problem.models[stream.model]

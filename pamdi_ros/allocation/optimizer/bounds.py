@@ -58,7 +58,7 @@ def _relax(paths: Paths, shares: Shares, tolerance: float, rounds: int) -> Relax
 
 
 def solo_s(paths: Paths) -> list[float | None]:
-    """Give each source's least latency alone on the fleet, at its earliest exit [s].
+    """Return each source's least latency alone on the fleet, at its earliest exit [s].
 
     Memory counts in so far as a worker must be able to hold each block that it runs; None where
     there is no way at all. No plan gives an item a lower latency.

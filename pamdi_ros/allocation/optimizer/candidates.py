@@ -35,7 +35,7 @@ class Candidate:
     shares: Shares
 
     def copy(self) -> Candidate:
-        """Give the same, to try others."""
+        """Return the same, to try others."""
         return Candidate(self.space.copy(), self.shares.copy())
 
     @property
@@ -64,7 +64,7 @@ class Builder:
         self.no_price = np.zeros(len(self.problem.workers))
 
     def empty(self) -> Candidate:
-        """Give a candidate that holds nothing."""
+        """Return a candidate that holds nothing."""
         return Candidate(self._nothing.empty(), Shares(self.problem))
 
     def insert(
@@ -96,7 +96,7 @@ class Builder:
     def take_out(
         self, candidate: Candidate, sources: Iterable[int]
     ) -> tuple[Candidate, list[tuple[int, float]]]:
-        """Give a candidate without some sources, holding only what the others use, and them."""
+        """Return a candidate without some sources, holding only what the others use, and them."""
         shares = candidate.shares.copy()
         taken = list(sources)
         for source in taken:
@@ -106,7 +106,7 @@ class Builder:
     def clear(
         self, candidate: Candidate, workers: Collection[int]
     ) -> tuple[Candidate, list[tuple[int, float]]]:
-        """Give a candidate without the columns that use some workers, and what they carried."""
+        """Return a candidate without the columns that use some workers, and what they carried."""
         shares = candidate.shares.copy()
         taken: list[tuple[int, float]] = []
         for source, columns in enumerate(candidate.shares.columns):

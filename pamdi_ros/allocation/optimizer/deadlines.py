@@ -21,7 +21,7 @@ ROUNDING = 1e-9
 
 
 def needless(problem: PlacementProblem, solution: Solution) -> dict[int, float]:
-    """Give the sources that miss a deadline that they could keep.
+    """Return the sources that miss a deadline that they could keep.
 
     :returns: by number of the source, the share of its items on routes that miss it.
     """
@@ -37,13 +37,13 @@ def needless(problem: PlacementProblem, solution: Solution) -> dict[int, float]:
 
 
 def lateness(problem: PlacementProblem, late: dict[int, float]) -> float:
-    """Give the weighted rate of items on routes that miss their deadline [1/s]."""
+    """Return the weighted rate of items on routes that miss their deadline [1/s]."""
     streams = problem.streams
     return sum(streams[n].weight * streams[n].rate_hz * share for n, share in late.items())
 
 
 def urged(problem: PlacementProblem, sources: Collection[int], factor: float) -> PlacementProblem:
-    """Give the problem with the delay of some sources weighing more."""
+    """Return the problem with the delay of some sources weighing more."""
     return replace(
         problem,
         streams=tuple(

@@ -45,7 +45,7 @@ class FinishResult:
 
 
 def finish(paths: Paths, found: FinishResult) -> Solution:
-    """Give the solution that a solver's find amounts to."""
+    """Return the solution that a solver's find amounts to."""
     problem = paths.problem
     space, shares = found.candidate.space, found.candidate.shares
     missing = [source for source, columns in enumerate(shares.columns) if not columns]
@@ -82,7 +82,7 @@ def finish(paths: Paths, found: FinishResult) -> Solution:
 
 
 def shed(paths: Paths, candidate: Candidate) -> Shares:
-    """Give shares that leave out what cannot be served: an unserved item costs its lifespan."""
+    """Return shares that leave out what cannot be served: an unserved item costs its lifespan."""
     problem, shares = paths.problem, candidate.shares.copy()
     for source, columns in enumerate(shares.columns):
         if columns:
@@ -123,7 +123,7 @@ def _by_class(problem: PlacementProblem, row: Array) -> dict[str, float]:
 
 
 def _links(problem: PlacementProblem, shares: Shares) -> dict[tuple[str, str], int]:
-    """Give the busier wire of each link that carries something, by its ends."""
+    """Return the busier wire of each link that carries something, by its ends."""
     count = len(problem.workers)
     found: dict[tuple[str, str], int] = {}
     for columns in shares.columns:
@@ -153,7 +153,7 @@ def _prices(
 
 
 def _memory_prices(paths: Paths, candidate: Candidate) -> dict[str, float]:
-    """Give what a byte would save a second at workers whose memory keeps a better path away."""
+    """Return what a byte would save a second at workers whose memory keeps a better path away."""
     problem, shares, space = paths.problem, candidate.shares, candidate.space
     found = dict.fromkeys(problem.workers, 0.0)
     if not np.isfinite(problem.memory_bytes).any():

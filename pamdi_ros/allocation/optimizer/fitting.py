@@ -44,7 +44,7 @@ def fitting(
     part: float = 1.0,
     noise: np.random.Generator | None = None,
 ) -> FitResult | None:
-    """Give the cheapest route that fits; None where none does.
+    """Return the cheapest route that fits; None where none does.
 
     :param shares: those of the others; they tell how busy everything is.
     :param space: what is held already.
@@ -121,7 +121,7 @@ class _FitSearch:
         return min((self._from(start) for start in starts), key=lambda found: found[0])
 
     def _from(self, start: int) -> tuple[float, Legs]:
-        """Give price and stages of the best route that starts at a worker; -1: at any."""
+        """Return price and stages of the best route that starts at a worker; -1: at any."""
         most, stages, ways = len(self._blocks), self._legs, self._ways
         done = np.full((most + 1, self._count), np.inf)
         entry = np.empty((most, self._count))
@@ -150,7 +150,7 @@ class _FitSearch:
 
 
 def _pushed(shares: Shares, rank: int, rate: float, stay_s: Array) -> Array:
-    """Give how much waiting an item adds where a source puts all its items on a stay.
+    """Return how much waiting an item adds where a source puts all its items on a stay.
 
     :param stay_s: (workers, ...).
     """

@@ -91,7 +91,7 @@ def start(paths: Paths, shares: Shares, held: Held) -> None:
 
 
 def gap_of(paths: Paths, shares: Shares, held: Held) -> float:
-    """Give what the sources would save were they to move and prices not: the duality gap."""
+    """Return what the sources would save were they to move and prices not: the duality gap."""
     streams, slopes = shares.problem.streams, shares.slopes()
     return sum(
         streams[source].rate_hz * max(0.0, shares.price_now(source, slopes) - path.price)
@@ -125,7 +125,7 @@ def _offer(paths: Paths, shares: Shares, held: Held) -> tuple[float, int]:
 def _cheapest(
     paths: Paths, shares: Shares, held: Held, *, moving: bool
 ) -> Iterator[tuple[int, Path]]:
-    """Give each source's cheapest path, at prices as they are when it is asked for.
+    """Yield each source's cheapest path, at prices as they are when it is asked for.
 
     :param moving: prices may change from one to the next.
     """

@@ -48,14 +48,14 @@ def steep_waiting(load: Array) -> Array:
 
 
 def steep_slope(load: Array) -> Array:
-    """Give the slope of :func:`steep_waiting`."""
+    """Return the slope of :func:`steep_waiting`."""
     over = np.maximum(load - STEEP, 0.0)
     found: Array = 1 / (1 - np.minimum(load, STEEP)) ** 2 - 1 + _BEND * over
     return found
 
 
 def steep_bend(load: Array) -> Array:
-    """Give the second derivative of :func:`steep_waiting`."""
+    """Return the second derivative of :func:`steep_waiting`."""
     found: Array = 2 / (1 - np.minimum(load, STEEP)) ** 3
     return found
 
@@ -78,7 +78,7 @@ class SplitProblem:
     owner: npt.NDArray[np.int64]
 
     def solve(self, start: Array, tolerance: float) -> Array:
-        """Give the best shares.
+        """Return the best shares.
 
         :param start: shares to start from, which may be 0.
         :param tolerance: of the cost, absolute.

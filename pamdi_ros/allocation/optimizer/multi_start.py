@@ -56,7 +56,7 @@ def solve_thoroughly(problem: PlacementProblem, running: Placement | None = None
 
 
 def thorough_tries(problem: PlacementProblem) -> int:
-    """Give how often the search for a placement may try to improve it."""
+    """Return how often the search for a placement may try to improve it."""
     blocks = max((len(model) for model in problem.models.values()), default=0)
     size = blocks * len(problem.workers) * len(problem.streams)
     return max(tries_for(size), min(MOST_TRIES, MOST_WORK // max(size, 1)))
@@ -71,7 +71,7 @@ def all_fits_everywhere(problem: PlacementProblem) -> bool:
 
 
 def _fixed_routes(problem: PlacementProblem) -> Placement:
-    """Give what workers must hold for one fixed route for every source."""
+    """Return what workers must hold for one fixed route for every source."""
     classes = {stream.name: stream.priority for stream in problem.streams}
     asked = demands(problem.costs.fleet, classes)
     known = [demand for demand in asked if demand.source.name in classes]

@@ -28,7 +28,7 @@ class Obstacle:
 
 
 def too_late(paths: Paths) -> Iterator[Obstacle]:
-    """Give the sources whose items, alone on the fleet, would already miss their deadline."""
+    """Yield the sources whose items, alone on the fleet, would already miss their deadline."""
     problem = paths.problem
     if all(stream.deadline_s is None for stream in problem.streams):
         return
@@ -113,7 +113,7 @@ def overloaded(problem: PlacementProblem, before: Shares, after: Shares) -> Obst
 
 
 def shed_share(shares: Shares, source: int) -> float:
-    """Give the share of a source's items that is not served."""
+    """Return the share of a source's items that is not served."""
     return sum(
         share
         for found, share in zip(shares.columns[source], shares.shares[source], strict=True)

@@ -37,7 +37,7 @@ class Tariff:
 
     @classmethod
     def at(cls, problem: PlacementProblem, slopes: Array) -> Tariff:
-        """Give the prices where classes' waiting grows by `slopes`.
+        """Return the prices where classes' waiting grows by `slopes`.
 
         :param slopes: Φ' at ρ_{r,≤c}, (resources, classes).
         """
@@ -86,7 +86,7 @@ class Paths:
         self.free = Tariff.at(problem, np.zeros((problem.resources, len(problem.classes))))
 
     def column(self, source: int, stages: Legs) -> Column:
-        """Give the column of a path; known ones are kept."""
+        """Return the column of a path; known ones are kept."""
         key = (source, stages)
         if key not in self._columns:
             self._columns[key] = column(self.problem, source, stages)
@@ -113,7 +113,7 @@ class Paths:
         *,
         accuracy_gain: float | None = None,
     ) -> list[Path | None]:
-        """Give the cheapest path of each source over what is held; None where there is none.
+        """Return the cheapest path of each source over what is held; None where there is none.
 
         :param held: blocks that workers may run for each source, (all sources, blocks, workers).
         :param accuracy_gain: in place of the problem's [s].
@@ -213,7 +213,7 @@ class Paths:
     def end(
         self, source: int, start: int, tariff: Tariff, gain: float, done: Array
     ) -> tuple[float, int, int]:
-        """Give price, exit's block and worker of the best end.
+        """Return price, exit's block and worker of the best end.
 
         :param done: least price of having run so many blocks and being at a worker,
             (blocks + 1, workers).

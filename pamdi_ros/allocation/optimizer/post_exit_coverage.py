@@ -20,7 +20,7 @@ from pamdi_ros.assignment import partitions_of
 def served_whole(
     problem: PlacementProblem, solution: Solution, solve: Callable[[PlacementProblem], Solution]
 ) -> Solution:
-    """Give a solution that executors can serve.
+    """Return a solution that executors can serve.
 
     Where the rest of a model fits nowhere, its early exits are left out of the problem.
 
@@ -39,7 +39,7 @@ def served_whole(
 def _with_the_rest(
     problem: PlacementProblem, solution: Solution
 ) -> tuple[Solution, tuple[str, ...]]:
-    """Give a solution that also places what its flows leave out of the models they use.
+    """Return a solution that also places what its flows leave out of the models they use.
 
     Each missing range goes, as one part, to the worker that holds the unit before it where there
     is room, else to the one with most memory left.
@@ -66,7 +66,7 @@ def _with_the_rest(
 
 
 def without_early_exits(problem: PlacementProblem, models: Collection[str]) -> PlacementProblem:
-    """Give a problem in which some models are left at their ends only."""
+    """Return a problem in which some models are left at their ends only."""
     changed = {
         name: replace(blocks, exits=blocks.exits[-1:]) if name in models else blocks
         for name, blocks in problem.models.items()
@@ -75,7 +75,7 @@ def without_early_exits(problem: PlacementProblem, models: Collection[str]) -> P
 
 
 def missing(problem: PlacementProblem, placement: Placement, model: str) -> list[tuple[int, int]]:
-    """Give the ranges of units of a model that nobody holds."""
+    """Return the ranges of units of a model that nobody holds."""
     held: set[int] = set()
     for parts in placement.values():
         for part in parts:
@@ -88,7 +88,7 @@ def missing(problem: PlacementProblem, placement: Placement, model: str) -> list
 def _room(
     problem: PlacementProblem, holdings: Holdings, model: str, first: int, last: int
 ) -> str | None:
-    """Give the worker that takes units [first, last) of a model; None: they fit nowhere."""
+    """Return the worker that takes units [first, last) of a model; None: they fit nowhere."""
     roomy = [name for name in problem.workers if holdings.has_room(name, model, first, last)]
     if not roomy:
         return None

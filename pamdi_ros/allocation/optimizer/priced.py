@@ -55,7 +55,7 @@ def solve_priced(
 
 
 def cut_like(problem: PlacementProblem, placements: Sequence[Placement]) -> PlacementProblem:
-    """Give the problem with its models cut where placements cut them, too."""
+    """Return the problem with its models cut where placements cut them, too."""
     for placement in placements:
         problem = problem.recut(_cuts(placement)) or problem
     return problem
@@ -64,7 +64,7 @@ def cut_like(problem: PlacementProblem, placements: Sequence[Placement]) -> Plac
 def _punctual(
     problem: PlacementProblem, solution: Solution, starts: Sequence[Placement]
 ) -> Solution:
-    """Give a plan that misses fewer of the deadlines that could be kept, if one is found."""
+    """Return a plan that misses fewer of the deadlines that could be kept, if one is found."""
     late = needless(problem, solution)
     for factor in URGENCIES:
         if not late:
@@ -80,7 +80,7 @@ def _punctual(
 
 
 def _judged(problem: PlacementProblem, found: Solution, bound: float) -> Solution:
-    """Give a plan that was made under other weights as a solution under the problem's own."""
+    """Return a plan that was made under other weights as a solution under the problem's own."""
     paths = Paths(problem)
     candidate = _given(Builder(paths), found.placement)
     for source, stream in enumerate(problem.streams):
@@ -117,7 +117,7 @@ def _solve(problem: PlacementProblem, starts: Sequence[Placement], tries: int | 
 
 
 def solve_placed(problem: PlacementProblem, placement: Placement) -> Solution:
-    """Give the best flows over a placement that is given.
+    """Return the best flows over a placement that is given.
 
     :param placement: partitions by worker; what does not fit is left out.
     """
@@ -131,7 +131,7 @@ def solve_placed(problem: PlacementProblem, placement: Placement) -> Solution:
 
 
 def _placed(builder: Builder, relaxed: Relaxation) -> Candidate | None:
-    """Give the relaxed flows with what they need; None where that does not fit."""
+    """Return the relaxed flows with what they need; None where that does not fit."""
     candidate = builder.empty()
     candidate.shares = relaxed.shares
     columns = [column for columns in relaxed.shares.columns for column in columns]
@@ -139,7 +139,7 @@ def _placed(builder: Builder, relaxed: Relaxation) -> Candidate | None:
 
 
 def _cuts(placement: Placement) -> dict[str, set[int]]:
-    """Give the units at which a placement's partitions begin and end, by model."""
+    """Return the units at which a placement's partitions begin and end, by model."""
     found: dict[str, set[int]] = {}
     for parts in placement.values():
         for part in parts:
@@ -148,7 +148,7 @@ def _cuts(placement: Placement) -> dict[str, set[int]]:
 
 
 def _given(builder: Builder, placement: Placement) -> Candidate:
-    """Give a candidate that holds what is given as far as it fits, without flows yet."""
+    """Return a candidate that holds what is given as far as it fits, without flows yet."""
     problem = builder.problem
     candidate = builder.empty()
     for worker, parts in placement.items():

@@ -105,7 +105,7 @@ class IntegerProgram:
         self.rows.row([(above, 1.0), (at, -slope)], value - slope * load, np.inf)
 
     def placed(self, x: Array) -> dict[tuple[str, int], int]:
-        """Give the blocks held by (model, worker), as bit masks, of a solution."""
+        """Return the blocks held by (model, worker), as bit masks, of a solution."""
         found: dict[tuple[str, int], int] = {}
         for (model, block, worker), number in self.held.items():
             if number < 0 or x[number] > 0.5:
@@ -274,7 +274,7 @@ class IntegerProgram:
 
 
 def solved_value(result: OptimizeResult) -> tuple[float, Any]:
-    """Give the bound of what can be reached, as an objective, and the point found, if any."""
+    """Return the bound of what can be reached, as an objective, and the point found, if any."""
     bound = result.get('mip_dual_bound')
     if bound is None:
         bound = result.fun if result.fun is not None else -np.inf

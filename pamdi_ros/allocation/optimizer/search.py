@@ -86,7 +86,7 @@ def search(
 
 
 def tries_for(size: int) -> int:
-    """Give how often a search tries to improve a placement.
+    """Return how often a search tries to improve a placement.
 
     :param size: blocks × workers × sources.
     """
@@ -163,7 +163,7 @@ def _orders(paths: Paths, tries: int) -> list[list[int]]:
 
 
 def _moves(rng: random.Random, count: int) -> Iterator[tuple[int, ...]]:
-    """Give sources to take out, in the order to put them in; none in larger fleets."""
+    """Yield sources to take out, in the order to put them in; none in larger fleets."""
     orders = [
         order
         for size in (1, 2, 3)
@@ -176,7 +176,7 @@ def _moves(rng: random.Random, count: int) -> Iterator[tuple[int, ...]]:
 
 
 def _some_sources(rng: random.Random, best: Candidate) -> tuple[int, ...]:
-    """Give a few sources that share workers."""
+    """Return a few sources that share workers."""
     first = rng.randrange(len(best.shares.columns))
     near = _near(best, first)
     size = rng.choice((1, 1, 2, 2, 3))
@@ -186,7 +186,7 @@ def _some_sources(rng: random.Random, best: Candidate) -> tuple[int, ...]:
 
 
 def _some_workers(rng: random.Random, best: Candidate) -> set[int]:
-    """Give one or two workers that hold something."""
+    """Return one or two workers that hold something."""
     holding = [worker for worker, masks in enumerate(best.space.masks) if masks]
     return set(rng.sample(holding, min(rng.choice((1, 2)), len(holding))))
 
@@ -205,7 +205,7 @@ def _near(best: Candidate, source: int) -> list[int]:
 
 
 def _packed(builder: Builder) -> Candidate | None:
-    """Give a placement found by packing alone; None where there is none."""
+    """Return a placement found by packing alone; None where there is none."""
     packing = pack(builder.problem)
     if packing is None or packing.lacking:
         return None

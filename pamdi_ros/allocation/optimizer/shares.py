@@ -45,7 +45,7 @@ class Shares:
         self.loads: Array = np.zeros((problem.resources, len(problem.classes)))
 
     def copy(self) -> Shares:
-        """Give the same shares, to try others."""
+        """Return the same shares, to try others."""
         other = Shares(self.problem)
         other.columns = [list(columns) for columns in self.columns]
         other.shares = [list(shares) for shares in self.shares]
@@ -191,7 +191,7 @@ class Shares:
     def _split(
         self, chosen: Sequence[int], before: Array
     ) -> tuple[SplitProblem, npt.NDArray[np.int64]]:
-        """Give the problem of these sources' shares over the load of all others.
+        """Return the problem of these sources' shares over the load of all others.
 
         :param before: their shares now.
         :returns: the problem and which of the loads, flattened, its columns add to.

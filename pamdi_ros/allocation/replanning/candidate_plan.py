@@ -161,7 +161,7 @@ def _outages(problem: PlacementProblem, lasts: Mapping[str, float]) -> tuple[Out
 
 
 def value_of(problem: PlacementProblem, plan: Plan, unfit: Collection[Pair] = ()) -> Value:
-    """Give what a plan is worth: its routes where they are fixed, else the best flows over it.
+    """Return what a plan is worth: its routes where they are fixed, else the best flows over it.
 
     What absent workers hold counts for nothing: the problem knows them without memory.
 
@@ -280,7 +280,7 @@ def _worth(
 def _routes(
     problem: PlacementProblem, plan: Plan, placement: Mapping[str, tuple[Partition, ...]]
 ) -> Flows:
-    """Give the plan's own routes as flows, as far as they can be run."""
+    """Return the plan's own routes as flows, as far as they can be run."""
     flows: dict[str, tuple[Flow, ...]] = {}
     for stream in problem.streams:
         source = plan.sources.get(stream.name)
@@ -307,7 +307,7 @@ def _routes(
 def _placement(
     fleet: Fleet, conditions: FleetConditions, plan: Plan, running: Plan | None
 ) -> dict[str, tuple[Partition, ...]]:
-    """Give the placement, absent workers' as it was, and of others what they cannot run."""
+    """Return the placement, absent workers' as it was, and of others what they cannot run."""
     placement = dict(plan.placement)
     for worker, model in conditions.unfit:
         if running is not None and worker not in conditions.absent:
@@ -327,7 +327,7 @@ def _sources(
     running: Plan | None,
     tables: Mapping[str, UnitTable],
 ) -> dict[str, SourcePlan]:
-    """Give what was decided for each source; those of absent homes keep what they had."""
+    """Return what was decided for each source; those of absent homes keep what they had."""
     sources: dict[str, SourcePlan] = {}
     for name, source in fleet.sources.items():
         priority = conditions.priorities.get(name, source.priority)

@@ -180,7 +180,7 @@ class Replanner:
 
     @property
     def planned_for(self) -> FleetConditions:
-        """Give the conditions that were planned for last."""
+        """Return the conditions that were planned for last."""
         return self._planned_for
 
     def due(self, conditions: FleetConditions, now: float) -> tuple[ConditionChange, ...]:
@@ -308,7 +308,7 @@ def harm_of(outages: Sequence[Outage]) -> str:
 
 
 def moved_bytes(tables: Mapping[str, UnitTable], running: Plan, candidate: Plan) -> dict[str, int]:
-    """Give the weights that each worker would have to load [byte], by worker; none: left out."""
+    """Return the weights that each worker would have to load [byte], by worker; none: left out."""
     moved = {}
     for worker, parts in candidate.placement.items():
         held = _tensors(tables, running.partitions(worker))

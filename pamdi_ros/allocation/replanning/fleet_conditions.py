@@ -93,7 +93,7 @@ def measured_costs(
 
 
 def measured_fleet(fleet: Fleet, conditions: FleetConditions) -> Fleet:
-    """Give a fleet as it is measured, but for the speeds: see :func:`measured_costs`.
+    """Return a fleet as it is measured, but for the speeds: see :func:`measured_costs`.
 
     An absent worker stays, with no memory: it can hold nothing, but the network through it may
     still carry what others send. The sources that live there are left out.
@@ -122,7 +122,7 @@ def measured_fleet(fleet: Fleet, conditions: FleetConditions) -> Fleet:
 
 
 def _measured_pairs(fleet: Fleet, conditions: FleetConditions) -> dict[frozenset[str], Link]:
-    """Give the links as they are measured.
+    """Return the links as they are measured.
 
     One that nothing was measured on is taken for as slow as those around it (the geometric mean
     over the links of both its ends): were it taken for as good as declared, every link would look

@@ -411,7 +411,7 @@ class Mover:
         return self._stay(holders, failure)
 
     def _stay(self, holders: Mapping[str, Holder], why: str) -> Plan:
-        """Give the move up: every worker is to hold what it holds."""
+        """Return the move up: every worker is to hold what it holds."""
         assert self.target is not None
         held = {name: holder.units for name, holder in holders.items()}
         placement = {}

@@ -95,7 +95,7 @@ class Observer:
             self._items.setdefault(source, ItemCounter()).count(accepted, results, incarnation)
 
     def conditions(self, priorities: Mapping[str, str], now: float) -> FleetConditions:
-        """Give what the fleet is like now.
+        """Return what the fleet is like now.
 
         Of a link the slower direction counts.
 

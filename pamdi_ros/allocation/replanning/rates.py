@@ -104,7 +104,7 @@ class ArrivalCounter:
             self._seen.popleft()
 
     def rate(self) -> Rate | None:
-        """Give the rate; None while too little has been seen."""
+        """Return the rate; None while too little has been seen."""
         if len(self._seen) < 2:
             return None
         (first_s, first), (last_s, last) = self._seen[0], self._seen[-1]

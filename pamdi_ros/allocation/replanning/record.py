@@ -34,7 +34,7 @@ class Record:
 
 
 def digest(fleet_file: str | os.PathLike[str]) -> str:
-    """Give the SHA-256 of a fleet file's content and of the planner's, in hexadecimal.
+    """Return the SHA-256 of a fleet file's content and of the planner's, in hexadecimal.
 
     A plan is gone on with only where the same planner would have had the same fleet before it.
     """

@@ -46,13 +46,13 @@ class Built:
 
 
 def cache_root(cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Give the cache's directory: the argument, else $PAMDI_CACHE, else ~/.cache/pamdi_ros."""
+    """Return the cache's directory: the argument, else $PAMDI_CACHE, else ~/.cache/pamdi_ros."""
     chosen = cache_dir or os.environ.get('PAMDI_CACHE') or '~/.cache/pamdi_ros'
     return Path(chosen).expanduser() / 'models'
 
 
 def ensure_built(request: ModelRequest, cache_dir: str | os.PathLike[str] | None = None) -> Built:
-    """Give the build of a request; where it is absent, a builder process makes it.
+    """Return the build of a request; where it is absent, a builder process makes it.
 
     :raises ModelError: with the builder's own message.
     """
@@ -64,7 +64,7 @@ def obtain(
     cache_dir: str | os.PathLike[str] | None,
     build: Callable[[ModelRequest, Path], None],
 ) -> Built:
-    """Give the build of a request; where it is absent, `build` fills a directory with it.
+    """Return the build of a request; where it is absent, `build` fills a directory with it.
 
     Of several processes one builds and the others wait; an entry appears whole or not at all.
     """

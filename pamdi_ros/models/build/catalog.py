@@ -16,7 +16,7 @@ from pamdi_ros.models.units import UnitTable
 def unit_table(
     spec: Mapping[str, object], cache_dir: str | os.PathLike[str] | None = None
 ) -> UnitTable:
-    """Give the costs of a model's units.
+    """Return the costs of a model's units.
 
     They come from a shipped profile where there is one, else from the cache; a model that is in
     neither, or has early exits, is built first.

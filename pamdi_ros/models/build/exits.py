@@ -45,7 +45,7 @@ class PooledLinear(nn.Module):
         self.linear = nn.Linear(features, classes)
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        """Give the logits, (1, classes)."""
+        """Return the logits, (1, classes)."""
         last = tensors[-1]
         logits: Tensor = self.linear(last.mean(self.pooled) if self.pooled else last)
         return logits
@@ -113,7 +113,7 @@ def check_head(module: nn.Module, boundary: Boundary) -> None:
 
 
 def head_prefix(unit: int) -> str:
-    """Give what the names of a head's tensors begin with, in a model's weights file too."""
+    """Return what the names of a head's tensors begin with, in a model's weights file too."""
     return f'exits.{unit}.'
 
 

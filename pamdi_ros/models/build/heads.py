@@ -66,7 +66,7 @@ BuildHeads = Callable[[ModelRequest, Built, Sequence[HeadRequest], Path], None]
 
 
 def read_heads(mapping: Mapping[str, object]) -> tuple[HeadRequest, ...]:
-    """Give the heads that a model's mapping of fleet.yaml asks for.
+    """Return the heads that a model's mapping of fleet.yaml asks for.
 
     :raises ModelError: for one of a text model, or a field of a wrong type.
     """
@@ -93,7 +93,7 @@ def ensure_heads(
     heads: Sequence[HeadRequest],
     build: BuildHeads | None = None,
 ) -> BuiltHeads | None:
-    """Give the heads of a model's exits; where they are absent, a builder process makes them.
+    """Return the heads of a model's exits; where they are absent, a builder process makes them.
 
     :param build: fills a directory in place of that process.
     :returns: None for a model without exits.
@@ -129,7 +129,7 @@ def ensure_heads(
 
 
 def with_heads(table: UnitTable, built: BuiltHeads | None) -> UnitTable:
-    """Give a table in which each head counts with the unit before its exit, which runs it."""
+    """Return a table in which each head counts with the unit before its exit, which runs it."""
     if built is None:
         return table
     units = list(table.units)

@@ -24,7 +24,7 @@ _HIDDEN_NAMES = ('input_embeds', 'inputs_embeds')  # transformers 4 and 5
 
 
 def fake_module(request: ModelRequest, enum: Any, mode: FakeTensorMode) -> nn.Module:
-    """Give the same module on fake tensors: shapes and structure, no memory, no values.
+    """Return the same module on fake tensors: shapes and structure, no memory, no values.
 
     :param enum: member of a torchvision weights enum, or None; nothing is downloaded.
     :raises ModelError: where the constructor cannot run on fake tensors.
@@ -36,7 +36,7 @@ def fake_module(request: ModelRequest, enum: Any, mode: FakeTensorMode) -> nn.Mo
 def trace_skeleton(
     request: ModelRequest, skeleton: nn.Module, tracer: str, mode: FakeTensorMode
 ) -> DataFlow:
-    """Give the flow of a skeleton.
+    """Return the flow of a skeleton.
 
     :param tracer: the one that a build was made with.
     :raises CaptureError: where it cannot follow the module.

@@ -64,7 +64,7 @@ class Profile:
         )
 
     def file_name(self) -> str:
-        """Give the name of its file, which tells models, shapes and arguments apart."""
+        """Return the name of its file, which tells models, shapes and arguments apart."""
         size = (
             f'{self.tokens}tokens' if self.tokens else 'x'.join(map(str, self.input_shape or ()))
         )
@@ -75,7 +75,7 @@ class Profile:
         return '-'.join(parts) + SUFFIX
 
     def to_json(self) -> str:
-        """Give its file's text, an operation a line."""
+        """Return its file's text, an operation a line."""
         plain = {
             'format': FORMAT,
             **{key: value for key, value in asdict(self).items() if key != 'outline'},
@@ -107,7 +107,7 @@ class Profile:
 def find_profile(
     request: ModelRequest, cache_dir: str | os.PathLike[str] | None = None
 ) -> Profile | None:
-    """Give the profile that covers a request: a shipped one, else one in the cache's folder.
+    """Return the profile that covers a request: a shipped one, else one in the cache's folder.
 
     :raises ModelError: for a file that is damaged.
     """

@@ -109,7 +109,7 @@ def _build_with(
 def stored_tensors(
     flow: DataFlow, tied: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Give what a flow reads: graph name -> stored name, and stored name -> tensor.
+    """Return what a flow reads: graph name -> stored name, and stored name -> tensor.
 
     :param tied: first name of each tensor that has several, by any of them.
     """

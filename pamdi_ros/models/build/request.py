@@ -42,25 +42,25 @@ class ModelRequest:
 
     @property
     def name(self) -> str:
-        """Give the zoo's name or the factory."""
+        """Return the zoo's name or the factory."""
         return self.zoo or self.factory or ''
 
     @property
     def seed(self) -> int | None:
-        """Give N of ``seed:N``, None for other weights."""
+        """Return N of ``seed:N``, None for other weights."""
         return int(self.weights[5:]) if self.weights.startswith('seed:') else None
 
     @property
     def weights_file(self) -> Path | None:
-        """Give the weights' file, None where they come from a seed or an enum."""
+        """Return the weights' file, None where they come from a seed or an enum."""
         return Path(self.weights) if self.weights.endswith(FILE_SUFFIXES) else None
 
     def to_json(self) -> str:
-        """Give the request as JSON text that `read_request(json.loads(...))` understands."""
+        """Return the request as JSON text that `read_request(json.loads(...))` understands."""
         return json.dumps({k: v for k, v in asdict(self).items() if v is not None}, sort_keys=True)
 
     def key(self) -> str:
-        """Give the name of the request's cache entry: it changes with all that shapes a build."""
+        """Return the name of the request's cache entry: it changes with all that shapes it."""
         # Units are cut out of a build when it is read: one build serves every size of them.
         whole = replace(self, unit_flops=None)
         parts: dict[str, object] = {'format': FORMAT, 'request': whole.to_json()}

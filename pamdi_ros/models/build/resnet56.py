@@ -22,7 +22,7 @@ class Block(nn.Module):
         self.extra_channels = channels - channels_in
 
     def forward(self, x: Tensor) -> Tensor:  # (batch, in, h, w) -> (batch, out, h/s, w/s)
-        """Give the block's output."""
+        """Return the block's output."""
         y = functional.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         if self.stride > 1 or self.extra_channels:
@@ -56,6 +56,6 @@ class ResNet56(nn.Module):
                 nn.init.kaiming_normal_(module.weight)
 
     def forward(self, x: Tensor) -> Tensor:  # (batch, 3, h, w) -> (batch, classes)
-        """Give the classes' logits."""
+        """Return the classes' logits."""
         x = self.blocks(functional.relu(self.stem(x)))
         return self.head(torch.flatten(functional.adaptive_avg_pool2d(x, 1), 1))

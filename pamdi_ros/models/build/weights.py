@@ -126,7 +126,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def tied_names(module: nn.Module) -> dict[str, str]:
-    """Give for each parameter and buffer the first name of the same tensor."""
+    """Return for each parameter and buffer the first name of the same tensor."""
     first: dict[int, str] = {}
     named = (
         *module.named_parameters(remove_duplicate=False),

@@ -22,7 +22,7 @@ OWN_NAMES = ('gpt2', 'resnet56')
 
 
 def build_module(request: ModelRequest) -> nn.Module:
-    """Give the whole upstream module in eval mode with the weights that the request names.
+    """Return the whole upstream module in eval mode with the weights that the request names.
 
     For ``seed:N`` that is ``torch.manual_seed(N)``, then the constructor; the caller's random
     state is left as it was. A weights file is loaded by :mod:`pamdi_ros.models.build.weights`.
@@ -37,13 +37,13 @@ def build_module(request: ModelRequest) -> nn.Module:
 
 
 def input_tensors(request: ModelRequest) -> tuple[Tensor, ...]:
-    """Give one random input of the model's shape, the same at every call."""
+    """Return one random input of the model's shape, the same at every call."""
     shape = (request.tokens,) if request.tokens is not None else input_shape(request)
     return random_inputs(request, (1, *shape))
 
 
 def input_shape(request: ModelRequest) -> tuple[int, ...]:
-    """Give the shape of one input without batch, the architecture's default where not set."""
+    """Return the shape of one input without batch, the architecture's default where not set."""
     if request.input_shape is not None:
         return request.input_shape
     if request.zoo == 'resnet56':
@@ -56,7 +56,7 @@ def input_shape(request: ModelRequest) -> tuple[int, ...]:
 
 
 def categories(request: ModelRequest) -> tuple[str, ...]:
-    """Give the class names of torchvision's own weights for this architecture, else ()."""
+    """Return the class names of torchvision's own weights for this architecture, else ()."""
     if request.zoo is None or request.zoo in OWN_NAMES:
         return ()
     from torchvision.models import get_model_weights
@@ -164,7 +164,7 @@ def _torchvision_builder(request: ModelRequest) -> Callable[..., Any]:
 
 
 def weights_enum(request: ModelRequest) -> Any:
-    """Give the torchvision enum member that the request's weights name, None for others."""
+    """Return the torchvision enum member that the request's weights name, None for others."""
     if request.seed is not None or request.weights_file is not None:
         return None
     if request.zoo is None or request.zoo in OWN_NAMES:
@@ -186,7 +186,7 @@ def weights_enum(request: ModelRequest) -> Any:
 
 
 def _download(weights: Any) -> Mapping[str, Any]:
-    """Give an enum's state dict through torch.hub's cache, never unpickling objects."""
+    """Return an enum's state dict through torch.hub's cache, never unpickling objects."""
     from torch.hub import load_state_dict_from_url
 
     state: Mapping[str, Any] = load_state_dict_from_url(

@@ -68,7 +68,7 @@ class Model:
     def from_spec(
         cls, spec: Mapping[str, object], cache_dir: str | os.PathLike[str] | None = None
     ) -> Model:
-        """Give the model of a mapping such as ``{'zoo': 'resnet50', 'weights': 'seed:0'}``.
+        """Return the model of a mapping such as ``{'zoo': 'resnet50', 'weights': 'seed:0'}``.
 
         The first use of a specification on a machine builds it in a process of its own.
 
@@ -85,27 +85,27 @@ class Model:
 
     @property
     def unit_count(self) -> int:
-        """Give the number of units."""
+        """Return the number of units."""
         return len(self.table)
 
     @property
     def built(self) -> Built:
-        """Give the build in the cache."""
+        """Return the build in the cache."""
         return self._built
 
     @property
     def places(self) -> tuple[int, ...]:
-        """Give the operations before which units begin, and the end."""
+        """Return the operations before which units begin, and the end."""
         return self._places
 
     @property
     def narrow_at(self) -> int | None:
-        """Give the unit before which a text model's hidden state may be narrowed, else None."""
+        """Return the unit before which a text model's hidden state may be narrowed, else None."""
         return self._built.outline.narrow_at(self._places)
 
     @cached_property
     def module(self) -> nn.Module:
-        """Give the whole upstream module in eval mode, with the weights of the units.
+        """Return the whole upstream module in eval mode, with the weights of the units.
 
         For tests and tools: it runs the model's own code, and torchvision's is patched meanwhile.
         """
@@ -189,7 +189,7 @@ class Model:
         return Head(Interpreter(program, 0, 1, weights, target))
 
     def signature(self, unit: int) -> Signature:
-        """Give (shape, dtype name) of the tensors that enter a unit; `unit_count`: the outputs.
+        """Return (shape, dtype name) of the tensors that enter a unit; `unit_count`: the outputs.
 
         :raises ModelError: for a unit outside the model.
         """
@@ -198,11 +198,11 @@ class Model:
         return self._program.signature(self._places[unit])
 
     def labels(self) -> tuple[str, ...]:
-        """Give the names of the classes, () where they are not known."""
+        """Return the names of the classes, () where they are not known."""
         return read_labels(self._labels, self._built.categories, self.signature(self.unit_count))
 
     def example_inputs(self) -> tuple[Tensor, ...]:
-        """Give one random input, the same at every call."""
+        """Return one random input, the same at every call."""
         ((shape, _),) = self.signature(0)
         return random_inputs(self.request, shape)
 

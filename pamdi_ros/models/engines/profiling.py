@@ -33,7 +33,7 @@ class UnitTime:
 
 
 def profile_of(model: Model) -> Profile:
-    """Give the profile of a model of the zoo.
+    """Return the profile of a model of the zoo.
 
     :raises ModelError: for a factory's model, whose source a profile cannot follow.
     """
@@ -93,7 +93,7 @@ def unit_times(
 
 
 def device_facts(device: str, threads: int | None = None) -> dict[str, object]:
-    """Give what a measurement depends on: the device's name, threads, versions.
+    """Return what a measurement depends on: the device's name, threads, versions.
 
     :param device: such as ``cpu`` or ``cuda:0``.
     :param threads: to compute with from now on; None: as many as torch has chosen.
@@ -136,13 +136,13 @@ def _processor() -> str:
 
 
 def _libraries(name: str, tracer: str) -> tuple[str, ...]:
-    """Give the libraries whose code the graph's operations come from."""
+    """Return the libraries whose code the graph's operations come from."""
     own = {'gpt2': ('transformers',), 'resnet56': ()}.get(name, ('torchvision',))
     return own if tracer == 'fx' else (*own, 'torch')
 
 
 def _enums_without_effect(request: ModelRequest, tracer: str, digest: str) -> Iterator[str]:
-    """Give torchvision's weights by name with which the architecture is the same.
+    """Yield torchvision's weights by name with which the architecture is the same.
 
     Some change it (auxiliary heads, another image size): then a profile must not speak for them.
     """

@@ -38,11 +38,11 @@ class Vocabulary:
         )
 
     def encode(self, text: str) -> list[int]:
-        """Give the ids of a text's tokens."""
+        """Return the ids of a text's tokens."""
         return list(self._tokenizer.encode(text).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Give the text of token ids."""
+        """Return the text of token ids."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
 
 
@@ -68,7 +68,7 @@ class TextModel:
         self.vocabulary_size = model.signature(model.unit_count)[0][0][-1]
 
     def inputs(self, ids: Sequence[int]) -> tuple[Tensor, ...]:
-        """Give the model's input for a text: its last `tokens` ids, padded on the right.
+        """Return the model's input for a text: its last `tokens` ids, padded on the right.
 
         Attention looks back only, so padding behind a position cannot change it.
 
@@ -83,7 +83,7 @@ class TextModel:
         return (torch.tensor([kept + [0] * (self.tokens - len(kept))]),)
 
     def position(self, length: int) -> int:
-        """Give the position that predicts the next token of a text of `length` ids."""
+        """Return the position that predicts the next token of a text of `length` ids."""
         return min(length, self.tokens) - 1
 
     def narrow(self, unit: int, tensors: tuple[Tensor, ...], length: int) -> tuple[Tensor, ...]:
@@ -100,7 +100,7 @@ class TextModel:
         return (tensors[0].narrow(1, at, 1), *tensors[1:])
 
     def next_token(self, logits: Tensor, length: int) -> int:
-        """Give the likeliest next token.
+        """Return the likeliest next token.
 
         :param logits: (1, 1 or tokens, vocabulary).
         :param length: ids in the text.

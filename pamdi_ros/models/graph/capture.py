@@ -32,7 +32,7 @@ class Captured:
     constants: Mapping[str, Tensor]
 
     def tensor(self, name: str) -> Tensor:
-        """Give the tensor that a get_attr node names."""
+        """Return the tensor that a get_attr node names."""
         if name in self.constants:
             return self.constants[name]
         value: Any = self.root
@@ -43,7 +43,7 @@ class Captured:
         return value
 
     def tensor_names(self, node: fx.Node) -> tuple[str, ...]:
-        """Give the names of the stored tensors that a node reads."""
+        """Return the names of the stored tensors that a node reads."""
         if node.op == 'get_attr':
             return (str(node.target),)
         if node.op == 'call_module':
@@ -53,7 +53,7 @@ class Captured:
 
 
 def capture(module: nn.Module, inputs: tuple[Tensor, ...], tracer: str) -> Captured:
-    """Give the graph of `module` at the shapes of `inputs`.
+    """Return the graph of `module` at the shapes of `inputs`.
 
     :param module: in eval mode; on real or fake tensors.
     :param tracer: one of TRACERS.
@@ -70,7 +70,7 @@ def capture(module: nn.Module, inputs: tuple[Tensor, ...], tracer: str) -> Captu
 
 
 def leaf_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Give name and tensor of all that a leaf module reads in eval mode, shared ones again."""
+    """Yield name and tensor of all that a leaf module reads in eval mode, shared ones again."""
     for prefix, part in module.named_modules(remove_duplicate=False):
         for name, value in (*part._parameters.items(), *part._buffers.items()):
             counts_only = isinstance(part, _BatchNorm) and name == 'num_batches_tracked'
@@ -79,7 +79,7 @@ def leaf_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def with_tensors(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str = '') -> nn.Module:
-    """Give a copy of a leaf module that holds `tensors` instead of its own.
+    """Return a copy of a leaf module that holds `tensors` instead of its own.
 
     In-place switches are turned off: a partition must not change what it was given.
 
@@ -102,7 +102,7 @@ def with_tensors(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str =
 
 
 def first_line(error: BaseException) -> str:
-    """Give the first line of an error's text, which tracers follow with pages."""
+    """Return the first line of an error's text, which tracers follow with pages."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else ''
 

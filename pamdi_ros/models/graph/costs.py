@@ -22,7 +22,7 @@ def read_outline(
     mode: FakeTensorMode,
     text: bool,
 ) -> Outline:
-    """Give the outline of a flow.
+    """Return the outline of a flow.
 
     :param stored: graph name -> stored name; `tensors` is by stored name.
     :param text: whether positions may be narrowed to one.
@@ -141,7 +141,7 @@ def _bytes_at(flow: DataFlow, place: int) -> int:
 
 
 def _path(node: fx.Node) -> str:
-    """Give the path of the layer that an operation belongs to, empty where unknown."""
+    """Return the path of the layer that an operation belongs to, empty where unknown."""
     if node.op == 'call_module':
         return str(node.target)
     stack = [str(entry[0]) for entry in node.meta.get('nn_module_stack', {}).values()]

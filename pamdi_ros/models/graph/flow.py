@@ -35,7 +35,7 @@ class DataFlow:
 
     @cached_property
     def live(self) -> tuple[tuple[fx.Node, ...], ...]:
-        """Give for each place the nodes whose values cross it."""
+        """Return for each place the nodes whose values cross it."""
         place = {node: index + 1 for index, node in enumerate(self.order)}
         place |= dict.fromkeys(self.inputs, 0)
         last_use = dict.fromkeys(place, 0)
@@ -53,7 +53,7 @@ class DataFlow:
         return (self.inputs, *middle, self.outputs)
 
     def crossing(self, place: int) -> int:
-        """Give how many tensors cross a place; 0 where something else does, or nothing."""
+        """Return how many tensors cross a place; 0 where something else does, or nothing."""
         values = [self.facts[node].value for node in self.live[place]]
         return len(values) if all(isinstance(value, Tensor) for value in values) else 0
 
@@ -72,11 +72,11 @@ class DataFlow:
         return [node for node in self.captured.graph.nodes if node in wanted]
 
     def signature(self, place: int) -> Signature:
-        """Give shape and dtype name of the tensors that cross a place."""
+        """Return shape and dtype name of the tensors that cross a place."""
         return signature_of(tensors_of([self.facts[node].value for node in self.live[place]]))
 
     def digest(self) -> str:
-        """Give a text that differs where another version of the model would be cut otherwise."""
+        """Return a text that differs where another version of the model would be cut otherwise."""
         text = [
             f'{node.op} {getattr(node.target, "__name__", node.target)} '
             f'{signature_of(tensors_of(self.facts[node].value))}'
@@ -85,7 +85,7 @@ class DataFlow:
         return hashlib.sha256('\n'.join(text).encode()).hexdigest()[:16]
 
     def storages(self, nodes: Sequence[fx.Node]) -> dict[int, int]:
-        """Give the memory that the values of nodes lie in: key -> size [byte]."""
+        """Return the memory that the values of nodes lie in: key -> size [byte]."""
         return {
             storage_key(tensor): tensor.untyped_storage().nbytes()
             for node in nodes

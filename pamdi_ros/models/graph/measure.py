@@ -39,24 +39,24 @@ class Fact:
 
 
 def tensors_of(value: Any) -> tuple[Tensor, ...]:
-    """Give the tensors in a nested value, in order."""
+    """Return the tensors in a nested value, in order."""
     return tuple(leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor))
 
 
 def tensor_bytes(value: Any) -> int:
-    """Give the bytes of the elements of all tensors in a nested value [byte]."""
+    """Return the bytes of the elements of all tensors in a nested value [byte]."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors_of(value))
 
 
 def storage_key(tensor: Tensor) -> int:
-    """Give what two views of the same memory have in common."""
+    """Return what two views of the same memory have in common."""
     return StorageWeakRef(tensor.untyped_storage()).cdata
 
 
 def measure(
     captured: Captured, inputs: tuple[Tensor, ...], mode: FakeTensorMode
 ) -> dict[fx.Node, Fact]:
-    """Give the facts of every node.
+    """Return the facts of every node.
 
     :param inputs: the placeholders' values, fake tensors of `mode`.
     :raises CaptureError: where an operation depends on a tensor's values.
@@ -77,7 +77,7 @@ def measure(
 
 @contextlib.contextmanager
 def fake_costs(mode: FakeTensorMode) -> Iterator[Callable[..., tuple[Any, int, int]]]:
-    """Give a function that runs a thunk under `mode`: its value, flops and bytes allocated."""
+    """Yield a function that runs a thunk under `mode`: its value, flops and bytes allocated."""
     fused_attention = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # FlopCounterMode knows only its parts
     try:

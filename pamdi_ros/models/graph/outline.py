@@ -94,7 +94,7 @@ class Outline:
     tails: tuple[Tail, ...]
 
     def positions(self) -> list[Position]:
-        """Give the places at which a cut is possible."""
+        """Return the places at which a cut is possible."""
         flops = 0
         result = []
         for index, operation in enumerate(self.operations):
@@ -111,7 +111,7 @@ class Outline:
         return result
 
     def places(self, unit_flops: int | None = None) -> tuple[int, ...]:
-        """Give where units begin and the last one ends: 0, the cuts, the end.
+        """Return where units begin and the last one ends: 0, the cuts, the end.
 
         :param unit_flops: largest wanted size of a unit [FLOP]; None: any.
         """
@@ -119,7 +119,7 @@ class Outline:
         return (0, *choose_cuts(self.positions(), total, unit_flops), len(self.operations))
 
     def table(self, model: str, places: Sequence[int]) -> UnitTable:
-        """Give the costs of the units between `places`.
+        """Return the costs of the units between `places`.
 
         :param model: its name, for people.
         """
@@ -138,11 +138,11 @@ class Outline:
         return UnitTable(model=model, units=tuple(units), output_bytes=output_bytes)
 
     def narrow_at(self, places: Sequence[int]) -> int | None:
-        """Give the unit before which positions may be narrowed to one; None: nowhere."""
+        """Return the unit before which positions may be narrowed to one; None: nowhere."""
         return None if self._tail(places) is None else len(places) - 2
 
     def to_plain(self) -> dict[str, Any]:
-        """Give it as JSON has it: every part a list of its fields' values in order."""
+        """Return it as JSON has it: every part a list of its fields' values in order."""
         plain = asdict(self)
         for name in _ROWS:
             plain[name] = [list(row.values()) for row in plain[name]]
@@ -203,7 +203,7 @@ class Outline:
         return sum(self.storages[index] for index in storages)
 
     def _name(self, first: int, last: int) -> str:
-        """Give the path of the layer that the unit is, or ``from..to`` within it."""
+        """Return the path of the layer that the unit is, or ``from..to`` within it."""
         paths = [part.path.split('.') for part in self.operations[first:last] if part.path]
         if not paths:
             return f'operations {first}..{last - 1}'

@@ -25,7 +25,7 @@ class Answer:
 
 
 def output_kind(shape: Sequence[int]) -> str:
-    """Give what the first output's shape means.
+    """Return what the first output's shape means.
 
     :param shape: with batch.
     :returns: ``classification`` for (1, classes), ``segmentation`` for (1, classes, height,
@@ -35,7 +35,7 @@ def output_kind(shape: Sequence[int]) -> str:
 
 
 def confidence(logits: Tensor) -> float:
-    """Give the largest softmax probability.
+    """Return the largest softmax probability.
 
     :param logits: (1, classes).
     """

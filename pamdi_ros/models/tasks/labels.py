@@ -13,7 +13,7 @@ def read_labels(
     categories: tuple[str, ...],
     outputs: tuple[tuple[tuple[int, ...], str], ...],
 ) -> tuple[str, ...]:
-    """Give one name a class, () where none are known.
+    """Return one name a class, () where none are known.
 
     :param labels: a file with one name a line, ``builtin``, or None: built in where they fit.
     :param categories: the names that come with the architecture's published weights.

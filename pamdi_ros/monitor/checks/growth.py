@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def grown(readings: Sequence[tuple[int, int]]) -> int:
-    """Give the growth of a counter since its oldest reading in the same run.
+    """Return the growth of a counter since its oldest reading in the same run.
 
     :param readings: (incarnation, count), the oldest first; incarnation 0: not heard yet.
     """

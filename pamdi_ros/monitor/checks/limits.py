@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 
 
 def _limit(default: float, low: float, high: float, about: str) -> float:
-    """Give a field of :class:`CheckLimits`.
+    """Return a field of :class:`CheckLimits`.
 
     :param low: least value that makes sense.
     :param high: greatest.
@@ -56,7 +56,7 @@ class CheckLimits:
 
 
 def limit_fields() -> dict[str, tuple[float, tuple[float, float], str]]:
-    """Give default, bounds and meaning of each limit, by name."""
+    """Return default, bounds and meaning of each limit, by name."""
     return {
         one.name: (one.default, one.metadata['bounds'], one.metadata['about'])  # type: ignore[misc]
         for one in fields(CheckLimits)

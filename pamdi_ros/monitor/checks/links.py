@@ -28,7 +28,7 @@ def look(views: Views, limits: CheckLimits) -> list[Measurement]:
 
 
 def link_name(sender: str, receiver: str) -> str:
-    """Give what a link is called."""
+    """Return what a link is called."""
     return f'{sender} to {receiver}'
 
 

@@ -46,10 +46,10 @@ class Check:
 
 
 def share(value: float) -> str:
-    """Give a share as a figure."""
+    """Return a share as a figure."""
     return f'{100 * value:.0f} %'
 
 
 def milliseconds(seconds: float) -> str:
-    """Give a time as a figure."""
+    """Return a time as a figure."""
     return f'{1e3 * seconds:.3g} ms' if seconds < 1 else f'{seconds:.3g} s'

@@ -48,7 +48,7 @@ def told(source: SourceView, view: FleetView) -> bool:
 
 
 def silent(view: FleetView, allocator_heard_s: float | None, since_s: float) -> list[Silent]:
-    """Give who should be heard and is not.
+    """Return who should be heard and is not.
 
     Who was heard before is STALE, who never was is an ERROR.
 

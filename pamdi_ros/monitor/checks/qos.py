@@ -9,7 +9,7 @@ from pamdi_ros.monitor.view import Level
 
 
 def look(views: Views, limits: CheckLimits) -> list[Measurement]:
-    """Give the topics with profiles that do not match."""
+    """Return the topics with profiles that do not match."""
     return [
         Measurement(subject=topic, strength=1.0, figure='incompatible', message=f'{topic}: {why}')
         for topic, why in views[-1].mismatches.items()

@@ -165,7 +165,7 @@ class Planning:
     def poll(
         self, running: Plan | None, priorities: Mapping[str, str], now: float
     ) -> PlanningDecision | None:
-        """Give what came of planning, and begin to plan anew where that is due.
+        """Return what came of planning, and begin to plan anew where that is due.
 
         :param running: the assignment in force.
         :raises Exception: whatever planning raised.
@@ -234,7 +234,7 @@ class Planning:
         self._foretold = self._foretelling.submit(with_loaded_latencies, costs, plan)
 
     def foretold(self) -> Plan | None:
-        """Give the last plan to be foretold with its predictions, once; None: not yet.
+        """Return the last plan to be foretold with its predictions, once; None: not yet.
 
         :raises Exception: whatever predicting raised.
         """

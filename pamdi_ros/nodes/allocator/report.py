@@ -23,7 +23,7 @@ def allocator_diagnostics(
     trouble: str = '',
     standing_by: str = '',
 ) -> DiagnosticArray:
-    """Give the allocator's status.
+    """Return the allocator's status.
 
     :param prefix: absolute namespace of the fleet.
     :param plan: the assignment in force; None: there is none yet.

@@ -25,7 +25,7 @@ class AnswerTensors:
 
     @property
     def tensors(self) -> tuple[torch.Tensor, ...]:
-        """Give them as one tuple, in wire order."""
+        """Return them as one tuple, in wire order."""
         return (self.class_ids, self.scores, *self.outputs)
 
 

@@ -97,7 +97,7 @@ def _withdrawn(message: WorkerStatus, fleet: Fleet) -> tuple[str, ...]:
 
 
 def _by_rank(message: WorkerStatus, fleet: Fleet) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Give queue lengths and backlogs in the order of this fleet's classes."""
+    """Return queue lengths and backlogs in the order of this fleet's classes."""
     names = message.priority_classes
     if {*names} != {priority.name for priority in fleet.priority_classes}:
         raise BadMessage(

@@ -69,7 +69,7 @@ def to_message(
 
 
 def read_answer_tensors(payload: object) -> AnswerTensors:
-    """Give an answer, whether it was made here or came over the wire.
+    """Return an answer, whether it was made here or came over the wire.
 
     :raises BadMessage: what came is no answer.
     """

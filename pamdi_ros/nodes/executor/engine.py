@@ -371,7 +371,7 @@ class Engine:
         return held
 
     def _outcome(self, work: ComputeUnit, tensors: Tensors) -> UnitResult:
-        """Give what follows from a unit: tensors for the next one, the next pass, the answer."""
+        """Return what follows from a unit: tensors for the next one, the next pass, the answer."""
         task, tokens = work.task, work.execution.tokens
         payload: object = tensors
         next_pass = False
@@ -427,7 +427,7 @@ def free_memory(device: torch.device) -> None:
 
 
 def zeros_of(signature: Sequence[tuple[tuple[int, ...], str]]) -> Tensors:
-    """Give tensors of a signature, all zero."""
+    """Return tensors of a signature, all zero."""
     return tuple(torch.zeros(shape, dtype=getattr(torch, dtype)) for shape, dtype in signature)
 
 
@@ -436,7 +436,7 @@ def _size(tensors: Tensors) -> int:
 
 
 def received_tensors(payload: object) -> Tensors:
-    """Give a task's tensors, whether they were computed here or came over the wire."""
+    """Return a task's tensors, whether they were computed here or came over the wire."""
     assert isinstance(payload, tuple)
     return tuple(
         from_wire(tensor) if isinstance(tensor, WireTensor) else tensor for tensor in payload

@@ -506,7 +506,7 @@ class ExecutorNode(FleetNode):
 
 
 def make_engine(fleet: Fleet, worker: str) -> Engine | SyntheticEngine:
-    """Give the compute half of a worker; torch is loaded where it computes.
+    """Return the compute half of a worker; torch is loaded where it computes.
 
     :raises CannotCompute: its device, or a library that computes, is not there.
     """

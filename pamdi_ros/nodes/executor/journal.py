@@ -73,7 +73,7 @@ class Journal:
         return self._connection is not None
 
     def next_incarnation(self) -> int:
-        """Give a number for this run of the worker, larger than that of every run before.
+        """Return a number for this run of the worker, larger than that of every run before.
 
         The time, unless the machine's clock has been set back, as without a battery it is at each
         start.
@@ -105,7 +105,7 @@ class Journal:
         self._execute(DELETE, key.source, str(key.incarnation), key.seq)
 
     def read(self, fleet: Fleet, worker: str, now: float) -> tuple[Task, ...]:
-        """Give the items that an earlier run left open, oldest first; they stay in the journal.
+        """Return the items that an earlier run left open, oldest first; they stay in the journal.
 
         Items of sources that are no longer this worker's are struck out.
 
@@ -196,7 +196,7 @@ class Journal:
 
 
 def _task(row: tuple[Any, ...], fleet: Fleet, worker: str, now: float) -> Task:
-    """Give the item of a row of the table."""
+    """Return the item of a row of the table."""
     source, incarnation, seq, model, name, at, lifespan_s, deadline_s, passes_left = row[:9]
     ranks = {priority.name: priority.rank for priority in fleet.priority_classes}
     arrived_s = now - max(0.0, time.time() - at)

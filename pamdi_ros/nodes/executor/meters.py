@@ -150,5 +150,5 @@ class SourceMeter:
 
 
 def split(counts: Mapping[str, int]) -> tuple[list[str], list[int]]:
-    """Give counts by reason as the two arrays of a message."""
+    """Return counts by reason as the two arrays of a message."""
     return list(counts), list(counts.values())

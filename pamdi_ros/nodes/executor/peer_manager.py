@@ -104,7 +104,7 @@ class PeerManager:
             self._health = None
 
     def health(self) -> Health | None:
-        """Give how this worker is where that is due to its peers; None where all are there."""
+        """Return how this worker is where that is due to its peers; None where all are there."""
         return self._health
 
     def mismatches(self) -> dict[str, str]:

@@ -198,7 +198,7 @@ def _values(pairs: Mapping[str, object]) -> list[KeyValue]:
 
 
 def _known(value: float, form: str) -> str:
-    """Give a figure that is 0 where it is not known."""
+    """Return a figure that is 0 where it is not known."""
     return format(value, form) if value else 'unknown'
 
 

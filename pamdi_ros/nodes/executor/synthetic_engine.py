@@ -19,7 +19,7 @@ def has_sizes_only(fleet: Fleet) -> bool:
 
 
 def size_outcome(work: ComputeUnit, boundary_bytes: Sequence[int], compute_s: float) -> UnitResult:
-    """Give what follows from a unit that computed nothing: the next size, or the next pass.
+    """Return what follows from a unit that computed nothing: the next size, or the next pass.
 
     There is no content that an exit could doubt: one that is asked is always confident.
 
@@ -87,11 +87,11 @@ class SyntheticEngine:
         self._held -= units_of(partitions)
 
     def labels(self, model: str) -> tuple[str, ...]:
-        """Give no names of classes."""
+        """Return no names of classes."""
         return ()
 
     def text(self, tokens: Sequence[int]) -> str:
-        """Give no text."""
+        """Return no text."""
         return ''
 
     def rested(self) -> None:

@@ -87,7 +87,7 @@ class FleetFeed:
             self._thread.join()
 
     def fleets(self) -> tuple[str, ...]:
-        """Give the absolute namespaces of the fleets that have topics now."""
+        """Return the absolute namespaces of the fleets that have topics now."""
         with self._lock:
             return self._found
 

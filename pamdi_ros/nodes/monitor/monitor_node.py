@@ -129,12 +129,12 @@ class MonitorNode(FleetNode):
 
 
 def look_period_s(workers: int) -> float:
-    """Give the time between two looks at a fleet of so many workers [s]."""
+    """Return the time between two looks at a fleet of so many workers [s]."""
     return min(MOST_PERIOD_S, max(LEAST_PERIOD_S, PERIOD_PER_WORKER_S * workers))
 
 
 def _raised(findings: Sequence[CheckOutcome]) -> tuple[str, ...]:
-    """Give what is raised, to see whether that has changed."""
+    """Return what is raised, to see whether that has changed."""
     return tuple(f'{one.name}: {subject}' for one in findings for subject in sorted(one.raised))
 
 

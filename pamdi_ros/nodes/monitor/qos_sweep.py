@@ -54,7 +54,7 @@ class QosSweep:
         return dict(self._found)
 
     def _mismatch(self, topic: str) -> str:
-        """Give the first pair that does not match; empty: all do."""
+        """Return the first pair that does not match; empty: all do."""
         readers = self._node.get_subscriptions_info_by_topic(topic)
         writers = self._node.get_publishers_info_by_topic(topic) if readers else []
         for writer in writers:
@@ -65,5 +65,5 @@ class QosSweep:
 
 
 def _name(info: Any) -> str:
-    """Give the full name of the node of an endpoint."""
+    """Return the full name of the node of an endpoint."""
     return f'{info.node_namespace.rstrip("/")}/{info.node_name}'

@@ -30,7 +30,7 @@ def monitor_diagnostics(
     silent: Sequence[Silent],
     most_links: int,
 ) -> DiagnosticArray:
-    """Give one status for each check, each link in use and everybody who is silent.
+    """Return one status for each check, each link in use and everybody who is silent.
 
     :param prefix: absolute namespace of the fleet.
     :param most_links: the busiest so many are told, and those that are amiss.

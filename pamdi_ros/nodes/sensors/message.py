@@ -72,7 +72,7 @@ def decode(kind: str, data: bytes, limits: InputLimits = DEFAULT_LIMITS) -> Any:
 
 
 def header_of(message: Any) -> Header:
-    """Give the message's own header; an empty one for a String, which has none."""
+    """Return the message's own header; an empty one for a String, which has none."""
     return getattr(message, 'header', None) or Header()
 
 

@@ -22,7 +22,7 @@ def prepare(
     message: Any,
     limits: InputLimits = DEFAULT_LIMITS,
 ) -> tuple[torch.Tensor, ...] | str:
-    """Give what a source's model reads of one message.
+    """Return what a source's model reads of one message.
 
     :param model_input_shape: (channels, height, width); None for text
     :param message: a decoded message of the source's type

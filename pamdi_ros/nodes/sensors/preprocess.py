@@ -20,7 +20,7 @@ CROP_MARGIN = 256 / 224
 
 
 def resizing() -> ModuleType:
-    """Give torchvision's functions; the first call takes a second, and few workers need them."""
+    """Return torchvision's functions; the first call takes a second, and few workers need them."""
     from torchvision.transforms.v2 import functional
 
     module: ModuleType = functional
@@ -33,7 +33,7 @@ def to_input(
     preprocess: Preprocess,
     limits: InputLimits = DEFAULT_LIMITS,
 ) -> torch.Tensor:
-    """Give the model's input made of one frame.
+    """Return the model's input made of one frame.
 
     :param frame: (channels, height, width); uint8, divided by 255 here, or float32 within [0, 1]
     :param input_shape: (channels, height, width) of the model's input

@@ -56,7 +56,7 @@ class Outgoing:
         self._lock = threading.Lock()
 
     def message(self, frame: SendChunk, now: float) -> bytes:
-        """Give a frame's message: a Task where it travels whole, else a Chunk.
+        """Return a frame's message: a Task where it travels whole, else a Chunk.
 
         :param now: time on the clock of the task's stamps [s].
         :raises BadMessage: the task cannot be put into a message.
@@ -158,7 +158,7 @@ class Assembler:
         self.bytes = 0
 
     def __len__(self) -> int:
-        """Give how many tasks are incomplete."""
+        """Return how many tasks are incomplete."""
         return len(self._building)
 
     def add(self, chunk: ChunkMessage, now: float) -> None:

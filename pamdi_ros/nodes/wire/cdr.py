@@ -69,7 +69,7 @@ class CdrWriter:
             self._append(data, data.nbytes)
 
     def joined(self) -> bytes:
-        """Give the whole message."""
+        """Return the whole message."""
         return b''.join(self._parts)
 
     def _align(self, size: int) -> None:

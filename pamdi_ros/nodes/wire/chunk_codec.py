@@ -31,7 +31,7 @@ class ChunkMessage:
 
 
 def bounds(total_bytes: int, count: int, index: int) -> tuple[int, int]:
-    """Give where a piece begins and ends: all pieces are of equal size, give or take a byte.
+    """Return where a piece begins and ends: all pieces are of equal size, give or take a byte.
 
     :returns: [start, stop) within the whole [byte].
     """

@@ -70,12 +70,12 @@ def task_message(task: TaskMessage) -> TaskMsg:
 
 
 def encode_task_typed(task: TaskMessage) -> bytes:
-    """Give the same message as :func:`encode_task` does; alignment gaps hold arbitrary bytes."""
+    """Return the same message as :func:`encode_task` does; alignment gaps hold arbitrary bytes."""
     return bytes(serialize_message(task_message(task)))
 
 
 def decode_task_typed(data: bytes | memoryview) -> TaskMessage:
-    """Give what :func:`decode_task` gives, through a typed message.
+    """Return what :func:`decode_task` gives, through a typed message.
 
     :raises BadMessage: as there.
     """

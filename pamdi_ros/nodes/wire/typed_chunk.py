@@ -34,12 +34,12 @@ def chunk_message(chunk: ChunkMessage) -> Chunk:
 
 
 def encode_chunk_typed(chunk: ChunkMessage) -> bytes:
-    """Give the same message as :func:`encode_chunk` does."""
+    """Return the same message as :func:`encode_chunk` does."""
     return bytes(serialize_message(chunk_message(chunk)))
 
 
 def decode_chunk_typed(data: bytes) -> ChunkMessage:
-    """Give what :func:`decode_chunk` gives, through a typed message.
+    """Return what :func:`decode_chunk` gives, through a typed message.
 
     :raises BadMessage: as there.
     """

@@ -213,11 +213,11 @@ class Completion:
         return task.age_s(now) + way_s + EARLY_MARGIN_S >= task.lifespan_s
 
     def stopped(self) -> str:
-        """Give the reason of what ends because this worker does not serve."""
+        """Return the reason of what ends because this worker does not serve."""
         return f'worker_stopped: {self.state.name} was deactivated'
 
     def expiry(self, task: Task) -> str:
-        """Give the reason of a task that came too late."""
+        """Return the reason of a task that came too late."""
         return f'expired: no answer within its lifespan of {task.lifespan_s:g} s'
 
     def reject_message(self, reason: str, sender: str = '') -> list[Command]:

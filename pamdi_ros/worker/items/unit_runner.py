@@ -193,7 +193,7 @@ class UnitRunner:
         return commands
 
     def _given_up(self, execution: StageExecution, reason: str, now: float) -> list[Command]:
-        """Give the early answer of what cannot go on here, or have it done elsewhere."""
+        """Return the early answer of what cannot go on here, or have it done elsewhere."""
         if execution.early is not None:
             return self.completion.bring_home(self.table.take_early(execution, now), now)
         waits = execution in self.backlog.queue

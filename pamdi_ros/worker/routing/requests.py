@@ -45,11 +45,11 @@ class PendingRequests:
         self._open: dict[int, PendingRequest] = {}
 
     def __len__(self) -> int:
-        """Give the number of open questions."""
+        """Return the number of open questions."""
         return len(self._open)
 
     def number(self) -> int:
-        """Give the number of the next question."""
+        """Return the number of the next question."""
         self._next += 1
         return self._next - 1
 
@@ -79,12 +79,12 @@ class PendingRequests:
         return asking
 
     def due(self, now: float) -> list[PendingRequest]:
-        """Give the questions that have waited long enough."""
+        """Return the questions that have waited long enough."""
         numbers = [number for number, asking in self._open.items() if asking.until_s <= now]
         return [self._open.pop(number) for number in numbers]
 
     def next_due_s(self) -> float:
-        """Give when the first question will have waited long enough [s]; infinite if none."""
+        """Return when the first question will have waited long enough [s]; infinite if none."""
         if not self._open:  # asked after every event
             return math.inf
         return min(asking.until_s for asking in self._open.values())

@@ -19,7 +19,7 @@ class StayQueue:
         self._stays: list[StageExecution] = []
 
     def __len__(self) -> int:
-        """Give the number of waiting executions."""
+        """Return the number of waiting executions."""
         return len(self._stays)
 
     def __iter__(self) -> Iterator[StageExecution]:
@@ -32,7 +32,7 @@ class StayQueue:
         return at < len(self._stays) and self._stays[at] is execution
 
     def first(self) -> StageExecution | None:
-        """Give the execution to be served next, without taking it."""
+        """Return the execution to be served next, without taking it."""
         return self._stays[0] if self._stays else None
 
     def push(self, execution: StageExecution) -> None:
@@ -64,14 +64,14 @@ class StayQueue:
         self._stays.sort(key=_ORDER)
 
     def lengths(self, classes: int) -> tuple[int, ...]:
-        """Give the waiting executions of each class, most urgent first."""
+        """Return the waiting executions of each class, most urgent first."""
         lengths = [0] * classes
         for execution in self._stays:
             lengths[execution.rank] += 1
         return tuple(lengths)
 
     def surplus(self, source: str, depth: int) -> StageExecution | None:
-        """Give the execution that must give way where more than `depth` of a source wait.
+        """Return the execution that must give way where more than `depth` of a source wait.
 
         One that has the answer of an early exit, which it then gives. Else the oldest on which
         nothing has been spent: a started item would be lost for nothing, and a text that comes

@@ -181,7 +181,7 @@ class ServiceTimes:
         return dict(self._told.get(model, {}))
 
     def drift(self) -> float:
-        """Give the measured time of the units as a multiple of the declared one; 0: none."""
+        """Return the measured time of the units as a multiple of the declared one; 0: none."""
         if self._fleet.workers[self._worker].seconds_per_flop is None:
             return 0.0  # none was declared
         known = [times.compared_s() for times in self._models.values()]

@@ -56,11 +56,11 @@ class Transfer:
 
     @property
     def left_bytes(self) -> int:
-        """Give the bytes still to be sent [byte]."""
+        """Return the bytes still to be sent [byte]."""
         return min(self.task.payload_bytes, self.chunk * len(self.waiting))
 
     def size(self, index: int) -> int:
-        """Give the tensor bytes of a piece [byte]."""
+        """Return the tensor bytes of a piece [byte]."""
         return min(self.chunk, max(0, self.task.payload_bytes - index * self.chunk))
 
 
@@ -99,7 +99,7 @@ class Egress:
         return iter(self._all.values())
 
     def __len__(self) -> int:
-        """Give how many there are."""
+        """Return how many there are."""
         return len(self._all)
 
     def start(self, task: Task, worker: str, order: Key, level: int, now: float) -> Transfer:
@@ -179,7 +179,7 @@ class Egress:
         self._land(transfer)
 
     def stalled(self, now: float) -> list[Transfer]:
-        """Give the transfers of which nothing has been heard for too long.
+        """Return the transfers of which nothing has been heard for too long.
 
         One that only waits for its turn is not stalled: none of its pieces is under way.
         """

@@ -64,7 +64,7 @@ class Ingress:
         return True
 
     def said(self, transfer: Transfer) -> Ack | None:
-        """Give the word on a finished transfer, to be said again; None: it is new."""
+        """Return the word on a finished transfer, to be said again; None: it is new."""
         sender, number = transfer
         finished = self._finished.get(sender)
         return None if finished is None else finished.get(number)

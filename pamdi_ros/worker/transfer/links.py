@@ -41,11 +41,11 @@ class LinkEstimate:
 
     @property
     def wire_s_per_byte(self) -> float:
-        """Give the time that a byte takes now [s/B]."""
+        """Return the time that a byte takes now [s/B]."""
         return self.s_per_byte * self.slowdown
 
     def transfer_s(self, size: int) -> float:
-        """Give the time to send tensors over the free wire [s]."""
+        """Return the time to send tensors over the free wire [s]."""
         return self.latency_s + size * self.wire_s_per_byte
 
 
@@ -65,7 +65,7 @@ class LinkEstimates:
         self._last_word_s = -math.inf
 
     def to(self, peer: str) -> LinkEstimate | None:
-        """Give the link to a peer; None where no way leads there."""
+        """Return the link to a peer; None where no way leads there."""
         if peer not in self._links:
             way = self._ways.between(self._worker, peer)
             self._links[peer] = (
@@ -74,7 +74,7 @@ class LinkEstimates:
         return self._links[peer]
 
     def between_s(self, origin: str, target: str, size: int) -> float:
-        """Give the declared time from any worker to any other [s]; infinite where no way leads.
+        """Return the declared time from any worker to any other [s]; infinite where no way leads.
 
         :param size: tensor bytes [byte].
         """
@@ -109,7 +109,7 @@ class LinkEstimates:
         }
 
     def chunk_bytes(self, peer: str) -> int:
-        """Give the size of a chunk to a peer: a few milliseconds on its link [byte].
+        """Return the size of a chunk to a peer: a few milliseconds on its link [byte].
 
         A link that is slow because every message costs its hosts time would be slower still with
         smaller chunks, and its chunks smaller still: hence the bound on what a slowdown does.
@@ -123,7 +123,7 @@ class LinkEstimates:
         return max(parameters.least_chunk_bytes, min(parameters.most_chunk_bytes, size))
 
     def credit(self, peer: str) -> int:
-        """Give how many chunks may be under way to a peer: one more than fill its round trip."""
+        """Return how many chunks may be under way to a peer: one more than fill its round trip."""
         link = self.to(peer)
         airtime_s = self.chunk_bytes(peer) * link.wire_s_per_byte if link is not None else 0.0
         if link is None or airtime_s <= 0:

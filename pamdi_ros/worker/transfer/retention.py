@@ -50,7 +50,7 @@ class RetentionBuffer:
         self.stripped = 0
 
     def __len__(self) -> int:
-        """Give the number of items kept."""
+        """Return the number of items kept."""
         return len(self._kept)
 
     def __iter__(self) -> Iterator[Retained]:
@@ -73,7 +73,7 @@ class RetentionBuffer:
             self.bytes += kept.task.payload_bytes
 
     def of(self, key: ItemKey) -> Retained | None:
-        """Give what is kept of an item."""
+        """Return what is kept of an item."""
         return self._kept.get(key)
 
     def release(self, key: ItemKey) -> None:
@@ -94,7 +94,7 @@ class RetentionBuffer:
         return kept
 
     def at(self, worker: str) -> list[Retained]:
-        """Give what was handed to a worker, oldest first."""
+        """Return what was handed to a worker, oldest first."""
         return [kept for kept in self._kept.values() if kept.worker == worker]
 
     def unheard(self, now: float) -> list[Retained]:

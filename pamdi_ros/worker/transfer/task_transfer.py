@@ -107,7 +107,7 @@ class TaskTransfer:
         return returned
 
     def unkept(self) -> list[Returned]:
-        """Give what waits to be sent beyond the bound on what is kept, the least urgent first.
+        """Return what waits to be sent beyond the bound on what is kept, the least urgent first.
 
         What waits is kept anyway, so the bound holds for it once more, and never takes the only
         one, nor an input, which its home keeps in any case. The home begins the item again.
@@ -145,7 +145,7 @@ class TaskTransfer:
         return returned
 
     def back(self, peer: str) -> list[Task]:
-        """Give what waited for its home to come back.
+        """Return what waited for its home to come back.
 
         Where an answer's tensors had to go, the word that it was lost: its home begins again.
         """

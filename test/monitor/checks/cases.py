@@ -12,7 +12,7 @@ SERVING = 2
 
 
 def worker(name: str, now_s: float, **changes: Any) -> WorkerView:
-    """Give a worker that serves, half busy, with a link in use."""
+    """Return a worker that serves, half busy, with a link in use."""
     well: dict[str, Any] = {
         'name': name, 'heard_s': now_s, 'incarnation': 7, 'state': SERVING, 'busy': 0.5,
         'holds': (HeldPartition(model='net', first=0, last=4),), 'unit_drift': 1.0,
@@ -23,7 +23,7 @@ def worker(name: str, now_s: float, **changes: Any) -> WorkerView:
 
 
 def source(name: str, now_s: float, **changes: Any) -> SourceView:
-    """Give a source that has been answered ten times a second."""
+    """Return a source that has been answered ten times a second."""
     well: dict[str, Any] = {
         'name': name, 'heard_s': now_s, 'incarnation': 7, 'worker': 'a', 'rate_hz': 10.0,
         'priority_class': 'critical', 'result_rate_hz': 10.0, 'latency_p95_s': 0.12,
@@ -34,7 +34,7 @@ def source(name: str, now_s: float, **changes: Any) -> SourceView:
 
 
 def view(now_s: float = 10.0, **changes: Any) -> FleetView:
-    """Give two workers and an urgent source; all is well.
+    """Return two workers and an urgent source; all is well.
 
     :param changes: fields of worker ``a`` as ``a={...}``, of ``camera`` as ``camera={...}``; any
         other of the view.

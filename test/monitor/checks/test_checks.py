@@ -16,7 +16,7 @@ BY_NAME = {check.name: check for check in CHECKS}
 
 
 def raised(check: str, *views: FleetView, limits: CheckLimits = LIMITS) -> dict[str, Measurement]:
-    """Give the signs of a check that have reached their threshold, by subject."""
+    """Return the signs of a check that have reached their threshold, by subject."""
     signs = BY_NAME[check].look(views, limits)
     assert len({sign.subject for sign in signs}) == len(signs)
     return {sign.subject: sign for sign in signs if sign.strength >= 1}

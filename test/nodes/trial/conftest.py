@@ -61,7 +61,7 @@ def make(classes: int) -> nn.Module:
 
 @pytest.fixture(scope='package')
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
-    """Give a fleet of four workers with an image, a cloud, a compressed and a text source."""
+    """Yield a fleet of four workers with an image, a cloud, a compressed and a text source."""
     directory: Path = tmp_path_factory.mktemp('trial')
     (directory / 'small_eye.py').write_text(SMALL_EYE)
     python_path = os.pathsep.join(filter(None, [str(directory), os.environ.get('PYTHONPATH')]))

@@ -35,7 +35,7 @@ def tensor(values: Any, name: str = '', **changes: Any) -> Tensor:
 
 
 def task(fleet: RunningFleet, *tensors: Tensor, **changes: Any) -> Task:
-    """Give a camera item's task that the worker after the first would take, with changes."""
+    """Return a camera item's task that the worker after the first would take, with changes."""
     import zlib
 
     number, assignment = next(TRANSFERS), fleet.client.assignments[-1]

@@ -91,7 +91,7 @@ def test_pieces_cover_the_whole_and_differ_by_a_byte_at_most(total: int, count: 
 
 
 def example(**changes: object) -> ChunkMessage:
-    """Give the second of four pieces of a task of 10 bytes."""
+    """Return the second of four pieces of a task of 10 bytes."""
     values = {
         'sender': 'one', 'incarnation': 1, 'transfer': 7, 'index': 1, 'count': 4,
         'total_bytes': 10, 'age_s': 0.5, 'data': np.arange(3, dtype=np.uint8),

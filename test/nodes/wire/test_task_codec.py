@@ -114,7 +114,7 @@ def test_damage_never_escapes_as_another_error(task: TaskMessage, data: st.DataO
 
 
 def example(**changes: object) -> TaskMessage:
-    """Give a task with one small tensor."""
+    """Return a task with one small tensor."""
     fields = {
         'source': 'camera', 'incarnation': 1, 'seq': 1, 'home': 'robot1', 'sender': 'robot1',
         'model': 'm', 'priority_class': 'critical', 'epoch': 1, 'next_unit': 0,

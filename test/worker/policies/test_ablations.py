@@ -28,7 +28,7 @@ SWITCH = pytest.mark.parametrize('on', [True, False])
 
 
 def worker_at(fleet: Fleet, name: str = 'a', **switches: bool) -> WorkerMachine:
-    """Give a worker under PA-MDI+ with some switches set."""
+    """Return a worker under PA-MDI+ with some switches set."""
     return started(name, fleet, free_plan(), parameters=PolicyParameters(**switches))
 
 

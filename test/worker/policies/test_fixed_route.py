@@ -25,7 +25,7 @@ def three_items(plan: Plan) -> Bench:
 
 
 def latencies_ms(bench: Bench) -> list[float]:
-    """Give the latencies in the order of arrival."""
+    """Return the latencies in the order of arrival."""
     return [round(bench.ended[key].latency_s * 1e3, 3) for key in bench.accepted]
 
 

@@ -18,7 +18,7 @@ TIMES = st.floats(0, 1000)
 
 
 def policy(**switches: Any) -> PaMdiPlus:
-    """Give the policy with some parameters changed."""
+    """Return the policy with some parameters changed."""
     return PaMdiPlus(parameters=PolicyParameters(**switches))
 
 

@@ -11,7 +11,7 @@ from pamdi_ros.worker.routing.policies.pa_mdi_plus import PaMdiPlus
 
 
 def make_policy(name: str, parameters: PolicyParameters, workers: int) -> Policy:
-    """Give the policy of that name.
+    """Return the policy of that name.
 
     :param name: one of :data:`pamdi_ros.fleet.POLICIES`.
     :param parameters: constants of pa_mdi_plus.
