@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.fleet.frozen import FrozenDict
-from pamdi_ros.fleet.shortest_paths import Ways
+from pamdi_ros.fleet.shortest_paths import ShortestPaths
 from pamdi_ros.models.units import UnitTable
 
 Array = npt.NDArray[np.float64]
@@ -32,11 +32,11 @@ class Costs:
     fleet: Fleet
     tables: Mapping[str, UnitTable]
     speeds: Mapping[tuple[str, str], float] = field(default_factory=FrozenDict)
-    _ways: Ways = field(init=False)
+    _ways: ShortestPaths = field(init=False)
     _from: dict[str, tuple[Array, Array]] = field(init=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, '_ways', Ways(self.fleet))
+        object.__setattr__(self, '_ways', ShortestPaths(self.fleet))
 
     def seconds_per_flop(self, worker: str, model: str) -> float:
         """Time of a FLOP of a model at a worker [s/FLOP]: as given, declared or assumed."""

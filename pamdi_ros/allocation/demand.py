@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.allocation.memory import HeldMemory
 from pamdi_ros.assignment import PipelineStage
 from pamdi_ros.fleet import Fleet, PriorityClass, Source
 
@@ -28,7 +28,7 @@ class Draft:
     :param reasons: why a source has no route.
     """
 
-    holdings: Holdings
+    holdings: HeldMemory
     routes: dict[str, tuple[PipelineStage, ...]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 

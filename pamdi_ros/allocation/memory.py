@@ -67,7 +67,7 @@ class MemoryNeed:
         )
 
 
-class Holdings:
+class HeldMemory:
     """Units that each worker is to hold; a placement in the making.
 
     :param costs: tells tables and bounds.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pamdi_ros.allocation.demand import Draft
-from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.allocation.memory import HeldMemory
 from pamdi_ros.allocation.problem import PlacementProblem
 from pamdi_ros.assignment import Partition, PipelineStage
 
@@ -111,7 +111,7 @@ class Solution:
 
     def draft(self, problem: PlacementProblem) -> Draft:
         """Return placement and nominal routes as a plan in the making."""
-        draft = Draft(Holdings(problem.costs))
+        draft = Draft(HeldMemory(problem.costs))
         for worker, parts in self.placement.items():
             for part in parts:
                 draft.holdings.hold(worker, part.model, part.first, part.last)

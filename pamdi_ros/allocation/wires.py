@@ -32,7 +32,7 @@ DENSE_WORKERS = 16
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Wires:
-    """Ways between the workers of a fleet, by their number in the fleet file's order.
+    """ShortestPaths between the workers of a fleet, by their number in the fleet file's order.
 
     :param latency_s: of the way from i to j, infinite where there is none [s], (workers, workers).
     :param s_per_byte: time that a byte takes over all hops [s/B], (workers, workers).

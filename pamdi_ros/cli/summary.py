@@ -143,7 +143,7 @@ def worker_table(workers: dict[str, dict[str, Any]], waiting: dict[str, str]) ->
     """
     table = Table(title='Workers', title_justify='left', header_style='bold')
     table.add_column('worker')
-    for heading in ('busy', 'weights', 'in', 'out', 'stays'):
+    for heading in ('busy', 'weights', 'in', 'out', 'tasks run'):
         table.add_column(heading, justify='right')
     table.add_column('holds')
     for name, worker in workers.items():

@@ -70,8 +70,8 @@ def quickest(
 
 
 @dataclass(slots=True)
-class Ways:
-    """Ways of one fleet, found when asked for.
+class ShortestPaths:
+    """ShortestPaths of one fleet, found when asked for.
 
     Where two workers have no link of their own, the way leads over others': the network between
     them (a mesh, a router) relays, the workers need not know.

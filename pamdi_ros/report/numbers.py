@@ -99,7 +99,7 @@ def _late(source: SourceRecord) -> str:
 def _workers(recording: Recording) -> Table:
     return Table(
         title='Workers',
-        head=('worker ', 'device ', 'busy', 'weights', 'bound', 'in', 'out', 'stays',
+        head=('worker ', 'device ', 'busy', 'weights', 'bound', 'in', 'out', 'tasks run',
               'tasks there', 'rejected ', 'holds '),
         rows=[_worker(worker) for worker in recording.workers.values()],
     )  # fmt: skip

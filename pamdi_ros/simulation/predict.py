@@ -16,7 +16,7 @@ from pamdi_ros.allocation.prediction import Prediction, SourcePrediction, Use
 from pamdi_ros.assignment import Plan
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.fleet.frozen import FrozenDict
-from pamdi_ros.fleet.shortest_paths import Ways
+from pamdi_ros.fleet.shortest_paths import ShortestPaths
 from pamdi_ros.simulation.measures import measure, SourceMeasures
 from pamdi_ros.simulation.record import Run
 from pamdi_ros.simulation.run import simulate
@@ -101,7 +101,7 @@ def _read(run: Run) -> Prediction:
     """Read what has come of the run."""
     fleet, seconds = run.setup.fleet, run.setup.seconds
     ranks = range(len(fleet.priority_classes))
-    ways = Ways(fleet)
+    ways = ShortestPaths(fleet)
     links: dict[tuple[str, str], Use] = {}
     for origin, target in sorted({(origin, target) for origin, target, _ in run.sent_bytes}):
         way = ways.between(origin, target)

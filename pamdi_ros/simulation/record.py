@@ -47,7 +47,7 @@ class Run:
     :param arrivals: times at which each source's items were accepted [s].
     :param busy_s: time that each worker computed while items arrived [s].
     :param busy_of: of that, what each class of items took, by (worker, rank) [s].
-    :param stays: of items at workers, by (source, worker).
+    :param stays: executions of items at workers, by (source, worker).
     :param sent_bytes: of pieces of tasks while items arrived, by (from, to, rank) [byte].
     :param bytes_out: that each worker sent, messages' overhead included [byte].
     :param frames_out: pieces of tasks that each worker sent.

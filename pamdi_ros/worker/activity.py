@@ -12,7 +12,7 @@ from pamdi_ros.worker.task import ItemKey
 class WorkerActivity:
     """A worker at one moment.
 
-    :param tasks_run: stays finished since the start.
+    :param tasks_run: executions finished since the start.
     :param inversions: top-class tasks that waited for a lower class longer than for a unit.
     :param unit_drift: measured time of the units as a multiple of the declared one; 0: none yet.
     :param item: whose unit is computed; None: nothing is.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory by bit masks: the same as Holdings count, whatever is held and shared."""
+"""Memory by bit masks: the same as HeldMemory count, whatever is held and shared."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 
 from allocation.random_fleets import random_problem
 import numpy as np
-from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.allocation.memory import HeldMemory
 from pamdi_ros.allocation.optimizer.block_placement import Space
 import pytest
 from sweep import seeds
@@ -16,7 +16,7 @@ from sweep import seeds
 @pytest.mark.parametrize('seed', seeds(8))
 def test_space_counts_as_holdings_do(seed: int) -> None:
     problem = random_problem(seed, scarce=True)
-    space, holdings = Space(problem), Holdings(problem.costs)
+    space, holdings = Space(problem), HeldMemory(problem.costs)
     rng = random.Random(seed)
     for _ in range(8):
         worker = rng.randrange(len(problem.workers))

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from allocation.cases import fleet_of, MB, table
 from pamdi_ros.allocation import Costs
-from pamdi_ros.allocation.memory import Holdings, MemoryNeed
+from pamdi_ros.allocation.memory import HeldMemory, MemoryNeed
 from pamdi_ros.assignment import Partition
 from pamdi_ros.models.units import UnitCost, UnitTable
 
 
-def holdings() -> Holdings:
+def holdings() -> HeldMemory:
     """Return empty holdings of two workers, one of 50 MB."""
     shared = UnitTable(
         model='tied',
@@ -27,7 +27,7 @@ def holdings() -> Holdings:
         {'a': {'memory_mb': 50}, 'b': {}},
         {'s': ('a', 'tied', 'critical', 1), 't': ('a', 'net', 'critical', 1)},
     )
-    return Holdings(
+    return HeldMemory(
         Costs(fleet=fleet, tables={'tied': shared, 'net': table('net', [(1, 10)] * 4)})
     )
 

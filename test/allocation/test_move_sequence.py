@@ -10,7 +10,7 @@ import random
 
 from pamdi_ros.allocation.memory import MemoryNeed
 from pamdi_ros.allocation.replanning.move_sequence import (
-    Holdings,
+    HeldMemory,
     is_served,
     load_bytes,
     move_sequence,
@@ -29,8 +29,8 @@ MB = 10**6
 class Case:
     """Two placements, and what they must fit into."""
 
-    held: Holdings
-    wanted: Holdings
+    held: HeldMemory
+    wanted: HeldMemory
     tables: Mapping[str, UnitTable]
     memory_bytes: Mapping[str, float]
 

@@ -13,7 +13,7 @@ from pamdi_ros.allocation import Costs, PlacementProblem, Solution, solve_priced
 from pamdi_ros.allocation.baselines.static_chain import static_chain
 from pamdi_ros.allocation.blocks import cuts_of, MOST_BLOCKS
 from pamdi_ros.allocation.demand import demands, Draft
-from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.allocation.memory import HeldMemory
 from pamdi_ros.allocation.optimizer import multi_start as thorough
 from pamdi_ros.allocation.optimizer.multi_start import (
     all_fits_everywhere,
@@ -91,7 +91,7 @@ def test_what_is_in_force_is_kept_where_nothing_else_fits(monkeypatch: pytest.Mo
     fleet = fleet_of(workers, {'s': ('a', 'net', 'critical', 1.0)})
     costs = Costs(fleet=fleet, tables={'net': even(100, 100 * MB)})
     problem = PlacementProblem.from_costs(costs)
-    monkeypatch.setattr(thorough, 'static_chain', lambda costs, demands: Draft(Holdings(costs)))
+    monkeypatch.setattr(thorough, 'static_chain', lambda costs, demands: Draft(HeldMemory(costs)))
     cut = next(unit for unit in (35, 36) if unit not in cuts_of(costs, 'net', 48))
     running = {'a': (Partition('net', 0, cut),), 'b': (Partition('net', cut, 100),)}
     found = solve_thoroughly(problem, running)

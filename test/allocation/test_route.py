@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pamdi_ros.allocation import Costs, route_s
 from pamdi_ros.allocation.baselines.route import cheapest_route
-from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.allocation.memory import HeldMemory
 from pamdi_ros.assignment import PipelineStage
 from pamdi_ros.fleet import Fleet, Links, parse_fleet
 import pytest
@@ -71,7 +71,7 @@ def test_no_route_over_what_is_held_is_cheaper(
     costs = Costs(
         fleet=fleet, tables={'net': table('net', [(g, 1) for g in gflop], boundaries_mb)}
     )
-    holdings = Holdings(costs)
+    holdings = HeldMemory(costs)
     for worker, units in zip('abc', held, strict=True):
         for unit in units:
             if unit < count:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pamdi_ros.allocation.wires import Wires
 from pamdi_ros.fleet import Fleet, Link, Links
 from pamdi_ros.fleet.frozen import FrozenDict
-from pamdi_ros.fleet.shortest_paths import Ways
+from pamdi_ros.fleet.shortest_paths import ShortestPaths
 
 #: Latencies and times of a byte that add up without rounding: equal ways are equal in any order.
 LINKS = st.builds(
@@ -40,7 +40,7 @@ def fleets(draw: st.DrawFn) -> Fleet:
 
 @given(fleets())
 def test_both_find_the_same_ways(fleet: Fleet) -> None:
-    wires, ways = Wires.of(fleet), Ways(fleet)
+    wires, ways = Wires.of(fleet), ShortestPaths(fleet)
     for i, origin in enumerate(fleet.workers):
         for j, target in enumerate(fleet.workers):
             way = ways.between(origin, target)

@@ -8,7 +8,7 @@ from itertools import combinations
 import random
 
 import networkx
-from pamdi_ros.fleet.shortest_paths import quickest, Ways
+from pamdi_ros.fleet.shortest_paths import quickest, ShortestPaths
 from pamdi_ros.fleet.types import Link, Links
 import pytest
 from sweep import seeds
@@ -61,7 +61,7 @@ def test_no_way_is_quicker(seed: int) -> None:
 def test_links_all_alike_are_used_themselves(seed: int) -> None:
     alike = Link(bandwidth_bytes_per_s=1e6, latency_s=seed * 1e-3)
     fleet = replace(make_fleet(), links=Links(default=alike))
-    direct = Ways(fleet).between('a', 'c')
+    direct = ShortestPaths(fleet).between('a', 'c')
     searched = quickest(tuple(fleet.workers), lambda a, b: alike, 'a')['c']
     assert direct == searched.way
     assert searched.before == 'a'
@@ -69,7 +69,7 @@ def test_links_all_alike_are_used_themselves(seed: int) -> None:
 
 def test_without_links_nobody_is_reached() -> None:
     fleet = replace(make_fleet(), links=Links())
-    ways = Ways(fleet)
+    ways = ShortestPaths(fleet)
     assert ways.between('a', 'b') is None
     here = ways.between('a', 'a')
     assert here is not None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from nodes.wire_cases import FLEET
-from pamdi_ros.fleet.shortest_paths import Ways
+from pamdi_ros.fleet.shortest_paths import ShortestPaths
 from pamdi_ros.monitor.view import Level
 from pamdi_ros.msg import SourceStats, WorkerStatus
 from pamdi_ros.nodes.executor.meters import Activity
@@ -35,7 +35,7 @@ def status_of(
     machine: WorkerMachine, activity: Activity | None = None, health: Health = SERVING
 ) -> WorkerStatus:
     message = WorkerStatus()
-    fill_status(message, machine, Ways(FLEET), health, activity or Activity(), 1.0)
+    fill_status(message, machine, ShortestPaths(FLEET), health, activity or Activity(), 1.0)
     return message
 
 
@@ -72,7 +72,7 @@ def test_emulated_workers_and_bounds_on_memory_are_told() -> None:
     spec = replace(FLEET.workers['a'], emulate=True, memory_bytes=5_000_000)
     fleet = replace(FLEET, workers={**FLEET.workers, 'a': spec})
     machine, message = WorkerMachine('a', fleet, incarnation=1), WorkerStatus()
-    fill_status(message, machine, Ways(fleet), SERVING, Activity(), 1.0)
+    fill_status(message, machine, ShortestPaths(fleet), SERVING, Activity(), 1.0)
     assert (message.emulated, message.memory_limit_bytes) == (True, 5_000_000)
     assert (status_of(WorkerMachine('a', FLEET, incarnation=1)).emulated) is False
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from pamdi_ros.worker import Hop, StageExecution
-from pamdi_ros.worker.scheduling.queue import StayQueue
+from pamdi_ros.worker.scheduling.queue import ExecutionQueue
 import pytest
 from worker.cases import foreign, stay_of
 
 
-def queue_of(*executions: StageExecution) -> StayQueue:
-    queue = StayQueue()
+def queue_of(*executions: StageExecution) -> ExecutionQueue:
+    queue = ExecutionQueue()
     for execution in executions:
         queue.push(execution)
     return queue
@@ -65,7 +65,7 @@ def test_a_stay_is_known_by_itself_not_by_its_order() -> None:
 
 def test_an_empty_queue_has_nothing_to_take() -> None:
     with pytest.raises(IndexError):
-        StayQueue().pop()
+        ExecutionQueue().pop()
 
 
 def test_taking_some_kind_leaves_the_others_in_order() -> None:

@@ -20,7 +20,7 @@ from pamdi_ros.allocation.baselines.route import cheapest_route
 from pamdi_ros.allocation.baselines.static_chain import shortage
 from pamdi_ros.allocation.costs import Costs
 from pamdi_ros.allocation.demand import Demand, Draft
-from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.allocation.memory import HeldMemory
 from pamdi_ros.assignment import PipelineStage
 from pamdi_ros.fleet import Source
 
@@ -33,7 +33,7 @@ def ar_mdi(costs: Costs, demands: Sequence[Demand]) -> Draft:
 
     :param demands: the most urgent first; their models have tables.
     """
-    draft = Draft(Holdings(costs))
+    draft = Draft(HeldMemory(costs))
     for demand in demands:
         source = demand.source
         route = _balanced_chain(costs, source, draft.holdings)
@@ -50,7 +50,9 @@ def ring(costs: Costs, home: str) -> tuple[str, ...]:
     return tuple(name for name in order if costs.send_s(0, home, name) is not None)
 
 
-def _balanced_chain(costs: Costs, source: Source, holdings: Holdings) -> tuple[PipelineStage, ...]:
+def _balanced_chain(
+    costs: Costs, source: Source, holdings: HeldMemory
+) -> tuple[PipelineStage, ...]:
     """Return the chain whose longest stage is shortest; empty where memory allows none."""
     count = len(costs.tables[source.model])
     chain = ring(costs, source.worker)
@@ -85,7 +87,7 @@ def _one_of_each_speed(costs: Costs, model: str, chain: Sequence[str]) -> list[s
 
 
 def _filled(
-    costs: Costs, source: Source, holdings: Holdings, chain: Sequence[str], stage_s: float
+    costs: Costs, source: Source, holdings: HeldMemory, chain: Sequence[str], stage_s: float
 ) -> tuple[PipelineStage, ...]:
     """Fill the workers of a chain one after the other, each up to a time and its memory.
 
@@ -110,7 +112,7 @@ def _filled(
 def _furthest(
     costs: Costs,
     source: Source,
-    holdings: Holdings,
+    holdings: HeldMemory,
     chain: Sequence[str],
     worker: str,
     first: int,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pamdi_ros.allocation.costs import Costs
 from pamdi_ros.allocation.demand import Demand, Draft
-from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.allocation.memory import HeldMemory
 from pamdi_ros.assignment import PipelineStage
 
 
@@ -16,7 +16,7 @@ def local(costs: Costs, demands: Sequence[Demand]) -> Draft:
 
     :param demands: the most urgent first, who get the memory first; their models have tables.
     """
-    draft = Draft(Holdings(costs))
+    draft = Draft(HeldMemory(costs))
     for demand in demands:
         source, home = demand.source, demand.source.worker
         count = len(costs.tables[source.model])

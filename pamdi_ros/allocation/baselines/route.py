@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 from pamdi_ros.allocation.costs import Costs
-from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.allocation.memory import HeldMemory
 from pamdi_ros.assignment import PipelineStage
 from pamdi_ros.fleet import Source
 
@@ -42,7 +42,7 @@ class _Way:
 def cheapest_route(
     costs: Costs,
     source: Source,
-    holdings: Holdings,
+    holdings: HeldMemory,
     busy: Mapping[str, float] | None = None,
     *,
     held_only: bool = False,
@@ -55,7 +55,7 @@ def cheapest_route(
     :param held_only: run units only where they are held already.
     :returns: stages from the first unit to the last; empty where none fits.
     """
-    return _Search(costs, source, holdings, busy or {}, held_only).route()
+    return _RouteSearch(costs, source, holdings, busy or {}, held_only).route()
 
 
 def route_s(costs: Costs, source: Source, route: Sequence[PipelineStage]) -> float:
@@ -87,14 +87,14 @@ def route_s(costs: Costs, source: Source, route: Sequence[PipelineStage]) -> flo
     return total_s
 
 
-class _Search:
+class _RouteSearch:
     """One search; the ways to each unit are extended in the order of the units."""
 
     def __init__(
         self,
         costs: Costs,
         source: Source,
-        holdings: Holdings,
+        holdings: HeldMemory,
         busy: Mapping[str, float],
         held_only: bool,
     ) -> None:

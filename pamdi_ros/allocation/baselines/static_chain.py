@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pamdi_ros.allocation.baselines.route import cheapest_route
 from pamdi_ros.allocation.costs import Costs
 from pamdi_ros.allocation.demand import Demand, Draft
-from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.allocation.memory import HeldMemory
 from pamdi_ros.fleet import Source
 
 
@@ -25,7 +25,7 @@ def static_chain(costs: Costs, demands: Sequence[Demand]) -> Draft:
 
     :param demands: the most urgent first; their models have tables.
     """
-    draft = Draft(Holdings(costs))
+    draft = Draft(HeldMemory(costs))
     busy: dict[str, float] = {}
     for demand in demands:
         source = demand.source
@@ -38,7 +38,7 @@ def static_chain(costs: Costs, demands: Sequence[Demand]) -> Draft:
     return draft
 
 
-def shortage(costs: Costs, source: Source, holdings: Holdings) -> str:
+def shortage(costs: Costs, source: Source, holdings: HeldMemory) -> str:
     """Say which memory a source lacks."""
     table = costs.tables[source.model]
     whole = table.weight_bytes(0, len(table)) + table.activation_bytes(0, len(table))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Blocks that workers hold while a placement is searched, and what still fits.
 
-The same rules as :class:`pamdi_ros.allocation.memory.Holdings` (all weights, a shared tensor once,
-and the largest activations), on bit masks of blocks, since a search asks often.
+The same rules as :class:`pamdi_ros.allocation.memory.HeldMemory` (all weights, a shared tensor
+once, and the largest activations), on bit masks of blocks, since a search asks often.
 """
 
 from __future__ import annotations

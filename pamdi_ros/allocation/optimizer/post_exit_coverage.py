@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.allocation.memory import HeldMemory
 from pamdi_ros.allocation.problem import PlacementProblem
 from pamdi_ros.allocation.solution import Placement, Solution
 from pamdi_ros.assignment import partitions_of
@@ -46,7 +46,7 @@ def _with_the_rest(
 
     :returns: the solution, and the models whose rest fits nowhere.
     """
-    holdings = Holdings(problem.costs)
+    holdings = HeldMemory(problem.costs)
     for worker, parts in solution.placement.items():
         for part in parts:
             holdings.hold(worker, part.model, part.first, part.last)
@@ -86,7 +86,7 @@ def missing(problem: PlacementProblem, placement: Placement, model: str) -> list
 
 
 def _room(
-    problem: PlacementProblem, holdings: Holdings, model: str, first: int, last: int
+    problem: PlacementProblem, holdings: HeldMemory, model: str, first: int, last: int
 ) -> str | None:
     """Return the worker that takes units [first, last) of a model; None: they fit nowhere."""
     roomy = [name for name in problem.workers if holdings.has_room(name, model, first, last)]

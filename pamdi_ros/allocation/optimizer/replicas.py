@@ -26,7 +26,7 @@ from pamdi_ros.allocation.baselines.route import cheapest_route
 from pamdi_ros.allocation.baselines.static_chain import static_chain
 from pamdi_ros.allocation.costs import Costs
 from pamdi_ros.allocation.demand import Demand, Draft
-from pamdi_ros.allocation.memory import Holdings
+from pamdi_ros.allocation.memory import HeldMemory
 from pamdi_ros.allocation.optimizer.multi_start import solve_thoroughly
 from pamdi_ros.allocation.optimizer.post_exit_coverage import served_whole
 from pamdi_ros.allocation.problem import PlacementProblem
@@ -113,7 +113,7 @@ class _Copies:
     """Copies of some parts, added one by one."""
 
     costs: Costs
-    holdings: Holdings
+    holdings: HeldMemory
     uses: Uses
     _known: dict[tuple[Partition, str, str], float | None] = field(default_factory=dict)
     _ways: dict[tuple[Partition, str], float] = field(default_factory=dict)  # C of a source

@@ -26,7 +26,7 @@ from pamdi_ros.allocation.replanning.decision import (
 from pamdi_ros.allocation.replanning.estimate import Estimate
 from pamdi_ros.allocation.replanning.fleet_conditions import FleetConditions, measured_costs
 from pamdi_ros.allocation.replanning.move_sequence import (
-    Holdings,
+    HeldUnits,
     LoadSeconds,
     MoveSequence,
     outages_s,
@@ -70,7 +70,7 @@ class Proposal:
     running: Value | None = None
     doubt: Doubt | None = None
     moved_bytes: Mapping[str, int] = field(default_factory=dict)
-    held: Holdings = field(default_factory=dict)
+    held: HeldUnits = field(default_factory=dict)
     sequence: MoveSequence = field(default_factory=MoveSequence)
     outages: tuple[Outage, ...] = ()
     seconds: float = 0.0
@@ -83,7 +83,7 @@ def propose(
     *,
     unusable: Mapping[str, str] = _NOTHING,
     running: Plan | None = None,
-    held: Holdings = MappingProxyType({}),
+    held: HeldUnits = MappingProxyType({}),
     load_s: LoadSeconds | None = None,
 ) -> Proposal:
     """Plan a fleet for its conditions.

@@ -26,7 +26,7 @@ from pamdi_ros.assignment import Unit
 from pamdi_ros.models.units import UnitTable
 
 #: What each worker holds.
-Holdings = Mapping[str, frozenset[Unit]]
+HeldUnits = Mapping[str, frozenset[Unit]]
 
 #: Loads and releases that one search looks at, at most: about half a second.
 MOST_OPTIONS = 100_000
@@ -63,8 +63,8 @@ def is_served(model: str, table: UnitTable, holdings: Iterable[Iterable[Unit]]) 
 
 
 def move_sequence(
-    held: Holdings,
-    wanted: Holdings,
+    held: HeldUnits,
+    wanted: HeldUnits,
     tables: Mapping[str, UnitTable],
     memory_bytes: Mapping[str, float],
     urgency: Sequence[str],
@@ -109,8 +109,8 @@ def move_sequence(
 
 
 def _with_orphans(
-    before: Holdings,
-    after: Holdings,
+    before: HeldUnits,
+    after: HeldUnits,
     kept: Sequence[str],
     tables: Mapping[str, UnitTable],
     memory_bytes: Mapping[str, float],
@@ -144,8 +144,8 @@ class _Board:
     def __init__(
         self,
         names: Sequence[str],
-        held: Holdings,
-        wanted: Holdings,
+        held: HeldUnits,
+        wanted: HeldUnits,
         tables: Mapping[str, UnitTable],
         memory_bytes: Mapping[str, float],
         *,
@@ -325,7 +325,7 @@ class _Board:
 
 
 def _blocks(
-    names: Sequence[str], held: Holdings, wanted: Holdings, fine: bool
+    names: Sequence[str], held: HeldUnits, wanted: HeldUnits, fine: bool
 ) -> list[list[Unit]]:
     """Return runs of units that every worker holds, and is to hold, together."""
     found: list[list[Unit]] = []
@@ -511,7 +511,7 @@ def load_bytes(
 
 def outages_s(
     sequence: MoveSequence,
-    held: Holdings,
+    held: HeldUnits,
     tables: Mapping[str, UnitTable],
     load_s: LoadSeconds,
 ) -> dict[str, float]:

@@ -11,7 +11,7 @@ from pamdi_ros.allocation.memory import MemoryNeed
 from pamdi_ros.allocation.planner import with_priorities
 from pamdi_ros.allocation.replanning.decision import ReplanParameters
 from pamdi_ros.allocation.replanning.move_sequence import (
-    Holdings,
+    HeldUnits,
     is_served,
     load_bytes,
     move_sequence,
@@ -105,7 +105,7 @@ def sequence_to(
     fleet: Fleet,
     tables: Mapping[str, UnitTable],
     target: Plan,
-    held: Holdings,
+    held: HeldUnits,
     unfit: Collection[Pair] = (),
 ) -> MoveSequence:
     """Return the steps that lead a fleet to a plan's placement.
@@ -323,7 +323,7 @@ class Mover:
                 placement[name] = partitions_of(units)
         return placement
 
-    def _sources(self, held: Holdings) -> dict[str, SourcePlan]:
+    def _sources(self, held: HeldUnits) -> dict[str, SourcePlan]:
         """Return what was decided for each source, with a route that can be run now.
 
         :param held: what serves throughout the step.
@@ -334,7 +334,7 @@ class Mover:
             for name, source in self.target.sources.items()
         }
 
-    def _route(self, name: str, source: SourcePlan, held: Holdings) -> tuple[PipelineStage, ...]:
+    def _route(self, name: str, source: SourcePlan, held: HeldUnits) -> tuple[PipelineStage, ...]:
         """Return the target's route, else the running one, else any; the target's if none can."""
         running = self._running.sources.get(name)
         routes = [source.route]
@@ -448,7 +448,7 @@ class Mover:
         }
 
 
-def any_route(source: SourcePlan, held: Holdings) -> tuple[PipelineStage, ...]:
+def any_route(source: SourcePlan, held: HeldUnits) -> tuple[PipelineStage, ...]:
     """Return a route over what is held, in as few stages as there are; empty: there is none."""
     stages: list[PipelineStage] = []
     at = 0

@@ -20,7 +20,7 @@ from pamdi_ros.allocation.replanning.decision import (
     ReplanVerdict,
 )
 from pamdi_ros.allocation.replanning.fleet_conditions import ConditionChange, FleetConditions
-from pamdi_ros.allocation.replanning.move_sequence import Holdings
+from pamdi_ros.allocation.replanning.move_sequence import HeldUnits
 from pamdi_ros.allocation.replanning.mover import Holder, holder_of, Mover
 from pamdi_ros.allocation.replanning.observer import Observer
 from pamdi_ros.assignment import Plan
@@ -57,7 +57,7 @@ class Occasion:
     changes: tuple[ConditionChange, ...]
     conditions: FleetConditions
     before: FleetConditions
-    held: Holdings = field(default_factory=dict)
+    held: HeldUnits = field(default_factory=dict)
     forced: bool = False
     first: bool = False
 
@@ -215,7 +215,7 @@ class Replanning:
             held=self.held(now), forced=forced, first=first,
         )  # fmt: skip
 
-    def held(self, now: float) -> Holdings:
+    def held(self, now: float) -> HeldUnits:
         """Return the units that serve, of every worker that is there."""
         return {name: holder.units for name, holder in self.holders(now).items()}
 

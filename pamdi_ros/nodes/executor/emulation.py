@@ -14,7 +14,7 @@ MOST_LAG_S = 0.02
 class Pace:
     """How long units take at a worker with ``emulate: true``; at any other, as long as they do.
 
-    A unit takes its FLOP times the worker's ``ms_per_gflop``, the first one of a stay
+    A unit takes its FLOP times the worker's ``ms_per_gflop``, the first one of an execution
     ``overhead_ms`` more. A machine slower than that cannot be hurried.
 
     A device that is busy begins its next unit when the last one was due, not when this process
@@ -33,7 +33,7 @@ class Pace:
         self._since_s = 0.0
 
     def unit_s(self, flops: int, measured_s: float = 0.0) -> float:
-        """Return how long a unit takes here, without a stay's overhead [s].
+        """Return how long a unit takes here, without an execution's overhead [s].
 
         :param flops: of the unit.
         :param measured_s: that computing it took.
@@ -54,7 +54,7 @@ class Pace:
         """Wait until the unit's time is over.
 
         :param flops: of the unit.
-        :param first: it is the first one of a stay.
+        :param first: it is the first one of an execution.
         :returns: the time that the unit took [s].
         """
         if not self._emulates:

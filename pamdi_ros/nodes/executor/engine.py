@@ -160,7 +160,7 @@ class Engine:
         """Load one unit and run it, so that its first task is not the slow one.
 
         :param timed: often enough to tell how long it takes.
-        :returns: that time, without a stay's overhead [s]; None where it is not timed.
+        :returns: that time, without an execution's overhead [s]; None where it is not timed.
         :raises ModelError: it cannot be loaded.
         """
         model = self._model(name)

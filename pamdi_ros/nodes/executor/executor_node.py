@@ -13,7 +13,7 @@ from typing import NoReturn, TYPE_CHECKING, TypeVar
 from diagnostic_msgs.msg import DiagnosticArray
 from pamdi_ros.assignment import ASK_PEERS_S
 from pamdi_ros.fleet import Fleet, policy_parameters
-from pamdi_ros.fleet.shortest_paths import Ways
+from pamdi_ros.fleet.shortest_paths import ShortestPaths
 from pamdi_ros.msg import Assignment, WorkerStatus
 from pamdi_ros.nodes import qos
 from pamdi_ros.nodes.conversions import assignment_message
@@ -167,7 +167,7 @@ class ExecutorNode(FleetNode):
         encode_chunk, decode_chunk = fastest_chunk_codec()
         assembler = Assembler(decode_task)
         self._meter = ActivityMeter()
-        self._ways = Ways(fleet)
+        self._ways = ShortestPaths(fleet)
         self._host = read_host()
         self._mismatches: dict[str, str] = {}
         self._match_s = 0.0

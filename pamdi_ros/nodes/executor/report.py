@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from pamdi_ros.fleet.shortest_paths import Ways
+from pamdi_ros.fleet.shortest_paths import ShortestPaths
 from pamdi_ros.monitor.view import Level, STATES
 from pamdi_ros.msg import SourceStats, WorkerStatus
 from pamdi_ros.nodes.conversions import heartbeat_message as heartbeat_message
@@ -33,7 +33,7 @@ class Health:
 def fill_status(
     message: WorkerStatus,
     machine: WorkerMachine,
-    ways: Ways,
+    ways: ShortestPaths,
     health: Health,
     activity: Activity,
     now: float,
@@ -67,7 +67,7 @@ def _fill_computing(message: WorkerStatus, doing: WorkerActivity) -> None:
 
 
 def _fill_rates(
-    message: WorkerStatus, slowdown: Mapping[str, float], activity: Activity, ways: Ways
+    message: WorkerStatus, slowdown: Mapping[str, float], activity: Activity, ways: ShortestPaths
 ) -> None:
     """Write rates; links are those that were measured and those that something was sent over.
 

@@ -16,7 +16,7 @@ import threading
 import time
 
 from pamdi_ros.fleet import Fleet
-from pamdi_ros.fleet.shortest_paths import Ways
+from pamdi_ros.fleet.shortest_paths import ShortestPaths
 
 #: Longest time that closing may take [s].
 CLOSE_PATIENCE_S = 1.0
@@ -40,7 +40,7 @@ class Interface:
     """
 
     def __init__(self, fleet: Fleet, worker: str) -> None:
-        self._ways = Ways(fleet)
+        self._ways = ShortestPaths(fleet)
         self._worker = worker
         self._free_s = float('-inf')
 

@@ -29,7 +29,7 @@ LARGEST_TRANSFER = 2**64
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Settlement:
     """What becomes of a received task, where a step of the way has settled it.
 
     :param commands: what follows.
@@ -107,7 +107,7 @@ class TaskReceiver:
         ]
         return commands + self.recovery.peer_restarted(peer, run, now)
 
-    def _receive(self, task: Task, sender: str, now: float) -> Verdict:
+    def _receive(self, task: Task, sender: str, now: float) -> Settlement:
         """Take a task that is here for the first time."""
         if reason := validate_address(task, self.state.fleet):
             return self._refused(reason, sender)
@@ -119,7 +119,7 @@ class TaskReceiver:
             or self.route(task, now)
         )
 
-    def validate(self, task: Task, sender: str, now: float) -> Verdict | None:
+    def validate(self, task: Task, sender: str, now: float) -> Settlement | None:
         """Refuse what belongs to no open item; end what makes no sense: its home is told."""
         if (ended := self._ended_before(task, sender)) is not None:
             return ended
@@ -133,28 +133,28 @@ class TaskReceiver:
             return self._given_up(task, reason, now)
         return None
 
-    def deduplicate(self, task: Task, sender: str) -> Verdict | None:
+    def deduplicate(self, task: Task, sender: str) -> Settlement | None:
         """Drop a copy of a task that is here, or went on from here; the further one goes on."""
         if self._is_word(task) or not self._takes_tasks() or not self._had_before(task, sender):
             return None
         self.completion.drops['duplicate'] += 1
-        return Verdict([])
+        return Settlement([])
 
-    def take_custody(self, task: Task, sender: str, now: float) -> Verdict | None:
+    def take_custody(self, task: Task, sender: str, now: float) -> Settlement | None:
         """Take over a task from its sender, or an answer that has come home."""
         name = self.state.name
         if self._is_word(task):
             if task.home != name:
                 return self._refused(f'wrong_home: {name} is not {task.home}', sender)
-            return Verdict(self._came_home(task, sender, now))
+            return Settlement(self._came_home(task, sender, now))
         if not self.state.serving:
-            return Verdict([], self.completion.stopped())
+            return Settlement([], self.completion.stopped())
         if not self.state.plan.epoch:
-            return Verdict([], f'not_ready: {name} has no assignment yet')
+            return Settlement([], f'not_ready: {name} has no assignment yet')
         self.table.transfer.take_back(task.key)
         return None
 
-    def route(self, task: Task, now: float) -> Verdict:
+    def route(self, task: Task, now: float) -> Settlement:
         """Have a task go on: here, where its sender has decided so, else wherever is best."""
         state, plan = self.state, self.state.plan
         source = plan.sources.get(task.key.source)
@@ -163,8 +163,8 @@ class TaskReceiver:
         if is_sent_here and state.name not in state.avoids(task.key):
             last = self.holdings.end_here(task.model, task.next_unit)
             if last > task.next_unit:
-                return Verdict(self.dispatcher.begin_here(task, last, now))
-        return Verdict(self.dispatcher.go_on(task, now))
+                return Settlement(self.dispatcher.begin_here(task, last, now))
+        return Settlement(self.dispatcher.go_on(task, now))
 
     def _takes_tasks(self) -> bool:
         return self.state.serving and self.state.plan.epoch > 0
@@ -175,20 +175,20 @@ class TaskReceiver:
         is_answer = source is not None and task.next_unit >= source.unit_count
         return task.status is not Status.RESULT or is_answer
 
-    def _refused(self, reason: str, sender: str) -> Verdict:
-        return Verdict(self.completion.reject_message(reason, sender), reason)
+    def _refused(self, reason: str, sender: str) -> Settlement:
+        return Settlement(self.completion.reject_message(reason, sender), reason)
 
-    def _given_up(self, task: Task, reason: str, now: float) -> Verdict:
-        return Verdict(self.completion.give_up(task, Status.FAILED, reason, now))
+    def _given_up(self, task: Task, reason: str, now: float) -> Settlement:
+        return Settlement(self.completion.give_up(task, Status.FAILED, reason, now))
 
-    def _ended_before(self, task: Task, sender: str) -> Verdict | None:
+    def _ended_before(self, task: Task, sender: str) -> Settlement | None:
         """Drop what comes of an item that has ended; its home says so once more."""
         key, is_mine = task.key, task.home == self.state.name
         if not ((is_mine and key not in self.ledger) or self.table.transfer.retention.ended(key)):
             return None
         is_ours = is_mine and key.incarnation == self.ledger.incarnation
         self.completion.drops['late_answer' if is_ours or not is_mine else 'not_my_item'] += 1
-        return Verdict([SendControl(sender, (Release(key),))] if is_mine else [])
+        return Settlement([SendControl(sender, (Release(key),))] if is_mine else [])
 
     def _foreign(self, task: Task, sender: str) -> str:
         """Say why a task cannot be of an open item of this home: nobody was handed it.

@@ -33,7 +33,7 @@ class UnitRunner:
     :ivar inversions: counts what is to wait for no lower class.
     :ivar breakers: of the models.
     :ivar watchdog: tells of a unit that is overdue.
-    :ivar tasks_run: stays finished.
+    :ivar tasks_run: executions finished.
     """
 
     state: WorkerState

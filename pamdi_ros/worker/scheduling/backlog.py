@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from pamdi_ros.worker.scheduling.queue import StayQueue
+from pamdi_ros.worker.scheduling.queue import ExecutionQueue
 from pamdi_ros.worker.stage import Key, StageExecution
 from pamdi_ros.worker.task import ItemKey
 
@@ -39,7 +39,7 @@ class Backlog:
 
     def __init__(self, classes: int) -> None:
         self._classes = classes
-        self.queue = StayQueue()
+        self.queue = ExecutionQueue()
         self.running: StageExecution | None = None
         #: The item of the running execution has ended: what is computed is for nothing.
         self.void = False

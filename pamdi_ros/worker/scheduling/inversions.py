@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 import math
 
-from pamdi_ros.worker.scheduling.queue import StayQueue
+from pamdi_ros.worker.scheduling.queue import ExecutionQueue
 from pamdi_ros.worker.stage import StageExecution
 
 #: Units last as long as they are expected to within this factor; what is longer is more than one.
@@ -28,7 +28,7 @@ class Inversions:
     count: int = 0
 
     def unit_over(
-        self, running: StageExecution, queue: StayQueue, unit_s: float, now: float
+        self, running: StageExecution, queue: ExecutionQueue, unit_s: float, now: float
     ) -> None:
         """Take the end of a unit; call it before ``running.since_s``, its begin, is changed.
 

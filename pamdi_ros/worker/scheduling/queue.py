@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The queue of a worker: stays in the order that the policy gives them."""
+"""The queue of a worker: executions in the order that the policy gives them."""
 
 from __future__ import annotations
 
@@ -12,61 +12,63 @@ from pamdi_ros.worker.stage import Key, StageExecution
 _ORDER = attrgetter('order')
 
 
-class StayQueue:
-    """Stays that wait at one worker, the smallest order first. Orders are unique."""
+class ExecutionQueue:
+    """Executions that wait at one worker, the smallest order first. Orders are unique."""
 
     def __init__(self) -> None:
-        self._stays: list[StageExecution] = []
+        self._executions: list[StageExecution] = []
 
     def __len__(self) -> int:
         """Return the number of waiting executions."""
-        return len(self._stays)
+        return len(self._executions)
 
     def __iter__(self) -> Iterator[StageExecution]:
         """Go through the executions in the order in which they would be served."""
-        return iter(self._stays)
+        return iter(self._executions)
 
     def __contains__(self, execution: StageExecution) -> bool:
         """Tell whether an execution waits here."""
-        at = bisect_left(self._stays, execution.order, key=_ORDER)
-        return at < len(self._stays) and self._stays[at] is execution
+        at = bisect_left(self._executions, execution.order, key=_ORDER)
+        return at < len(self._executions) and self._executions[at] is execution
 
     def first(self) -> StageExecution | None:
         """Return the execution to be served next, without taking it."""
-        return self._stays[0] if self._stays else None
+        return self._executions[0] if self._executions else None
 
     def push(self, execution: StageExecution) -> None:
         """Add an execution."""
-        insort(self._stays, execution, key=_ORDER)
+        insort(self._executions, execution, key=_ORDER)
 
     def pop(self) -> StageExecution:
         """Take the execution to be served next.
 
         :raises IndexError: nothing waits.
         """
-        return self._stays.pop(0)
+        return self._executions.pop(0)
 
     def remove(self, execution: StageExecution) -> None:
         """Take an execution out, which must wait here."""
-        del self._stays[bisect_left(self._stays, execution.order, key=_ORDER)]
+        del self._executions[bisect_left(self._executions, execution.order, key=_ORDER)]
 
     def take(self, wanted: Callable[[StageExecution], bool]) -> list[StageExecution]:
         """Take out all executions of some kind, in serving order."""
-        taken = [execution for execution in self._stays if wanted(execution)]
+        taken = [execution for execution in self._executions if wanted(execution)]
         if taken:
-            self._stays = [execution for execution in self._stays if not wanted(execution)]
+            self._executions = [
+                execution for execution in self._executions if not wanted(execution)
+            ]
         return taken
 
     def reorder(self, order: Callable[[StageExecution], Key]) -> None:
         """Give every execution a new order."""
-        for execution in self._stays:
+        for execution in self._executions:
             execution.order = order(execution)
-        self._stays.sort(key=_ORDER)
+        self._executions.sort(key=_ORDER)
 
     def lengths(self, classes: int) -> tuple[int, ...]:
         """Return the waiting executions of each class, most urgent first."""
         lengths = [0] * classes
-        for execution in self._stays:
+        for execution in self._executions:
             lengths[execution.rank] += 1
         return tuple(lengths)
 
@@ -77,7 +79,7 @@ class StayQueue:
         nothing has been spent: a started item would be lost for nothing, and a text that comes
         back for its next pass is always the oldest.
         """
-        mine = [execution for execution in self._stays if execution.task.key.source == source]
+        mine = [execution for execution in self._executions if execution.task.key.source == source]
         if len(mine) <= depth:
             return None
         mine.sort(key=lambda execution: execution.task.arrived_s)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import math
 
 from pamdi_ros.fleet import Fleet, PolicyParameters
-from pamdi_ros.fleet.shortest_paths import Ways
+from pamdi_ros.fleet.shortest_paths import ShortestPaths
 
 #: Measured slowdowns are kept within these: one bad sample must not end all sending.
 LEAST_SLOWDOWN, MOST_SLOWDOWN = 0.1, 100.0
@@ -60,7 +60,7 @@ class LinkEstimates:
     def __init__(self, fleet: Fleet, worker: str, parameters: PolicyParameters) -> None:
         self._worker = worker
         self._parameters = parameters
-        self._ways = Ways(fleet)
+        self._ways = ShortestPaths(fleet)
         self._links: dict[str, LinkEstimate | None] = {}
         self._last_word_s = -math.inf
 
