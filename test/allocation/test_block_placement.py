@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory by bit masks: the same as HeldMemory count, whatever is held and shared."""
+"""Memory by bit masks: the same as HeldMemory counts it, whatever is held and shared."""
 
 from __future__ import annotations
 

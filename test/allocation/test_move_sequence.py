@@ -10,7 +10,7 @@ import random
 
 from pamdi_ros.allocation.memory import MemoryNeed
 from pamdi_ros.allocation.replanning.move_sequence import (
-    HeldMemory,
+    HeldUnits,
     is_served,
     load_bytes,
     move_sequence,
@@ -29,8 +29,8 @@ MB = 10**6
 class Case:
     """Two placements, and what they must fit into."""
 
-    held: HeldMemory
-    wanted: HeldMemory
+    held: HeldUnits
+    wanted: HeldUnits
     tables: Mapping[str, UnitTable]
     memory_bytes: Mapping[str, float]
 
@@ -56,7 +56,7 @@ def size_of(tables: Mapping[str, UnitTable], units: frozenset[Unit] | set[Unit])
 
 
 def random_case(seed: int) -> Case:
-    """Give two random placements of two or three workers, with hardly more memory than needed."""
+    """Return two random placements of two or three workers that have hardly enough memory."""
     rng = random.Random(f'move {seed}')
     names = [f'w{number}' for number in range(rng.choice((2, 3, 3, 4)))]
     models = rng.choice((['a'], ['a', 'b'], ['a', 'b']))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from allocation.test_move_sequence import Case, MB, random_case
 from pamdi_ros.allocation import Costs, profiles
 from pamdi_ros.allocation.replanning.decision import ReplanParameters
-from pamdi_ros.allocation.replanning.move_sequence import Holdings
+from pamdi_ros.allocation.replanning.move_sequence import HeldUnits
 from pamdi_ros.allocation.replanning.mover import any_route
 from pamdi_ros.assignment import partitions_of, Plan, SourcePlan
 from pamdi_ros.fleet import Fleet
@@ -36,7 +36,7 @@ def fleet_for(case: Case, seed: int) -> Fleet:
     return fleet_of(workers, sources)
 
 
-def plan_of(case: Case, fleet: Fleet, held: Holdings, policy: str) -> Plan:
+def plan_of(case: Case, fleet: Fleet, held: HeldUnits, policy: str) -> Plan:
     """Return the plan of a placement."""
     sources = {
         name: SourcePlan(
