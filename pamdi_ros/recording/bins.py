@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +14,7 @@ MOST_BINS = 480
 FIRST_WIDTH_S = 1.0
 
 Floats = npt.NDArray[np.float64]
+Number = TypeVar('Number', int, float)
 
 
 class Bins:
@@ -76,7 +79,7 @@ class Bins:
         self.width_s *= 2
 
 
-def _paired(values: list[float] | list[int]) -> list:  # type: ignore[type-arg]
+def _paired(values: list[Number]) -> list[Number]:
     return [sum(values[index : index + 2]) for index in range(0, len(values), 2)]
 
 
