@@ -17,7 +17,7 @@ from pamdi_ros.launch_nodes import (
 
 
 def start(context: LaunchContext) -> list[Action]:
-    """Give the nodes that the arguments ask for."""
+    """Return the nodes that the arguments ask for."""
     monitor = flag(context, 'monitor')
     actions: list[Action] = list(planned_nodes(context, workers=(), monitor=monitor))
     if flag(context, 'aggregator'):

@@ -31,7 +31,7 @@ OPTIONS = (
 
 
 def start(context: LaunchContext) -> list[Action]:
-    """Give the example node."""
+    """Return the example node."""
     fleet = load_fleet(argument(context, 'fleet_file'))
     source = fleet.sources.get(argument(context, 'source'))
     if source is None:

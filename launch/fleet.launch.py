@@ -20,7 +20,7 @@ from pamdi_ros.launch_nodes import (
 
 
 def start(context: LaunchContext) -> list[Action]:
-    """Give the nodes that the arguments ask for."""
+    """Return the nodes that the arguments ask for."""
     actions: list[Action] = list(planned_nodes(context, monitor=flag(context, 'monitor')))
     if flag(context, 'aggregator'):
         actions.append(aggregator_node())

@@ -11,7 +11,7 @@ from pamdi_ros.launch_nodes import argument, common_arguments, planned_nodes
 
 
 def start(context: LaunchContext) -> list[Action]:
-    """Give the executor of the chosen worker."""
+    """Return the executor of the chosen worker."""
     return list(planned_nodes(context, workers=[argument(context, 'worker')], allocator=False))
 
 

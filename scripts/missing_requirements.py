@@ -36,7 +36,7 @@ class UnsafeError(Exception):
 
 
 def installed_version(distribution: str) -> str | None:
-    """Give the version that pip would see.
+    """Return the version that pip would see.
 
     :param distribution: name on PyPI.
     :returns: its version; None when pip would not know that it is there.

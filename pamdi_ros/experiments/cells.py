@@ -118,7 +118,7 @@ def choose(found: Sequence[CellResult[T]], **factors: str | float) -> CellResult
 
 
 def rows(found: Sequence[Measured]) -> list[dict[str, Any]]:
-    """Give every run as JSON has it: its factors, its seed, its numbers."""
+    """Return every run as JSON has it: its factors, its seed, its numbers."""
     return [
         {**one.factors, 'seed': seed, **_known(summary([run]), one.real)}
         for one in found

@@ -34,7 +34,7 @@ class Look:
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
-    """Give every name its look; where colours repeat, dashes and symbols differ."""
+    """Return every name with its look; where colours repeat, dashes and symbols differ."""
     return {
         name: Look(
             colour=COLOURS[place % len(COLOURS)],

@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 
 
 def routes(problem: PlacementProblem, source: int) -> list[Column]:
-    """Give every route of a source: any worker for any block, any exit."""
+    """Return every route of a source: any worker for any block, any exit."""
     blocks = problem.models[problem.streams[source].model]
     found = []
     for exit_ in blocks.exits:
@@ -38,7 +38,7 @@ def best_unsplit(problem: PlacementProblem) -> float:
 
 
 def best_split(problem: PlacementProblem) -> float:
-    """Give the best objective of one source with its items split over any two routes that fit."""
+    """Return one source's best objective, its items split over any two routes that fit."""
     (every,) = (routes(problem, source) for source in range(len(problem.streams)))
     best = -np.inf
     for first in every:

@@ -48,7 +48,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Give a function that starts a command, its output in tmp_path/out; it ends with the test."""
+    """Return what starts a command, its output in tmp_path/out; it ends with the test."""
     started = []
     environment = {
         **os.environ,

@@ -131,7 +131,7 @@ def free_plan(
     policy: str = 'pa_mdi_plus',
     exits: tuple[PlannedExit, ...] = (),
 ) -> Plan:
-    """Give a plan under which workers decide: each holder holds the whole model, or its parts."""
+    """Return a plan under which workers decide: a holder holds the whole model, or its parts."""
     units = len(profile.flops)
     whole = (Partition('net', 0, units),)
     placement = holders if isinstance(holders, dict) else dict.fromkeys(holders, whole)

@@ -56,7 +56,7 @@ def test_nodes_are_active_and_describe_their_parameters(trial: RunningFleet, nod
 
 
 def only_holder(fleet: RunningFleet) -> str:
-    """Give a worker, not the home, without which no camera item ends; empty: there is none now."""
+    """Return a worker, not the home, without which no camera item ends; empty: none now."""
     plan = from_message(fleet.client.assignments[-1], fleet.fleet)
     holders: dict[int, set[str]] = {}
     for worker, parts in plan.placement.items():
