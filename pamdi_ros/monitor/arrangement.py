@@ -131,7 +131,7 @@ def _grid(
     sizes: Sequence[CardSize],
     gap: float,
 ) -> Arrangement:
-    """Return each worker the cell nearest to where springs would pull it, all in all."""
+    """Return, for each worker, the cell nearest to where springs would pull it, all in all."""
     width, height = area
     columns = max(
         range(1, len(names) + 1),

@@ -41,7 +41,7 @@ class Palette:
     dark: bool
 
     def models(self, names: Iterable[str]) -> dict[str, str]:
-        """Return each model a colour, the same for the same set of names."""
+        """Return a colour for each model, the same for the same set of names."""
         colours = _MODELS_DARK if self.dark else _MODELS_LIGHT
         return {name: colours[i % len(colours)] for i, name in enumerate(sorted(names))}
 

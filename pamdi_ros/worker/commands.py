@@ -99,7 +99,7 @@ class FreeUnits:
 class LoadUnit:
     """Load the weights of one unit, after whatever was to be freed before, and tell.
 
-    At most one is under way; the driver answers with :meth:`Worker.unit_loaded`.
+    At most one is under way; the driver answers with :meth:`WorkerMachine.unit_loaded`.
 
     :param timed: tell how long it takes to run here, too, which nobody knows yet.
     """

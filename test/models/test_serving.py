@@ -164,7 +164,10 @@ for spec in json.loads(sys.argv[2]):
     model.labels()
     print(model.unit_count, heads, len(read_answer(tensors, 3).class_ids), tensors[0].numel())
 assert before == {id(getattr(torch.nn.functional, name)) for name in dir(torch.nn.functional)}
-built = ('zoo', 'capture', 'flow', 'lowering', 'skeleton', 'build', 'functional', 'costs', 'exits')
+built = (
+    'build.zoo', 'graph.capture', 'graph.flow', 'graph.lowering', 'build.meta_model',
+    'build.program', 'graph.functional', 'graph.costs', 'build.exits',
+)
 print([name for name in built if f'pamdi_ros.models.{name}' in sys.modules])
 print([name for name in ('torchvision', 'transformers', 'served_net') if name in sys.modules])
 """

@@ -368,13 +368,13 @@ def test_a_fault_in_choosing_work_loses_no_end_and_does_not_spin(
         faults += 1
         if faults == 1:
             (key, *_) = [task.key for task in bench.machine.ledger.items()]
-            task = bench.machine.ledger._open[key]
+            task = bench.machine.ledger._open[key].accepted
             bench.machine._completion.end(task, Status.EXPIRED, 'expired: in a test', now)
         if faults < 3:
             raise RuntimeError('a fault')
         return choose(now)
 
-    monkeypatch.setattr(bench.machine, 'next_work', faulty)
+    monkeypatch.setattr(bench.machine, 'next_compute', faulty)
     bench.runtime.start()
     assert sorted(bench.wait(2)) == [1, 2]
     assert 3 <= faults < 100

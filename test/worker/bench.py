@@ -239,7 +239,7 @@ class Bench:
 
 
 def take(machine: WorkerMachine, frame: SendChunk, sender: str, now: float) -> list[Command]:
-    """Return a worker a piece, and the whole task with the last one, as its driver does."""
+    """Hand a worker a piece, and the whole task with the last one, as its driver does."""
     commands: list[Command] = []
     if frame.count > 1:
         complete, commands = machine.chunk_received(

@@ -83,7 +83,7 @@ def read_outline(
 def _tails(
     flow: DataFlow, stored: Mapping[str, str], tensors: Mapping[str, Tensor], mode: FakeTensorMode
 ) -> list[Tail]:
-    """Give, the shortest first, what may run on one position, as far as that goes."""
+    """Return, the shortest first, what may run on one position, as far as that goes."""
     fakes = {name: mode.from_tensor(tensor) for name, tensor in tensors.items()}
     end = len(flow.order)
     tails: list[Tail] = []

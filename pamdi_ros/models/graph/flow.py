@@ -58,7 +58,7 @@ class DataFlow:
         return len(values) if all(isinstance(value, Tensor) for value in values) else 0
 
     def cone(self, first: int, last: int) -> list[fx.Node]:
-        """Give, in order, what operations [first, last) read that no input decides."""
+        """Return, in order, what operations [first, last) read that no input decides."""
         wanted: set[fx.Node] = set()
         stack = [*self.order[first:last]]
         if last == len(self.order):

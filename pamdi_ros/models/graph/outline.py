@@ -179,7 +179,7 @@ class Outline:
         )
 
     def _constants_of(self, first: int, last: int) -> list[Constant]:
-        """Give, in order, what operations [first, last) read that no input decides."""
+        """Return, in order, what operations [first, last) read that no input decides."""
         wanted: set[int] = set()
         stack = [index for part in self.operations[first:last] for index in part.constants]
         if last == len(self.operations):
