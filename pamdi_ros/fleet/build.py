@@ -12,6 +12,7 @@ from pamdi_ros.fleet.document import DEFAULT_LIFESPAN_MS, DEFAULT_TOKENS, TEXT_Z
 from pamdi_ros.fleet.frozen import freeze, FrozenDict
 from pamdi_ros.fleet.policy import PolicyParameters
 from pamdi_ros.fleet.types import (
+    AUTO,
     CLOUD_TYPE,
     Event,
     Exit,
@@ -156,6 +157,8 @@ def _model(name: str, entry: Table, base: Path | None, unit_flops: int | None) -
         ),
         accuracy=_fraction(entry.get('accuracy')),
         arguments=_frozen(entry.get('arguments', {})),
+        engine=entry.get('engine', AUTO),
+        providers=tuple(entry.get('providers', ())),
         unit_flops=unit_flops,
     )
 
@@ -178,6 +181,9 @@ def _worker(name: str, entry: Table) -> Worker:
         overhead_s=entry.get('overhead_ms', 0.0) * S_PER_MS,
         emulate=entry.get('emulate', False),
         compute=entry.get('compute', 'real'),
+        engine=entry.get('engine', AUTO),
+        providers=tuple(entry.get('providers', ())),
+        threads=int(entry.get('threads', 0)),
     )
 
 

@@ -124,11 +124,14 @@ def fleet_nodes(
             arguments=('--ros-args', '--log-level', log_level),
         )
 
-    # Several workers on one machine share its cores; one alone leaves the choice to torch (0).
+    # Several workers on one machine share its cores; one alone leaves the choice to its engine.
     threads = max(1, (os.cpu_count() or 1) // len(chosen)) if len(chosen) > 1 else 0
     nodes = [plan('allocator', prefix, {}, planning)] if allocator else []
     for name in chosen:
-        own: dict[str, Parameter] = {'worker': name, 'torch_threads': threads}
+        own: dict[str, Parameter] = {
+            'worker': name,
+            'threads': fleet.workers[name].threads or threads,
+        }
         nodes.append(plan('executor', f'{prefix}/{name}', own))
     if monitor:
         watching = plan('monitor', prefix, {})

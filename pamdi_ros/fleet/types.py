@@ -21,6 +21,10 @@ ASSUMED_SECONDS_PER_FLOP = 5e-12
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+#: An engine that is chosen by what is installed.
+AUTO = 'auto'
+ENGINES = (AUTO, 'torch', 'onnxruntime')
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Qos:
@@ -79,6 +83,8 @@ class ModelSpec:
     :param labels: file with one label a line, or ``builtin``
     :param accuracy: measured accuracy of the whole model, in [0, 1]
     :param arguments: keyword arguments of the model's constructor
+    :param engine: ``auto``, ``torch`` or ``onnxruntime``; see :meth:`Fleet.engine_of`
+    :param providers: of ONNX Runtime, in the order asked for; empty: the worker's
     :param unit_flops: largest wanted size of a unit, so that none takes longer than the policy's
         quantum_s on the slowest worker [FLOP]; None: no worker declares its speed
     """
@@ -94,6 +100,8 @@ class ModelSpec:
     exits: tuple[Exit, ...] = ()
     accuracy: float | None = None
     arguments: Mapping[str, object] = FrozenDict()
+    engine: str = AUTO
+    providers: tuple[str, ...] = ()
     unit_flops: int | None = None
 
     def as_mapping(self) -> dict[str, object]:
@@ -136,6 +144,9 @@ class Worker:
     :param overhead_s: charged once per stay of a task at this worker [s]
     :param emulate: pace units to seconds_per_flop
     :param compute: ``real``, or ``none`` to skip the arithmetic (sizes real, results empty)
+    :param engine: ``auto``, ``torch`` or ``onnxruntime``; see :meth:`Fleet.engine_of`
+    :param providers: of ONNX Runtime, in the order asked for; empty: what fits the device
+    :param threads: of one operation; 0: the engine's own choice
     """
 
     name: str
@@ -145,11 +156,26 @@ class Worker:
     overhead_s: float = 0.0
     emulate: bool = False
     compute: str = 'real'
+    engine: str = AUTO
+    providers: tuple[str, ...] = ()
+    threads: int = 0
 
     @property
     def expected_seconds_per_flop(self) -> float:
         """Speed to plan with before anything is measured [s/FLOP], declared or assumed."""
         return self.seconds_per_flop or ASSUMED_SECONDS_PER_FLOP
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineChoice:
+    """What is to run a model at a worker.
+
+    :param engine: ``auto``, ``torch`` or ``onnxruntime``
+    :param providers: of ONNX Runtime, in the order asked for; empty: what fits the device
+    """
+
+    engine: str
+    providers: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -321,6 +347,17 @@ class Fleet:
         :raises KeyError: the fleet has no such source
         """
         return self.models[self.sources[source_name].model]
+
+    def engine_of(self, worker: str, model: str) -> EngineChoice:
+        """Return what is to run a model at a worker: the model's own choice, else the worker's.
+
+        :raises KeyError: the fleet has no such worker or model
+        """
+        own, place = self.models[model], self.workers[worker]
+        return EngineChoice(
+            engine=place.engine if own.engine == AUTO else own.engine,
+            providers=own.providers or place.providers,
+        )
 
     def sources_at(self, worker: str) -> tuple[Source, ...]:
         """Return the sources whose home is that worker, in the file's order."""

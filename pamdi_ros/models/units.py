@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+import hashlib
 import json
 
 
@@ -67,6 +68,10 @@ class UnitTable:
     def to_json(self) -> str:
         """Return the table as JSON text."""
         return json.dumps(asdict(self))
+
+    def digest(self) -> str:
+        """Return twelve hexadecimal digits that tell this table from any other."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
 
     @classmethod
     def from_json(cls, text: str) -> UnitTable:

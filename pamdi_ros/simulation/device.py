@@ -31,6 +31,8 @@ class Device:
         self._noise = setup.faults.speed_noise
         self._noise_chance = stream(setup.seed, 'speed noise', worker)
         self._noise_factor, self._noise_until_s = 1.0, 0.0
+        #: Of a session of several units; None: there are none.
+        self.fusion_gain = setup.fusion_gain.get(worker)
         self._overhead_s = setup.fleet.workers[worker].overhead_s
         self._service = setup.service
         self._rng = stream(setup.seed, 'device', worker)
@@ -41,6 +43,10 @@ class Device:
         """Return the time that a unit takes on average [s]; None where it is drawn by an item."""
         return None if self._service is not None else self._unit_s[model][unit]
 
+    def session_s(self, model: str, first: int, last: int) -> float:
+        """Return the time that a session of units [first, last) takes on average [s]."""
+        return sum(self._unit_s[model][first:last]) * (self.fusion_gain or 1.0)
+
     def seconds(self, work: ComputeUnit, now: float) -> float:
         """Return the time of a unit begun now; the first of an execution has the overhead."""
         execution = work.execution
@@ -48,6 +54,8 @@ class Device:
             return self._service(self._rng, execution.task.key, work.first)
         times = self._unit_s[execution.task.model]
         took_s = sum(times[unit] for unit in range(work.first, work.last))
+        if work.last - work.first > 1:
+            took_s *= self.fusion_gain or 1.0
         took_s *= self._noise_at(now) / self.speed
         if self._sigma:
             took_s *= self._rng.lognormvariate(-self._sigma * self._sigma / 2, self._sigma)

@@ -38,6 +38,8 @@ class Setup:
     :param plan: the assignment to begin with; None: the allocator plans it, which takes a while
         in large fleets.
     :param moves: plans that are moved to, worth it or not: when [s], and the plan.
+    :param fusion_gain: time of a session of several units as a share of what they take one by one,
+        by worker whose engine makes such sessions; absent: it makes none.
     :param cold: the fleet is started in this run: nobody holds anything, and where only a
         measurement says how fast a worker is, the first plan serves to measure that.
     """
@@ -56,4 +58,5 @@ class Setup:
     replan: ReplanParameters | None = field(default_factory=ReplanParameters)
     plan: Plan | None = None
     moves: tuple[tuple[float, Plan], ...] = ()
+    fusion_gain: Mapping[str, float] = field(default_factory=dict)
     cold: bool = False

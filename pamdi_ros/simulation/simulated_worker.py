@@ -16,12 +16,12 @@ from pamdi_ros.simulation.network import SimulatedNetwork
 from pamdi_ros.simulation.recorder import named, TraceRecorder
 from pamdi_ros.simulation.rng import stream
 from pamdi_ros.simulation.setup import Setup
-from pamdi_ros.simulation.storage import Storage
+from pamdi_ros.simulation.storage import LoaderCommand, Storage
 from pamdi_ros.worker import (
     Command,
     ComputeUnit,
     DropReassembly,
-    FreeUnits,
+    LoadSession,
     LoadUnit,
     Plan,
     PublishResult,
@@ -204,11 +204,16 @@ class SimulatedWorker:
         commands = [
             command
             for command in self._assigned(machine, plan)
-            if not isinstance(command, FreeUnits | LoadUnit)
+            if not isinstance(command, LoaderCommand)
         ]
         parts = plan.partitions(self.name)
         self.storage.hold(parts)
-        self._settle(machine, commands + machine.holding(parts, self._now()))
+        fusible = self._device.fusion_gain is not None
+        for part in parts if fusible else ():
+            units = range(part.first, part.last)
+            times = {unit: self._device.unit_s(part.model, unit) for unit in units}
+            machine.know(part.model, {unit: s for unit, s in times.items() if s is not None})
+        self._settle(machine, commands + machine.holding(parts, self._now(), fusible))
 
     def _assigned(self, machine: WorkerMachine, plan: Plan) -> list[Command]:
         if machine.takes(plan):
@@ -218,13 +223,25 @@ class SimulatedWorker:
             self._line(f'assigned {plan.epoch}')
         return machine.assigned(plan, self._now())
 
-    def _loaded(self, model: str, unit: int, problem: str) -> None:
-        """Hand over what came of loading a unit."""
-        machine = self.living()
-        if self._recorder.traced:
-            self._line(f'loaded {model} {unit} {problem}')
-        seconds = self._device.unit_s(model, unit)
-        self._settle(machine, machine.unit_loaded(model, unit, self._now(), seconds, problem))
+    def _loaded(self, command: LoadUnit | LoadSession, problem: str) -> None:
+        """Hand over what came of loading a unit, or a session."""
+        machine, model = self.living(), command.model
+        if isinstance(command, LoadSession):
+            first, last = command.first, command.last
+            if self._recorder.traced:
+                self._line(f'loaded {model} {first}..{last} {problem}')
+            seconds = self._device.session_s(model, first, last)
+            commands = machine.session_loaded(
+                model, first, last, self._now(), seconds, problem=problem
+            )
+        else:
+            if self._recorder.traced:
+                self._line(f'loaded {model} {command.unit} {problem}')
+            commands = machine.unit_loaded(
+                model, command.unit, self._now(), self._device.unit_s(model, command.unit),
+                problem, fusible=self._device.fusion_gain is not None,
+            )  # fmt: skip
+        self._settle(machine, commands)
 
     def _exceeded(self, what: str) -> None:
         if self._watch is not None:

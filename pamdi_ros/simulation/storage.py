@@ -13,7 +13,9 @@ from pamdi_ros.assignment import Partition, Unit, units_of
 from pamdi_ros.simulation.clock import Clock
 from pamdi_ros.simulation.rng import stream
 from pamdi_ros.simulation.setup import Setup
-from pamdi_ros.worker import FreeUnits, LoadUnit
+from pamdi_ros.worker import FreeSessions, FreeUnits, LoadSession, LoadUnit
+
+LoaderCommand = FreeUnits | LoadUnit | FreeSessions | LoadSession
 
 #: Time that a unit takes to load beside reading its weights: opening files, a first run [s].
 LOAD_UNIT_S = 0.02
@@ -27,7 +29,7 @@ class Storage:
     :param setup: what is simulated.
     :param worker: the worker.
     :param clock: virtual time.
-    :param loaded: told of each load that is over: the unit, and why it failed (empty: it did not).
+    :param loaded: told of each load that is over: what, and why it failed (empty: it did not).
     :param exceeded: told of what is held beyond the worker's memory.
     :ivar slowness: loads take so many times as long as they should.
     :ivar broken: every load fails.
@@ -38,7 +40,7 @@ class Storage:
         setup: Setup,
         worker: str,
         clock: Clock,
-        loaded: Callable[[str, int, str], None],
+        loaded: Callable[[LoadUnit | LoadSession, str], None],
         exceeded: Callable[[str], None],
     ) -> None:
         self.slowness = 1.0
@@ -52,7 +54,7 @@ class Storage:
         self._loaded = loaded
         self._exceeded = exceeded
         self._units: set[Unit] = set()
-        self._waiting: deque[FreeUnits | LoadUnit] = deque()
+        self._waiting: deque[LoaderCommand] = deque()
         self._run = 0
         self._loading = False
         self._computing = False
@@ -70,7 +72,7 @@ class Storage:
         self._run += 1
         self._loading = False
 
-    def do(self, command: FreeUnits | LoadUnit) -> None:
+    def do(self, command: LoaderCommand) -> None:
         """Carry out a command after those given before."""
         self._waiting.append(command)
         self._go_on()
@@ -84,33 +86,39 @@ class Storage:
     def _go_on(self) -> None:
         while self._waiting and not self._loading:
             command = self._waiting[0]
-            if isinstance(command, FreeUnits):
+            if isinstance(command, FreeUnits | FreeSessions):
                 if self._computing:
                     return
-                self._units -= units_of(command.partitions)
+                if isinstance(command, FreeUnits):
+                    self._units -= units_of(command.partitions)
             else:
                 self._begin(command)
             self._waiting.popleft()
 
-    def _begin(self, command: LoadUnit) -> None:
-        unit = (command.model, command.unit)
-        size = load_bytes(self._tables, self._units, [unit])
-        self._units.add(unit)  # its memory is taken as soon as it is read
-        self._check()
+    def _begin(self, command: LoadUnit | LoadSession) -> None:
+        if isinstance(command, LoadUnit):
+            units = [(command.model, command.unit)]
+            size = load_bytes(self._tables, self._units, units)
+            self._units.update(units)  # its memory is taken as soon as it is read
+            self._check()
+        else:  # its weights are read once more; in whose place they lie, the engine decides
+            units = [(command.model, unit) for unit in range(command.first, command.last)]
+            size = load_bytes(self._tables, set(), units)
         self._loading = True
         took_s = (LOAD_UNIT_S + size / self._bytes_per_s) * self.slowness
         self._clock.at(self._clock.now + took_s, self._done, command, self._run)
 
-    def _done(self, command: LoadUnit, run: int) -> None:
+    def _done(self, command: LoadUnit | LoadSession, run: int) -> None:
         if run != self._run:
             return
         self._loading = False
         problem = ''
         fails = self._failing and self._rng.random() < self._failing
         if fails or self.broken:
-            self._units.discard((command.model, command.unit))
+            if isinstance(command, LoadUnit):
+                self._units.discard((command.model, command.unit))
             problem = 'weights: the file cannot be read'
-        self._loaded(command.model, command.unit, problem)
+        self._loaded(command, problem)
         self._go_on()
 
     def _check(self) -> None:

@@ -17,10 +17,11 @@ class ComputeUnit:
 
     :param execution: the task at this worker; its payload enters unit `first`, or is raw.
     :param first: first unit to run.
-    :param last: one past the last; one unit, or none where the item is only prepared.
+    :param last: one past the last: one unit, a session of several, or none where the item is only
+        prepared.
     :param answers: the model ends here: turn the outputs into the answer or the next pass.
     :param exit: ask this early exit, too, for an answer from the outputs; None: there is none.
-    :param test: no item's: run the unit on zeros, to see whether it works again.
+    :param test: no item's: run them on zeros, to see whether they work again.
     """
 
     execution: StageExecution
@@ -110,6 +111,28 @@ class LoadUnit:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadSession:
+    """Make one session of units [first, last), after whatever was asked for before, and tell.
+
+    At most one is under way; the driver answers with :meth:`WorkerMachine.session_loaded`.
+
+    :param alone: let the units' own sessions go once it is there: memory is short.
+    """
+
+    model: str
+    first: int
+    last: int
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FreeSessions:
+    """Let sessions of several units go; the units' own stay."""
+
+    sessions: tuple[Partition, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Restart:
     """End this process, for it to be started again: what computes does not come back.
 
@@ -119,4 +142,13 @@ class Restart:
     reason: str
 
 
-Command = SendControl | DropReassembly | PublishResult | FreeUnits | LoadUnit | Restart
+Command = (
+    SendControl
+    | DropReassembly
+    | PublishResult
+    | FreeUnits
+    | LoadUnit
+    | FreeSessions
+    | LoadSession
+    | Restart
+)

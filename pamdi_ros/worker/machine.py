@@ -50,6 +50,7 @@ from pamdi_ros.worker.scheduling.backlog import Backlog
 from pamdi_ros.worker.scheduling.breakers import Breakers
 from pamdi_ros.worker.scheduling.inversions import Inversions
 from pamdi_ros.worker.scheduling.service_times import ServiceTimes
+from pamdi_ros.worker.scheduling.sessions import LongestRun, Sessions
 from pamdi_ros.worker.scheduling.unit_store import UnitStore
 from pamdi_ros.worker.scheduling.watchdog import Watchdog
 from pamdi_ros.worker.state import WorkerState
@@ -78,6 +79,7 @@ class WorkerMachine:
     :param lost: items that were open when an earlier run of this worker died.
     :ivar ledger: items of this home and what became of them.
     :ivar store: units held here.
+    :ivar sessions: which of them run in one go.
     """
 
     def __init__(
@@ -123,6 +125,9 @@ class WorkerMachine:
         self._backlog = Backlog(len(self.classes))
         self._service = ServiceTimes(fleet, name, parameters.ewma_weight)
         self._breakers = Breakers(self.store, parameters)
+        self.sessions = Sessions(
+            self.store, self._service, parameters.quantum_s, fleet.workers[name].memory_bytes
+        )
         # where a task goes
         self._requests = PendingRequests(incarnation)
         self._estimates = Estimates(
@@ -155,7 +160,7 @@ class WorkerMachine:
         self._runner = UnitRunner(
             state, self._table, self._dispatcher, self._recovery, self._completion,
             self._holdings, exits, self._backlog, self._service,
-            Inversions(parameters.quantum_s), self._breakers, Watchdog(parameters),
+            Inversions(parameters.quantum_s), self._breakers, Watchdog(parameters), self.sessions,
         )  # fmt: skip
 
     # --- what is told ---------------------------------------------------------------------------
@@ -234,6 +239,10 @@ class WorkerMachine:
         """Return what people are to see besides."""
         return self._runner.activity()
 
+    def longest_run(self) -> LongestRun | None:
+        """Return what keeps the device longest from anything else; None: nothing serves here."""
+        return self.sessions.longest_run()
+
     @property
     def work_waits(self) -> bool:
         """Tell whether :meth:`next_compute` has something to give."""
@@ -298,24 +307,55 @@ class WorkerMachine:
         self._service.plan(plan.models)
         self._table.take_up(plan, now)
         freed += self.store.want(plan.partitions(self.name))
+        self.sessions.assigned(plan)
         self._breakers.assigned(now)
         commands += self._held_anew(now)  # first nothing uses it, then it is freed
         return commands + freed + self._load_next()
 
     def unit_loaded(
-        self, model: str, unit: int, now: float, seconds: float | None = None, problem: str = ''
+        self,
+        model: str,
+        unit: int,
+        now: float,
+        seconds: float | None = None,
+        problem: str = '',
+        fusible: bool = False,
+        held_bytes: int = 0,
     ) -> list[Command]:
         """Note that a unit was loaded, as :class:`LoadUnit` asked, or why it could not be.
 
         :param seconds: that it takes to run here, where it was tried [s].
         :param problem: what is wrong and what to do; empty: it is there.
+        :param fusible: the engine can make one session of several units of this model.
+        :param held_bytes: that it holds for weights now, as measured; 0: it was not [byte].
         """
         if seconds is not None and not problem:
             self._service.know(model, {unit: seconds})
+        if not problem:
+            self.sessions.unit_loaded(model, unit, fusible, held_bytes)
         commands = self.store.loaded(model, unit, problem)
         self._breakers.loaded(model, now, problem)
         self._breakers.changed = True
         return commands + self._followed(now) + self._load_next()
+
+    def session_loaded(
+        self,
+        model: str,
+        first: int,
+        last: int,
+        now: float,
+        seconds: float = 0.0,
+        held_bytes: int = 0,
+        problem: str = '',
+    ) -> list[Command]:
+        """Note that a session was made, as :class:`LoadSession` asked, or why it could not be.
+
+        :param seconds: that it takes to run here [s].
+        :param held_bytes: that the engine holds for weights now; 0: not measured [byte].
+        :param problem: what is wrong; empty: it is there. Its units are then run one by one.
+        """
+        freed = self.sessions.loaded(model, first, last, seconds, held_bytes, problem)
+        return [*freed, *self._followed(now), *self._load_next()]
 
     def know(self, model: str, unit_s: Mapping[int, float]) -> None:
         """Take times of a model's units as an earlier run measured them here [s].
@@ -328,10 +368,17 @@ class WorkerMachine:
         """Return the times of a model's units timed here alone, by unit [s]."""
         return self._service.unit_s(model)
 
-    def holding(self, partitions: Sequence[Partition], now: float) -> list[Command]:
-        """Take these partitions for loaded; tasks that waited for them go on."""
+    def holding(
+        self, partitions: Sequence[Partition], now: float, fusible: bool = False
+    ) -> list[Command]:
+        """Take these partitions for loaded; tasks that waited for them go on.
+
+        :param fusible: the engine can make one session of several of their units.
+        """
         self.store.hold(partitions)
-        return self._held_anew(now)
+        if fusible:
+            self.sessions.hold(part.model for part in partitions)
+        return [*self._held_anew(now), *self.sessions.next()]
 
     def _held_anew(self, now: float) -> list[Command]:
         """Decide anew about what waits, where what is held has changed or an assignment come."""
@@ -340,7 +387,8 @@ class WorkerMachine:
         wanted = {part.model for part in self.store.wanted}
         self._state.withdrawn = tuple(sorted(wanted)) if stuck else self._breakers.withdrawn()
         self._estimates.changed()
-        return self._dispatcher.look_again(now)
+        commands = self._dispatcher.look_again(now)
+        return [*commands, *self.sessions.follow()]
 
     def _followed(self, now: float) -> list[Command]:
         """Do what follows where a model is withdrawn, or serves again."""
@@ -361,10 +409,11 @@ class WorkerMachine:
         """Have the next unit loaded; nothing is while this worker does not serve."""
         if not self.serving or not self.plan.epoch:
             return []
-        return [
+        units: list[Command] = [
             replace(command, timed=command.unit not in self._service.unit_s(command.model))
             for command in self.store.next()
         ]
+        return units if self.store.loading is not None else [*self.sessions.next()]
 
     def opened(self, now: float) -> list[Command]:
         """Serve (again). Items that an earlier run left open end here, once."""

@@ -41,7 +41,7 @@ def test_an_allocator_and_an_executor_for_each_worker(
         'fleet_namespace': '/warehouse',
         'autostart': True,
         'worker': 'robot2',
-        'torch_threads': 1,
+        'threads': 1,
     }
     assert 'worker' not in nodes[0].parameters
 
@@ -67,7 +67,7 @@ def test_workers_of_one_machine_share_its_cores(
     monkeypatch.setattr(module.os, 'cpu_count', lambda: cores)
     chosen = list(fleet.workers)[:workers]
     nodes = fleet_nodes(fleet, fleet_file='f', workers=chosen, environ={})
-    assert {node.parameters.get('torch_threads') for node in nodes[1:]} == {threads}
+    assert {node.parameters.get('threads') for node in nodes[1:]} == {threads}
 
 
 @pytest.mark.parametrize('namespace', ['site/hall', '/site/hall', '/site/hall/'])

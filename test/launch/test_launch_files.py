@@ -41,7 +41,7 @@ def test_a_fleet_serves_under_its_namespace_until_ctrl_c(ros) -> None:
         nodes = ('/building1/tiny/allocator', '/building1/tiny/monitor', EXECUTOR)
         ros.says('node', 'list', holds=nodes)
         ros.says('lifecycle', 'get', EXECUTOR, holds='active [3]')
-        ros.says('param', 'list', EXECUTOR, holds=('worker', 'torch_threads'))
+        ros.says('param', 'list', EXECUTOR, holds=('worker', 'threads'))
         ros.says('param', 'describe', EXECUTOR, 'fleet_file', holds='fleet.yaml that describes')
         ros.says('param', 'get', EXECUTOR, 'worker', holds='robot1')
 

@@ -9,8 +9,9 @@ import json
 from pamdi_ros.models import Model
 from pamdi_ros.models.build.cache import PROGRAM_FILE
 from pamdi_ros.models.graph.capture import CaptureError
+from pamdi_ros.models.graph.interpreter import Interpreter, resolve
 from pamdi_ros.models.graph.lowering import lower_module
-from pamdi_ros.models.graph.program import Interpreter, Program, resolve
+from pamdi_ros.models.graph.program import Program
 import pytest
 import torch
 from torch import nn, Tensor

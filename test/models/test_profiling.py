@@ -5,23 +5,36 @@ from collections.abc import Callable, Mapping
 
 from pamdi_ros.models import Model, ModelError
 from pamdi_ros.models.build.profiles import Profile
-from pamdi_ros.models.engines.profiling import device_facts, profile_of, unit_times, WARM_UP
+from pamdi_ros.models.engines.opening import open_engine
+from pamdi_ros.models.engines.profiling import (
+    device_facts,
+    each_unit,
+    pass_times,
+    profile_of,
+    WARM_UP,
+)
+from pamdi_ros.models.engines.torch_engine import choose_device
 import pytest
 
 GetModel = Callable[[Mapping[str, object]], Model]
 SMALL_GPT2 = {'n_layer': 2, 'n_embd': 32, 'n_head': 2, 'vocab_size': 300, 'n_positions': 32}
 
 
-def test_every_unit_is_measured(get_model: GetModel) -> None:
+@pytest.mark.parametrize('name', ['torch', 'onnxruntime'])
+def test_every_range_of_every_way_is_measured(get_model: GetModel, name: str) -> None:
     model = get_model({'zoo': 'gpt2', 'tokens': 12, 'arguments': SMALL_GPT2})
-    assert model.narrow_at is not None
+    count = model.unit_count
+    assert model.narrow_at == count - 1
+    engine, reason = open_engine(model, name)
+    assert (engine.name, reason) == (name, '')
     passes: list[None] = []
-    times = unit_times(model, 'cpu', 5, lambda: passes.append(None))
+    ways = {'units': each_unit(model), 'sessions': [(0, 2), (2, count - 1), (count - 1, count)]}
+    times = pass_times(model, engine, ways, 5, lambda: passes.append(None))
 
-    assert len(times) == model.unit_count
-    assert all(0 < time.lower_s <= time.median_s <= time.upper_s for time in times)
-    assert len(passes) == 5 + WARM_UP
-    assert unit_times(model, 'cpu', 1)[0].lower_s > 0
+    assert {way: len(ranges) for way, ranges in times.items()} == {'units': count, 'sessions': 3}
+    for time in (time for ranges in times.values() for time in ranges):
+        assert 0 < time.lower_s <= time.median_s <= time.upper_s
+    assert len(passes) == 2 * (5 + WARM_UP)
 
 
 def test_a_profile_says_what_it_is_of(get_model: GetModel) -> None:
@@ -53,9 +66,15 @@ def test_a_factorys_source_is_not_followed(
         profile_of(get_model({'factory': f'{module}:make', 'input_shape': [4]}))
 
 
-def test_device_and_threads_are_recorded() -> None:
-    assert device_facts('cpu')['threads'] == 1
-    assert device_facts('cpu', 1)['name']
+@pytest.mark.parametrize('name', ['torch', 'onnxruntime'])
+def test_engine_device_and_threads_are_recorded(get_model: GetModel, name: str) -> None:
+    engine, _ = open_engine(get_model({'zoo': 'resnet56', 'arguments': {'blocks': 1}}), name)
+    facts = device_facts(engine, 1)
+    assert (facts['engine'], facts['device'], facts['threads']) == (name, 'cpu', 1)
+    assert facts['name'] and facts[name]
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
     for wrong in ('cuda:99', 'toaster'):
         with pytest.raises(ModelError, match='device'):
-            device_facts(wrong)
+            choose_device(wrong)

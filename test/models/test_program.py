@@ -9,15 +9,15 @@ from typing import Any
 import weakref
 
 from pamdi_ros.models.errors import ModelError
-from pamdi_ros.models.graph.program import (
+from pamdi_ros.models.graph.interpreter import (
+    check_operations,
     decode,
     encode,
     encode_literal,
-    FORMAT,
     Interpreter,
-    Program,
     resolve,
 )
+from pamdi_ros.models.graph.program import FORMAT, Program
 import pytest
 import torch
 from torch import Tensor
@@ -93,7 +93,7 @@ def test_json_round_trip() -> None:
 )  # fmt: skip
 def test_what_is_not_in_the_allow_list_is_named(target: str) -> None:
     with pytest.raises(ModelError) as caught:
-        Program.from_plain(first_call(target))
+        check_operations(Program.from_plain(first_call(target)))
     assert caught.value.value == target
     assert 'no operation that a model may consist of' in str(caught.value)
 

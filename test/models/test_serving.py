@@ -15,7 +15,8 @@ from pamdi_ros.models import Model, ModelError
 from pamdi_ros.models.build.cache import PROGRAM_FILE
 from pamdi_ros.models.build.heads import ensure_heads, read_heads
 from pamdi_ros.models.engines.exit_heads import build_heads
-from pamdi_ros.models.graph.program import FORMAT, resolve
+from pamdi_ros.models.graph.interpreter import resolve
+from pamdi_ros.models.graph.program import FORMAT
 import pytest
 import torch
 

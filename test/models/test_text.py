@@ -28,7 +28,7 @@ def one_pass(model: Model, text: TextModel, ids: list[int], cut: int) -> int:
         partition = model.partition(first, last)
         for index, unit in enumerate(partition.units, start=first):
             tensors = text.narrow(index, tensors, len(ids))
-            tensors = unit(*tensors)
+            tensors = unit(*map(unit.place, tensors))
     assert tensors[0].shape == (1, 1, SMALL['vocab_size'])
     assert tensors[0].nbytes == model.table.output_bytes
     return text.next_token(tensors[0], len(ids))
@@ -68,7 +68,7 @@ def test_narrowing_gives_what_the_whole_gives(model: Model) -> None:
     text = TextModel(model)
     ids = [3, 1, 4]
     with torch.inference_mode():
-        logits = model.module(*text.inputs(ids)).logits
+        logits = model.module(*map(torch.from_numpy, text.inputs(ids))).logits
 
     assert one_pass(model, text, ids, 2) == text.next_token(logits, 3)
     assert text.next_token(logits, 3) == int(logits[0, 2].argmax())

@@ -20,12 +20,11 @@ from pamdi_ros.nodes.wire import (
     encode_chunk,
     encode_task,
 )
-from pamdi_ros.nodes.wire.torch_tensors import from_wire
+from pamdi_ros.nodes.wire.arrays import from_wire
 from pamdi_ros.worker import Task
 from pamdi_ros.worker.commands import SendChunk
 import pytest
 from sweep import cases
-import torch
 
 
 def outgoing(incarnation: int = 9) -> Outgoing:
@@ -51,7 +50,7 @@ def assembled(assembler: Assembler, sent: Task, transfer: int = 1, now: float = 
     assert received.lifespan_s == sent.lifespan_s
     assert received.payload_bytes == sent.payload_bytes
     (tensor,) = map(from_wire, received.payload)
-    assert torch.equal(tensor, sent.payload[0])
+    assert np.array_equal(tensor, sent.payload[0])
     return received
 
 
@@ -129,7 +128,7 @@ def test_what_cannot_be_sent_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadMessage, match='cannot_send'):
         outgoing().message(SendChunk('b', 1, task(next_unit=2**16), 0, 1, 0), 101.0)
     with pytest.raises(BadMessage, match='bad_tensor'):
-        strange = task(payload=(torch.zeros(3, dtype=torch.complex64),))
+        strange = task(payload=(np.zeros(3, np.complex64),))
         outgoing().message(SendChunk('b', 1, strange, 0, 2, 0), 101.0)
     monkeypatch.setattr(chunks, 'LARGEST_TASK', 1000)
     with pytest.raises(BadMessage, match='too_large'):

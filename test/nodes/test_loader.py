@@ -26,6 +26,19 @@ class Shelf:
         self.done.append(f'load {model} {unit}')
         return 0.5 if timed else None
 
+    memory_bytes = 7
+
+    def fuses(self, model: str) -> bool:
+        return True
+
+    def load_session(self, model: str, first: int, last: int, alone: bool) -> float:
+        self.load(model, first, True)
+        self.done[-1] = f'load session {model} {first} {last}' + (' alone' if alone else '')
+        return 0.25
+
+    def free_sessions(self, sessions: tuple[Partition, ...]) -> None:
+        self.done += [f'free session {part.model} {part.first} {part.last}' for part in sessions]
+
     def use_threads(self, threads: int) -> None:
         """Compute with what there is."""
 

@@ -14,6 +14,7 @@ import itertools
 import random
 from typing import Any
 
+import numpy as np
 from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.msg import Control, WorkerStatus
 from pamdi_ros.nodes.conversions import control_message, task_message
@@ -25,7 +26,7 @@ from pamdi_ros.nodes.wire import (
     encode_chunk,
     encode_task,
 )
-from pamdi_ros.nodes.wire.torch_tensors import from_wire
+from pamdi_ros.nodes.wire.arrays import from_wire
 from pamdi_ros.worker import (
     Command,
     DropReassembly,
@@ -43,7 +44,6 @@ from pamdi_ros.worker import (
 )
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
-import torch
 
 FLEET: Fleet = parse_fleet(
     {
@@ -99,9 +99,9 @@ def plan(policy: str) -> Plan:
     )
 
 
-def tensor(task: Task, unit: int) -> torch.Tensor:
+def tensor(task: Task, unit: int) -> np.ndarray[Any, Any]:
     """Return the tensor that enters a unit: of this item and this unit only."""
-    return torch.full((ELEMENTS[unit],), float(1000 * task.key.seq + unit))
+    return np.full((ELEMENTS[unit],), 1000 * task.key.seq + unit, np.float32)
 
 
 class World:
@@ -213,7 +213,7 @@ class Host:
     def received(self, message: Any, arrived_s: float | None) -> None:
         task = task_message.from_message(message, FLEET, self.now, arrived_s)
         if task.status is Status.RESULT:
-            assert torch.equal(from_wire(message.tensors[0]), tensor(task, task.next_unit))
+            assert np.array_equal(from_wire(message.tensors[0]), tensor(task, task.next_unit))
         self.do(self.machine.task_received(task, message.sender, message.transfer, self.now))
 
     # --- what goes out ---
@@ -268,9 +268,9 @@ def test_each_item_ends_once_and_tensors_arrive_whole(policy: str, loss: float) 
             assert answered, told
             for end in answered:
                 (answer,) = end.task.payload
-                if not isinstance(answer, torch.Tensor):
+                if not isinstance(answer, np.ndarray):
                     answer = from_wire(answer)
-                assert torch.equal(answer, tensor(end.task, UNITS)), told
+                assert np.array_equal(answer, tensor(end.task, UNITS)), told
             if policy == 'static_chain':
                 assert host.pieces > 12, told
                 assert len(answered) == 24 if not loss else len(answered) >= 20, told

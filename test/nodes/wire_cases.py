@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.nodes.conversions.task_message import SensorHeader
 from pamdi_ros.worker import ItemKey, Task
-import torch
 
 FLEET: Fleet = parse_fleet(
     {
@@ -37,7 +37,7 @@ def task(elements: int = 1000, **changes: object) -> Task:
 
     :param elements: of the tensor.
     """
-    tensor = torch.arange(elements, dtype=torch.float32)
+    tensor = np.arange(elements, dtype=np.float32)
     values = {
         'key': ItemKey('eye', 5, 1), 'home': 'a', 'model': 'net', 'priority_class': 'critical',
         'rank': 0, 'arrived_s': 100.0, 'received_s': 100.0, 'lifespan_s': 3.0, 'next_unit': 2,

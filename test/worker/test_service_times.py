@@ -35,15 +35,15 @@ def test_the_overhead_is_charged_once_a_stay() -> None:
 
 def test_one_measurement_tells_something_of_all_units() -> None:
     service = service_of()
-    service.measured('net', 0, 0.06, 0.0)  # three times as slow as declared
+    service.measured('net', 0, 1, 0.06, 0.0)  # three times as slow as declared
     assert service.here_s('net', 0, 1) == pytest.approx(0.06)
     assert service.here_s('net', 1, 2) == pytest.approx(0.06)
 
 
 def test_measurements_are_averaged_with_a_weight() -> None:
     service = service_of(weight=0.25)
-    service.measured('net', 0, 0.06, 0.0)
-    service.measured('net', 0, 0.10, 0.0)
+    service.measured('net', 0, 1, 0.06, 0.0)
+    service.measured('net', 0, 1, 0.10, 0.0)
     assert service.here_s('net', 0, 1) == pytest.approx(0.07)
 
 
@@ -56,7 +56,7 @@ def test_a_peers_own_measure_counts_more_than_its_declared_speed() -> None:
 
 def test_a_new_assignment_keeps_what_was_measured_unless_the_model_changed() -> None:
     service = service_of()
-    service.measured('net', 0, 0.06, 0.0)
+    service.measured('net', 0, 1, 0.06, 0.0)
     service.plan({'net': PROFILE})
     assert service.here_s('net', 0, 1) == pytest.approx(0.06)
     service.plan({'net': ModelProfile(flops=(10**9,), boundary_bytes=(1, 1))})
@@ -66,8 +66,8 @@ def test_a_new_assignment_keeps_what_was_measured_unless_the_model_changed() -> 
 def test_what_is_not_known_is_not_measured() -> None:
     service = service_of()
     assert not service.knows('other')
-    service.measured('other', 0, 1.0, 0.0)
-    service.measured('net', 99, 1.0, 0.0)
+    service.measured('other', 0, 1, 1.0, 0.0)
+    service.measured('net', 99, 100, 1.0, 0.0)
     assert service.pass_s(0.0) == {}
 
 
@@ -76,7 +76,7 @@ def test_a_model_that_costs_nothing_takes_no_time() -> None:
     service.plan({'nothing': ModelProfile(flops=(0, 0), boundary_bytes=(1, 1, 1))})
     assert service.here_s('nothing', 0, 2) == 0.0
     assert service.at_s('b', heartbeat('b', model_s={'nothing': 0.1}), 'nothing', 0, 2) == 0.1
-    service.measured('nothing', 0, 0.5, 0.0)
+    service.measured('nothing', 0, 1, 0.5, 0.0)
     assert service.here_s('nothing', 0, 1) == 0.5
 
 
@@ -84,7 +84,7 @@ def test_a_model_that_costs_nothing_takes_no_time() -> None:
 def test_times_add_up_and_are_never_negative(measured: list[tuple[int, float]]) -> None:
     service = service_of()
     for unit, seconds in measured:
-        service.measured('net', unit, seconds, 0.0)
+        service.measured('net', unit, unit + 1, seconds, 0.0)
     units = [service.here_s('net', unit, unit + 1) for unit in range(4)]
     assert min(units) >= 0
     assert sum(units) == pytest.approx(service.here_s('net', 0, 4))
@@ -105,10 +105,10 @@ def test_times_told_before_any_assignment_are_said_with_the_first_one() -> None:
 
 def test_what_runs_counts_more_than_what_was_told() -> None:
     service = service_of(weight=0.5)
-    service.measured('net', 0, 0.06, 0.0)
+    service.measured('net', 0, 1, 0.06, 0.0)
     service.know('net', [0.02, 0.02, 0.02, 0.02])
     assert service.here_s('net', 0, 2) == pytest.approx(0.08)
-    service.measured('net', 1, 0.04, 0.0)
+    service.measured('net', 1, 2, 0.04, 0.0)
     assert service.here_s('net', 1, 2) == pytest.approx(0.03)
 
 
@@ -124,7 +124,7 @@ def test_a_busy_moment_is_forgotten_where_something_else_is_known() -> None:
     told.know('net', [0.03] * 4)
     for service in (declared, told):
         for unit in range(4):
-            service.measured('net', unit, 0.06, 100.0)
+            service.measured('net', unit, unit + 1, 0.06, 100.0)
     assert declared.pass_s(100.0 + FRESH_S) == {'net': pytest.approx(0.24)}
     half_s = 100.0 + FRESH_S + HALF_LIFE_S
     assert declared.pass_s(half_s) == {'net': pytest.approx((0.24 + 0.08) / 2)}
@@ -137,7 +137,7 @@ def test_a_busy_moment_is_forgotten_where_something_else_is_known() -> None:
 
 def test_without_a_declared_speed_what_was_measured_is_the_best_guess() -> None:
     service = service_of(ms_per_gflop=None)
-    service.measured('net', 0, 0.06, 100.0)
+    service.measured('net', 0, 1, 0.06, 100.0)
     before = service.pass_s(101.0)
     assert service.pass_s(10_000.0) == before != {}
 
@@ -152,7 +152,7 @@ def test_an_unmeasured_peer_that_declares_nothing_looks_no_faster_than_what_was_
     service.plan({'net': PROFILE, 'other': other})
     flops = sum(PROFILE.flops)
     for unit, cost in enumerate(PROFILE.flops):
-        service.measured('net', unit, cost * 40e-12, 0.0)
+        service.measured('net', unit, unit + 1, cost * 40e-12, 0.0)
     assert service.at_s('b', None, 'net', 0, 4) == pytest.approx(flops * 40e-12)
     said = heartbeat('b', model_s={'other': 0.03})
     assert service.at_s('b', said, 'net', 0, 4) == pytest.approx(flops * 30e-12)

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pamdi_ros.fleet.document import Document
 from pamdi_ros.fleet.problems import ConfigProblem, join, MISSING
+from pamdi_ros.fleet.types import AUTO
 
 # Names below /<fleet> that are not workers, see docs/fleet_yaml.md.
 RESERVED_NAMES = ('allocator', 'assignment', 'results', 'sources', 'workers')
@@ -38,4 +40,21 @@ def problems(document: Document) -> Iterator[ConfigProblem]:
                 value='none',
                 message='compute: none skips the arithmetic, which only an emulated worker may',
                 remedy='add emulate: true and ms_per_gflop, or write compute: real',
+            )
+        yield from _engine_problems(document, name, worker)
+
+
+def _engine_problems(
+    document: Document, name: str, worker: Mapping[str, Any]
+) -> Iterator[ConfigProblem]:
+    """Yield the models that ask for another engine than a worker has."""
+    engine = worker.get('engine', AUTO)
+    for model, entry in document.models.items():
+        wanted = entry.get('engine', AUTO)
+        if AUTO not in (engine, wanted) and engine != wanted:
+            yield ConfigProblem(
+                path=join(join('workers', name), 'engine'),
+                value=engine,
+                message=f'worker {name} has engine {engine}, model {model} has engine {wanted}',
+                remedy="leave one of them out: the model's own counts, else the worker's",
             )

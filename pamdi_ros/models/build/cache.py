@@ -18,6 +18,7 @@ from typing import Any
 
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.graph.outline import Outline
+from pamdi_ros.models.graph.program import Program
 from pamdi_ros.models.build.request import ModelRequest
 
 ENTRY_FILE = 'units.json'
@@ -127,6 +128,18 @@ def read_json(path: Path) -> object:
         return json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
         raise damaged(path.parent, error) from None
+
+
+def read_program(plain: object, directory: Path) -> Program:
+    """Read a program of the cache.
+
+    :param directory: where it comes from, for messages.
+    :raises ModelError: it is damaged.
+    """
+    try:
+        return Program.from_plain(plain)  # type: ignore[arg-type]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(directory, error) from None
 
 
 def damaged(directory: Path, error: Exception) -> ModelError:

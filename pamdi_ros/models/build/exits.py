@@ -11,7 +11,8 @@ from typing import Any
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.build.heads import DEFAULT_HEAD, HeadRequest
 from pamdi_ros.models.graph.program import Signature
-from pamdi_ros.models.build.weights import open_safetensors, read_pickle
+from pamdi_ros.models.build.stored import open_safetensors
+from pamdi_ros.models.build.weights import read_pickle
 from pamdi_ros.models.build.zoo import import_callable
 import torch
 from torch import nn, Tensor
@@ -125,7 +126,7 @@ def load_head_file(module: nn.Module, unit: int, path: Path) -> dict[str, str]:
     """
     own, prefix = module.state_dict(), head_prefix(unit)
     if path.suffix == '.safetensors':
-        with open_safetensors(path) as source:
+        with open_safetensors(path, 'pt') as source:
             given: Mapping[str, Tensor] = {
                 key: source.get_tensor(key) for key in set(source.keys()) if key.startswith(prefix)
             }

@@ -110,6 +110,14 @@ def ensure_heads(
     entry = built.directory.with_name(f'{built.directory.name}-heads-{digest}')
     fill = build or _build_in_subprocess
     make_entry(entry, HEADS_FILE, lambda work: fill(request, built, heads, work))
+    return read_built_heads(entry)
+
+
+def read_built_heads(entry: Path) -> BuiltHeads:
+    """Return the heads of an entry of the cache.
+
+    :raises ModelError: it is damaged.
+    """
     plain: Any = read_json(entry / HEADS_FILE)
     try:
         return BuiltHeads(

@@ -23,7 +23,8 @@ from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.graph.flow import DataFlow, read_flow
 from pamdi_ros.models.graph.lowering import lower
 from pamdi_ros.models.graph.measure import tensors_of
-from pamdi_ros.models.graph.program import Interpreter, Program
+from pamdi_ros.models.graph.interpreter import Interpreter
+from pamdi_ros.models.graph.program import Program
 from pamdi_ros.models.build.request import ModelRequest, read_request
 from pamdi_ros.models.build.meta_model import traceable
 from pamdi_ros.models.build.weights import load_file, tied_names

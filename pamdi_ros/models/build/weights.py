@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 import pickle
 from typing import Any
 
+from pamdi_ros.models.build.stored import open_safetensors, read_each, StoredTensor
 from pamdi_ros.models.errors import ModelError
-from safetensors import safe_open, SafetensorError
 import torch
 from torch import nn, Tensor
 
-_BYTES_AN_OPENING = 32_000_000
 _WRAPPERS = ('state_dict', 'model_state_dict', 'model')
 _RENAMES: tuple[Callable[[str], str], ...] = (
     lambda name: name,
@@ -24,63 +22,20 @@ _RENAMES: tuple[Callable[[str], str], ...] = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredTensor:
-    """Where one tensor of a model lies.
-
-    :param file: a safetensors file.
-    :param key: its name there.
-    :param dtype: the dtype that the model wants, such as ``float32``.
-    """
-
-    file: str
-    key: str
-    dtype: str
-
-
 def load_tensors(
     stored: Mapping[str, StoredTensor], names: Iterable[str], device: torch.device
 ) -> dict[str, Tensor]:
-    """Read the named tensors, and no others, into memory of their own.
+    """Return the named tensors, and no others, in memory of their own.
 
     :param stored: where every tensor of the model lies.
     :raises ModelError: for a file that is gone or a tensor that it lacks.
     """
-    by_file: dict[str, list[str]] = {}
-    for name in dict.fromkeys(names):
-        by_file.setdefault(stored[name].file, []).append(name)
-    tensors: dict[str, Tensor] = {}
-    for file, wanted in by_file.items():
-        while wanted:
-            # Pages of an open file count as this process's memory: open it anew now and then.
-            with open_safetensors(Path(file)) as source:
-                read_bytes = 0
-                while wanted and read_bytes < _BYTES_AN_OPENING:
-                    name = wanted.pop()
-                    tensors[name] = _read(source, stored[name], device)
-                    read_bytes += tensors[name].nbytes
-    return tensors
-
-
-def _read(source: Any, stored: StoredTensor, device: torch.device) -> Tensor:
-    try:
-        view = source.get_tensor(stored.key)
-    except SafetensorError as error:
-        raise ModelError('weights', stored.file, f'{stored.key}: {error}') from None
-    # A copy, since the view keeps the file mapped, and its address decides which kernel (and so
+    # Copies, since a view keeps the file mapped, and its address decides which kernel (and so
     # which last bit) the CPU libraries choose.
-    return view.to(device, getattr(torch, stored.dtype), copy=True)
-
-
-def open_safetensors(path: Path) -> Any:
-    """Open a safetensors file for slices.
-
-    :raises ModelError: where it is missing or not of that format.
-    """
-    try:
-        return safe_open(path, framework='pt', device='cpu')
-    except (OSError, SafetensorError) as error:
-        raise ModelError('weights', str(path), f'cannot be read: {error}') from None
+    return {
+        name: view.to(device, getattr(torch, stored[name].dtype), copy=True)
+        for name, view in read_each(stored, names, 'pt')
+    }
 
 
 def load_file(module: nn.Module, path: Path) -> dict[str, str]:
@@ -91,7 +46,7 @@ def load_file(module: nn.Module, path: Path) -> dict[str, str]:
     """
     own = module.state_dict()
     if path.suffix == '.safetensors':
-        with open_safetensors(path) as source:
+        with open_safetensors(path, 'pt') as source:
             return _fill(own, set(source.keys()), source.get_tensor, path)
     state = read_pickle(path)
     return _fill(own, set(state), state.__getitem__, path)

@@ -26,9 +26,10 @@ from pamdi_ros.models.build.request import ModelRequest, read_request
 from pamdi_ros.models.engines.model import Model
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.graph.capture import CaptureError
+from pamdi_ros.models.graph.interpreter import Interpreter
 from pamdi_ros.models.graph.lowering import lower_module
 from pamdi_ros.models.graph.measure import tensors_of
-from pamdi_ros.models.graph.program import Interpreter, Program
+from pamdi_ros.models.graph.program import Program
 from pamdi_ros.parent_death_signal import ask_for_signal_at_parents_death
 from safetensors.torch import save_file
 import torch

@@ -6,63 +6,34 @@ Several threads may use a Model, and its units, at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 import os
-from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
 
-from pamdi_ros.models.build.cache import Built, damaged, ensure_built, PROGRAM_FILE, read_json
-from pamdi_ros.models.build.heads import (
-    BuiltHeads,
-    ensure_heads,
-    HeadRequest,
-    read_heads,
-    with_heads,
-)
-from pamdi_ros.models.build.inputs import random_inputs
-from pamdi_ros.models.build.request import ModelRequest, read_request
-from pamdi_ros.models.build.weights import load_tensors, StoredTensor
-from pamdi_ros.models.engines.partition import Head, LoadedPartition, Unit
+from pamdi_ros.models.build.cache import ensure_built
+from pamdi_ros.models.build.heads import ensure_heads, read_heads
+from pamdi_ros.models.build.request import read_request
+from pamdi_ros.models.engines.built_model import BuiltModel
+from pamdi_ros.models.engines.providers import check_installed
 from pamdi_ros.models.errors import ModelError
-from pamdi_ros.models.graph.program import Interpreter, Program, Signature
-from pamdi_ros.models.tasks.labels import read_labels
-from pamdi_ros.models.units import UnitTable
-import torch
-from torch import Tensor
 
 if TYPE_CHECKING:
-    from torch import nn
+    from pamdi_ros.models.engines.onnx_engine import SessionPartition
+    from pamdi_ros.models.engines.partition import Head, LoadedPartition, Unit
+    from pamdi_ros.models.engines.torch_units import TorchUnits
+    import torch
+    from torch import nn, Tensor
+
+#: Engines by the names that a fleet file has for them.
+TORCH, ONNX_RUNTIME = 'torch', 'onnxruntime'
 
 
-class Model:
+class Model(BuiltModel):
     """A model as a chain of units; make it with :meth:`from_spec`.
 
     Holding a Model costs no weights: only units (and ``module``) load them.
     """
-
-    def __init__(
-        self,
-        request: ModelRequest,
-        built: Built,
-        labels: str | None = None,
-        heads: Sequence[HeadRequest] = (),
-        built_heads: BuiltHeads | None = None,
-    ) -> None:
-        """Keep a request, its build, and those of the heads of its exits."""
-        self.request = request
-        self._built = built
-        self._places = built.outline.places(request.unit_flops)
-        table = built.outline.table(request.name, self._places)
-        self.table: UnitTable = with_heads(table, built_heads)
-        self._heads = {head.unit: head for head in heads}
-        self._built_heads = built_heads
-        # What units hold, as long as they live.
-        self._held: WeakValueDictionary[tuple[str, torch.device], Tensor] = WeakValueDictionary()
-        self._loading = Lock()
-        self._labels = labels
 
     @classmethod
     def from_spec(
@@ -83,26 +54,6 @@ class Model:
         built = ensure_built(request, cache_dir)
         return cls(request, built, labels, heads, ensure_heads(request, built, heads))
 
-    @property
-    def unit_count(self) -> int:
-        """Return the number of units."""
-        return len(self.table)
-
-    @property
-    def built(self) -> Built:
-        """Return the build in the cache."""
-        return self._built
-
-    @property
-    def places(self) -> tuple[int, ...]:
-        """Return the operations before which units begin, and the end."""
-        return self._places
-
-    @property
-    def narrow_at(self) -> int | None:
-        """Return the unit before which a text model's hidden state may be narrowed, else None."""
-        return self._built.outline.narrow_at(self._places)
-
     @cached_property
     def module(self) -> nn.Module:
         """Return the whole upstream module in eval mode, with the weights of the units.
@@ -117,124 +68,62 @@ class Model:
             load_file(module, self.request.weights_file)
         return module
 
+    @cached_property
+    def on_torch(self) -> TorchUnits:
+        """Return what loads units with torch."""
+        from pamdi_ros.models.engines.torch_units import TorchUnits
+
+        return TorchUnits(self)
+
     def load_unit(self, index: int, device: str | torch.device = 'cpu') -> Unit:
-        """Load one unit, and the head of the exit after it, on a device.
+        """Load one unit, and the head of the exit after it, with torch.
 
         Tensors that another living unit of this Model holds there are shared.
 
         :raises ModelError: for a unit outside the model, or weights that are gone.
         """
-        if not 0 <= index < self.unit_count:
-            raise ModelError('unit', index, f'must lie within [0, {self.unit_count})')
-        target = torch.device(device)
-        first, last = self._places[index : index + 2]
-        narrow = self.narrow_at is not None and index >= self.narrow_at
-        tail = self._program.narrow if narrow else None
-        programs = (self._program,) if tail is None else (self._program, tail)
-        names = [name for program in programs for name in program.tensor_names(first, last)]
-        weights = self._load(names, target)
-        run, *one_position = [Interpreter(p, first, last, weights, target) for p in programs]
-        return Unit(
-            interpreter=run,
-            one_position=one_position[0] if one_position else None,
-            input_signature=self.signature(index),
-            device=target,
-            narrow=narrow,
-            head=self.head(index + 1, target) if index + 1 in self._heads else None,
-        )
+        return self.on_torch.unit(index, device)
 
     def partition(
-        self, first: int, last: int, device: str | torch.device = 'cpu'
-    ) -> LoadedPartition:
+        self,
+        first: int,
+        last: int,
+        device: str | torch.device = 'cpu',
+        engine: str = 'torch',
+        providers: Sequence[str] = (),
+    ) -> LoadedPartition | SessionPartition:
         """Load units [first, last), and nothing else, on a device.
 
-        :raises ModelError: for a range outside the model, or weights that are gone.
+        :param engine: ``torch``, exact at every cut, or ``onnxruntime``, faster.
+        :param providers: of ONNX Runtime, in the order asked for: ``tensorrt``, ``cuda``,
+            ``openvino``, ``cpu``.
+        :returns: arrays or tensors in, a tuple of the same out.
+        :raises ModelError: for a range outside the model, weights that are gone, an engine that
+            does not exist, or cannot run this model.
         """
         if not 0 <= first < last <= self.unit_count:
             raise ModelError(
                 'range', (first, last), f'must lie within [0, {self.unit_count}) and hold a unit'
             )
-        units = [self.load_unit(index, device) for index in range(first, last)]
-        heads = {index: unit.head for index, unit in enumerate(units, start=first + 1)}
-        return LoadedPartition(
-            units, {index: head for index, head in heads.items() if head is not None}
-        )  # fmt: skip
+        if engine == TORCH:
+            return self.on_torch.partition(first, last, device)
+        if engine != ONNX_RUNTIME:
+            raise ModelError('engine', engine, f'must be one of {TORCH}, {ONNX_RUNTIME}')
+        check_installed()
+        from pamdi_ros.models.engines.onnx_engine import SessionPartition
 
-    def _load(self, names: Iterable[str], device: torch.device) -> dict[str, Tensor]:
-        """Load tensors; those that another unit holds already (tied ones) are shared."""
-        wanted = tuple(dict.fromkeys(names))
-        with self._loading:
-            held = {name: self._held.get((name, device)) for name in wanted}
-            weights = {name: tensor for name, tensor in held.items() if tensor is not None}
-            missing = [name for name in wanted if name not in weights]
-            loaded = load_tensors(self._stored_tensors, missing, device)
-            for name, tensor in loaded.items():
-                self._held[name, device] = tensor
-        return weights | loaded
+        return SessionPartition(self, first, last, providers)
 
     def head(self, unit: int, device: str | torch.device = 'cpu') -> Head:
-        """Load the head of the exit before a unit: boundary tensors in, logits out.
+        """Load the head of the exit before a unit with torch: boundary tensors in, logits out.
 
         :raises ModelError: there is no such exit, or its weights are gone.
         """
-        if self._built_heads is None or unit not in self._heads:
-            raise ModelError('exits', unit, 'the model has no exit there')
-        built, target = self._built_heads.heads[unit], torch.device(device)
-        where = {
-            name: StoredTensor(file=str(self._built_heads.directory / file), key=key, dtype=dtype)
-            for name, (file, key, dtype) in built.tensors.items()
-        }
-        program = read_program(built.program, self._built_heads.directory)
-        weights = load_tensors(where, program.tensor_names(0, 1), target)
-        return Head(Interpreter(program, 0, 1, weights, target))
-
-    def signature(self, unit: int) -> Signature:
-        """Return (shape, dtype name) of the tensors that enter a unit; `unit_count`: the outputs.
-
-        :raises ModelError: for a unit outside the model.
-        """
-        if not 0 <= unit <= self.unit_count:
-            raise ModelError('unit', unit, f'must lie within 0..{self.unit_count}')
-        return self._program.signature(self._places[unit])
-
-    def labels(self) -> tuple[str, ...]:
-        """Return the names of the classes, () where they are not known."""
-        return read_labels(self._labels, self._built.categories, self.signature(self.unit_count))
+        return self.on_torch.head(unit, device)
 
     def example_inputs(self) -> tuple[Tensor, ...]:
-        """Return one random input, the same at every call."""
+        """Return one random input as torch tensors, the same at every call."""
+        from pamdi_ros.models.build.inputs import random_inputs
+
         ((shape, _),) = self.signature(0)
         return random_inputs(self.request, shape)
-
-    @cached_property
-    def _program(self) -> Program:
-        directory = self._built.directory
-        program = read_program(read_json(directory / PROGRAM_FILE), directory)
-        unknown = set(program.tensor_names(0, len(program.operations))) - set(self._built.tensors)
-        if len(program.operations) != len(self._built.outline.operations) or unknown:
-            raise ModelError(
-                'cache', str(directory), 'holds files of different builds',
-                'Delete this directory.',
-            )  # fmt: skip
-        return program
-
-    @cached_property
-    def _stored_tensors(self) -> dict[str, StoredTensor]:
-        return {
-            name: StoredTensor(file=str(self._built.directory / file), key=key, dtype=dtype)
-            for name, (file, key, dtype) in self._built.tensors.items()
-        }
-
-
-def read_program(plain: object, directory: Path) -> Program:
-    """Read a program of the cache.
-
-    :param directory: where it comes from, for messages.
-    :raises ModelError: it is damaged, or has an operation outside the allow-list.
-    """
-    try:
-        return Program.from_plain(plain)  # type: ignore[arg-type]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise damaged(directory, error) from None

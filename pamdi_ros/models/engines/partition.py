@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from pamdi_ros.models.errors import ModelError
-from pamdi_ros.models.graph.program import Interpreter, Signature, signature_of, Tensors
+import numpy as np
+from pamdi_ros.models.engines.signatures import check_tensors
+from pamdi_ros.models.engines.tensors import to_array, to_tensor
+from pamdi_ros.models.graph.interpreter import Interpreter, Tensors
+from pamdi_ros.models.graph.program import Signature
 import torch
 from torch import Tensor
 
@@ -90,7 +94,7 @@ class Unit:
         with torch.inference_mode():
             return run(*tensors)
 
-    def place(self, tensor: Tensor) -> Tensor:
+    def place(self, tensor: Any) -> Tensor:
         """Return a tensor on the unit's device, in memory that starts as torch's own does.
 
         A view into a received message may start anywhere; the address decides which kernel, and
@@ -125,47 +129,36 @@ class LoadedPartition:
         """Return the bytes of the weights it holds [byte]."""
         return sum(tensor.nbytes for tensor in self.tensors)
 
-    def __call__(self, *tensors: Tensor) -> Tensors:
+    def __call__(self, *tensors: Any) -> tuple[Any, ...]:
         """Run all its units.
 
+        :param tensors: torch tensors or numpy arrays.
+        :returns: of the same kind.
         :raises ModelError: where number, shape or dtype of the tensors is wrong.
         """
         self.check(*tensors)
+        as_arrays = any(isinstance(tensor, np.ndarray) for tensor in tensors)
         with torch.inference_mode():
             current = tuple(map(self.place, tensors))
             for unit in self.units:
                 current = unit(*current)
-        return current
+        return tuple(map(to_array, current)) if as_arrays else current
 
-    def check(self, *tensors: Tensor) -> None:
+    def check(self, *tensors: Any) -> None:
         """Check tensors against the signature, as :meth:`__call__` does.
 
         :raises ModelError: for the first difference, naming it.
         """
-        if len(tensors) != len(self.input_signature):
-            raise ModelError(
-                'tensors', len(tensors), f'the partition takes {len(self.input_signature)}'
-            )
-        for index, (tensor, (shape, dtype)) in enumerate(
-            zip(tensors, self.input_signature, strict=True)
-        ):
-            ((given, given_dtype),) = signature_of([tensor])
-            allowed = (shape, (shape[0], 1, *shape[2:])) if self.units[0].narrow else (shape,)
-            if given not in allowed:
-                raise ModelError(f'tensors[{index}].shape', given, f'the model wants {shape}')
-            if given_dtype != dtype:
-                raise ModelError(
-                    f'tensors[{index}].dtype', given_dtype, f'the model wants {dtype}'
-                )
+        check_tensors(self.input_signature, tensors, self.units[0].narrow)
 
-    def place(self, tensor: Tensor) -> Tensor:
+    def place(self, tensor: Any) -> Tensor:
         """Return a tensor as :meth:`Unit.place` does."""
         return place(tensor, self.device)
 
 
-def place(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor on a device, in memory that starts as torch's own does."""
-    tensor = tensor.to(device)
+def place(value: Any, device: torch.device) -> Tensor:
+    """Return an array or tensor on a device, in memory that starts as torch's own does."""
+    tensor = to_tensor(value).to(device)
     return tensor if tensor.data_ptr() % _ALIGNMENT == 0 else tensor.clone()
 
 

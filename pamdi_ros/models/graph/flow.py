@@ -11,8 +11,9 @@ from typing import Any
 
 from pamdi_ros.models.graph.capture import Captured, CaptureError
 from pamdi_ros.models.graph.functional import drop_identities, make_functional
+from pamdi_ros.models.graph.interpreter import signature_of
 from pamdi_ros.models.graph.measure import Fact, measure, storage_key, tensors_of
-from pamdi_ros.models.graph.program import Signature, signature_of
+from pamdi_ros.models.graph.program import Signature
 from torch import fx, Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves

@@ -13,17 +13,9 @@ from typing import Any
 
 from pamdi_ros.models.graph.capture import CaptureError, first_line, leaf_tensors, with_tensors
 from pamdi_ros.models.graph.flow import DataFlow
+from pamdi_ros.models.graph.interpreter import encode, encode_literal, is_allowed, signature_of
 from pamdi_ros.models.graph.measure import storage_key, tensors_of
-from pamdi_ros.models.graph.program import (
-    encode,
-    encode_literal,
-    GETITEM,
-    Instruction,
-    is_allowed,
-    Program,
-    Reference,
-    signature_of,
-)
+from pamdi_ros.models.graph.program import GETITEM, Instruction, Program, Reference
 import torch
 from torch import fx, nn, Tensor
 from torch.utils._python_dispatch import TorchDispatchMode

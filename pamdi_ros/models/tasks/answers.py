@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,41 +37,51 @@ def output_kind(shape: Sequence[int]) -> str:
     return {2: 'classification', 4: 'segmentation'}.get(len(shape), 'tensors')
 
 
-def confidence(logits: Tensor) -> float:
+def confidence(logits: Floats) -> float:
     """Return the largest softmax probability.
 
     :param logits: (1, classes).
     """
-    with torch.inference_mode():
-        return float(logits[0].float().softmax(dim=0).max())
+    return float(_softmax(logits[0]).max())
 
 
-def read_answer(outputs: Sequence[Tensor], top_k: int, labels: Sequence[str] = ()) -> Answer:
+def read_answer(outputs: Sequence[Any], top_k: int, labels: Sequence[str] = ()) -> Answer:
     """Return the `top_k` best classes of a model's outputs, of equally good ones the lower index.
 
-    :param outputs: as the last partition gives them; only the first is looked at.
+    :param outputs: arrays as the last partition gives them; only the first is looked at.
     :param labels: name of every class, or empty.
     """
-    first = outputs[0]
+    first = np.asarray(outputs[0])
     kind = output_kind(first.shape)
-    if kind == 'tensors' or not first.is_floating_point() or not first.numel():
+    if kind == 'tensors' or not is_floating(first) or not first.size:
         return Answer()
-    with torch.inference_mode():
-        if kind == 'classification':  # (1, classes)
-            # Ranked before the softmax, whose float32 makes equals of nearly equal logits.
-            rank, scores = first[0], first[0].float().softmax(dim=0)
-        else:  # (1, classes, height, width) -> share of the pixels that each class wins
-            winners = first[0].argmax(dim=0)
-            scores = winners.flatten().bincount(minlength=first.shape[1]) / winners.numel()
-            rank = scores
-        ids = rank.sort(descending=True, stable=True).indices[:top_k]  # of equals the lower index
-        chosen = [
-            (index, score)
-            for index, score in zip(ids.tolist(), scores[ids].tolist(), strict=True)
-            if kind == 'classification' or score > 0
-        ]
+    if kind == 'classification':  # (1, classes)
+        # Ranked before the softmax, whose float32 makes equals of nearly equal logits.
+        rank, scores = first[0], _softmax(first[0])
+    else:  # (1, classes, height, width) -> share of the pixels that each class wins
+        winners = first[0].argmax(axis=0).ravel()
+        counts = np.bincount(winners, minlength=first.shape[1])
+        rank = scores = (counts / winners.size).astype(np.float32)
+    ids = np.argsort(-rank.astype(np.float64), kind='stable')[:top_k]  # of equals the lower index
+    chosen = [
+        (int(index), float(scores[index]))
+        for index in ids
+        if kind == 'classification' or scores[index] > 0
+    ]
     return Answer(
         class_ids=tuple(index for index, _ in chosen),
         scores=tuple(score for _, score in chosen),
         labels=tuple(labels[index] for index, _ in chosen) if labels else (),
     )
+
+
+def is_floating(array: np.ndarray[Any, Any]) -> bool:
+    """Tell whether an array holds floating point numbers; numpy has bfloat16 from elsewhere."""
+    return array.dtype.kind == 'f' or array.dtype.name == 'bfloat16'
+
+
+def _softmax(logits: Floats) -> NDArray[np.float32]:
+    values = np.asarray(logits, np.float32)
+    shifted = np.exp(values - values.max())
+    result: NDArray[np.float32] = shifted / shifted.sum()
+    return result

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an engine gives: an answer, or why there is none. No torch is loaded for it."""
+"""What an engine gives: an answer, or why there is none."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
+import numpy as np
+
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,12 +20,12 @@ class AnswerTensors:
     :param outputs: the model's raw outputs; empty unless the source publishes them.
     """
 
-    class_ids: torch.Tensor
-    scores: torch.Tensor
-    outputs: tuple[torch.Tensor, ...] = ()
+    class_ids: Array
+    scores: Array
+    outputs: tuple[Array, ...] = ()
 
     @property
-    def tensors(self) -> tuple[torch.Tensor, ...]:
+    def tensors(self) -> tuple[Array, ...]:
         """Return them as one tuple, in wire order."""
         return (self.class_ids, self.scores, *self.outputs)
 

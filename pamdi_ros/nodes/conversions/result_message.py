@@ -12,6 +12,7 @@ from pamdi_ros.msg import InferenceResult
 from pamdi_ros.nodes.conversions.answer_tensors import AnswerTensors
 from pamdi_ros.nodes.conversions.task_message import SensorHeader, wire_tensors
 from pamdi_ros.nodes.wire import BadMessage, WireTensor
+from pamdi_ros.nodes.wire.arrays import from_wire
 from pamdi_ros.nodes.wire.placeholder import is_placeholder
 from pamdi_ros.nodes.wire.tensors import dtype_name
 from pamdi_ros.nodes.wire.typed import hop_message, tensor_message
@@ -92,8 +93,6 @@ def read_answer_tensors(payload: object) -> AnswerTensors:
             f'class_ids of shape {list(class_ids.shape)}, scores of {list(scores.shape)}: not one '
             'score for each class',
         )
-    from pamdi_ros.nodes.wire.torch_tensors import from_wire
-
     numbers, confidences, *outputs = map(from_wire, tensors)
     return AnswerTensors(numbers, confidences, tuple(outputs))
 

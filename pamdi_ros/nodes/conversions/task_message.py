@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 from pamdi_ros.fleet import Fleet
 from pamdi_ros.nodes.conversions.answer_tensors import AnswerTensors
 from pamdi_ros.nodes.wire import limits, TaskMessage, WireTensor
+from pamdi_ros.nodes.wire.arrays import to_wire
 from pamdi_ros.nodes.wire.tensors import total_bytes
 from pamdi_ros.worker import ItemKey, Status, Task
 
@@ -59,20 +61,15 @@ def to_message(task: Task, sender: str, now: float, transfer: int = 0) -> TaskMe
 
 def wire_tensors(payload: object) -> tuple[WireTensor, ...]:
     """View a payload's tensors as bytes."""
-    if not isinstance(payload, tuple | AnswerTensors):
-        return ()
-    if isinstance(payload, tuple) and all(isinstance(tensor, WireTensor) for tensor in payload):
-        return payload  # as they came; a worker that computes nothing has no other, and no torch
-    from pamdi_ros.nodes.wire.torch_tensors import to_wire
-    from torch import Tensor
-
     if isinstance(payload, AnswerTensors):
         names = ['class_ids', 'scores', *(f'output_{i}' for i in range(len(payload.outputs)))]
         return tuple(map(to_wire, payload.tensors, names))
+    if not isinstance(payload, tuple):
+        return ()
     return tuple(
         tensor if isinstance(tensor, WireTensor) else to_wire(tensor)
         for tensor in payload
-        if isinstance(tensor, WireTensor | Tensor)
+        if isinstance(tensor, WireTensor | np.ndarray)
     )
 
 

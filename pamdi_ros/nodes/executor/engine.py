@@ -3,21 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
 import gc
 import logging
 from pathlib import Path
+import sys
 import tempfile
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import Any
 
 import filelock
+import numpy as np
 from pamdi_ros.assignment import ANSWER_BYTES_PER_CLASS, partitions_of, Unit, units_of
 from pamdi_ros.fleet import Fleet, Source
 from pamdi_ros.models import Model, ModelError
+from pamdi_ros.models.engines.host_process import default_threads
+from pamdi_ros.models.engines.opening import open_engine, resolve_device
+from pamdi_ros.models.engines.protocol import time_range, UnitEngine, zeros_of
 from pamdi_ros.models.engines.text import TextModel, Vocabulary
+from pamdi_ros.models.graph.program import Signature
 from pamdi_ros.models.tasks.answers import confidence, read_answer
 from pamdi_ros.nodes.conversions.answer_tensors import AnswerTensors, CannotCompute
 from pamdi_ros.nodes.executor.emulation import Pace
@@ -25,71 +31,52 @@ from pamdi_ros.nodes.executor.synthetic_engine import has_sizes_only, size_outco
 from pamdi_ros.nodes.progress import ModelProgress
 from pamdi_ros.nodes.sensors import BadInput, decode
 from pamdi_ros.nodes.sensors.prepare import prepare
-from pamdi_ros.nodes.sensors.preprocess import resizing
 from pamdi_ros.nodes.wire import WireTensor
+from pamdi_ros.nodes.wire.arrays import from_wire
 from pamdi_ros.nodes.wire.placeholder import is_placeholder
-from pamdi_ros.nodes.wire.torch_tensors import from_wire
 from pamdi_ros.worker import ComputeUnit, Partition, Plan, Task, UnitResult
-import torch
 
-if TYPE_CHECKING:
-    from pamdi_ros.models.engines.partition import Unit as ModelUnit
-
-Tensors = tuple[torch.Tensor, ...]
+Arrays = tuple[np.ndarray[Any, Any], ...]
 
 #: A text ends here: GPT-2's <|endoftext|>.
 END_OF_TEXT = 50256
-#: Runs of a unit that is loaded, to time it, and the time for which more are begun [s].
+#: Runs of a unit that is loaded, to time it.
 TRIES = 3
 #: Whoever holds it loads and times a unit on this machine; and the longest wait for it [s].
 TURN_FILE = Path(tempfile.gettempdir()) / 'pamdi_ros' / 'timing.lock'
 TURN_PATIENCE_S = 10.0
-MOST_TRYING_S = 0.1
+#: What torch and ONNX Runtime say, in errors of no kind of their own, where memory is short.
+_MEMORY_WORDS = ("can't allocate memory", 'out of memory', 'Failed to allocate memory')
 
 
 class MemoryShort(Exception):  # noqa: N818 - it says what is the matter
-    """There is too little memory; the text is the first line of what torch says."""
+    """There is too little memory; the text is the first line of what the runtime says."""
 
 
 @contextlib.contextmanager
 def memory_errors() -> Iterator[None]:
     """Raise what says that memory is short as one error.
 
-    :raises MemoryShort: torch has one of its own for CUDA, and none for a processor.
+    :raises MemoryShort: it is; runtimes say so in errors of many kinds.
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except Exception as error:
         line = str(error).partition('\n')[0]
-        on_cuda = isinstance(error, torch.cuda.OutOfMemoryError)
-        if not (on_cuda or isinstance(error, MemoryError) or "can't allocate memory" in line):
+        if not isinstance(error, MemoryError) and not any(word in line for word in _MEMORY_WORDS):
             raise
         raise MemoryShort(line) from None
-
-
-def choose_device(wanted: str) -> torch.device:
-    """Resolve a worker's device.
-
-    :param wanted: ``auto`` (cuda if there, else cpu), ``cpu``, ``cuda`` or ``cuda:N``.
-    :raises CannotCompute: cuda is asked for and not there.
-    """
-    if wanted == 'auto':
-        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    if wanted.startswith('cuda') and not torch.cuda.is_available():
-        raise CannotCompute(
-            f'no_device: the fleet file asks for device {wanted}, but this torch '
-            f'({torch.__version__}) sees no CUDA; use device: auto or cpu'
-        )
-    return torch.device(wanted)
 
 
 class Engine:
     """Units of one worker and what is done with them.
 
-    One thread computes; another one may load and free meanwhile what is not computed.
+    Each model has an engine of its own, as the fleet file asks for. One thread computes; another
+    one may load and free meanwhile what is not computed.
 
     :param fleet: the fleet.
     :param worker: name of the worker.
+    :ivar device: that the models run on where nothing keeps them from it.
     :ivar opening: the model that is opened now.
     :raises CannotCompute: the worker's device is not there.
     """
@@ -98,14 +85,22 @@ class Engine:
         self._fleet = fleet
         self._worker = fleet.workers[worker]
         self._pace = Pace(self._worker)
-        self.device = choose_device(self._worker.device)
+        choices = [fleet.engine_of(worker, name).engine for name in fleet.models]
+        try:
+            self.device = resolve_device(self._worker.device, choices)
+        except ModelError as error:
+            raise CannotCompute(f'no_device: {error}') from error
         self.opening = ModelProgress()
+        self._threads = 0
         self._models: dict[str, Model] = {}
-        self._making = threading.Lock()
+        self._engines: dict[str, UnitEngine] = {}
+        self._reasons: dict[str, str] = {}
+        self._making = threading.RLock()
+        self._prepared_for = threading.local()
         self._texts: dict[str, TextModel] = {}
         self._vocabulary: Vocabulary | None = None
         self._labels: dict[str, tuple[str, ...]] = {}
-        self._units: dict[Unit, ModelUnit] = {}
+        self._units: set[Unit] = set()
         self._unit_counts: dict[str, int] = {}
 
     @property
@@ -115,16 +110,15 @@ class Engine:
 
     @property
     def threads(self) -> int:
-        """Threads that torch uses for one operation, where nobody says otherwise."""
-        return int(torch.get_num_threads())
+        """Threads of one operation, where nobody says otherwise."""
+        return default_threads()
 
     def use_threads(self, threads: int) -> None:
-        """Set how many threads torch uses for one operation in the calling thread.
+        """Set how many threads one operation uses, of models that are opened from now on.
 
-        :param threads: 0: torch's own choice.
+        :param threads: 0: the engine's own choice.
         """
-        if threads:
-            torch.set_num_threads(threads)
+        self._threads = threads
 
     # --- loading --------------------------------------------------------------------------------
 
@@ -135,9 +129,22 @@ class Engine:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of weights held, those that units share once [byte]."""
-        held = (tensor for unit in tuple(self._units.values()) for tensor in unit.tensors)
-        return sum({tensor.data_ptr(): tensor.nbytes for tensor in held}.values())
+        """Bytes that are held for units [byte]."""
+        return sum(engine.held_bytes for engine in tuple(self._engines.values()))
+
+    @property
+    def engines(self) -> Mapping[str, str]:
+        """What runs each model that was opened, and why not something else."""
+        shown = {}
+        for name, engine in dict(self._engines).items():
+            notes = '; '.join(filter(None, (self._reasons.get(name, ''), engine.note)))
+            shown[name] = f'{engine.name} {engine.device}' + (f': {notes}' if notes else '')
+        return shown
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """How each model that was opened is cut into units."""
+        return {name: model.table.digest() for name, model in dict(self._models).items()}
 
     def plan(self, plan: Plan) -> None:
         """Take what an assignment tells of the models, to compare."""
@@ -152,8 +159,6 @@ class Engine:
             model = self._model(source.model)
             if model.request.tokens is not None and self._vocabulary is None:
                 self._vocabulary = Vocabulary()
-            if model.request.tokens is None:
-                resizing()
             self._labels[source.model] = model.labels()
 
     def load(self, name: str, unit: int, timed: bool = True) -> float | None:
@@ -171,22 +176,53 @@ class Engine:
                 f'has that many units here, but {planned} in the assignment',
                 'All machines need the same fleet.yaml and version of pamdi_ros.',
             )  # fmt: skip
-        with self._alone() if timed else contextlib.nullcontext():
-            loaded = seconds = None
-            with contextlib.suppress(MemoryShort), memory_errors():
-                loaded, seconds = self._load(model, unit, timed)
-            if loaded is None:
-                free_memory(self.device)
-                loaded, seconds = self._load(model, unit, timed)
-        self._units[name, unit] = loaded
-        if not timed or seconds is None:
-            return None
-        return self._pace.unit_s(model.table.units[unit].flops, seconds)
+        seconds = self._load(name, unit, unit + 1, timed)
+        self._units.add((name, unit))
+        return None if not timed else self._pace.unit_s(model.table.units[unit].flops, seconds)
 
-    def _load(self, model: Model, unit: int, timed: bool) -> tuple[ModelUnit, float]:
-        """Load a unit and run it; :meth:`load` says how."""
-        loaded = model.load_unit(unit, device=self.device)
-        return loaded, self._try(loaded, TRIES if timed else 0)
+    def fuses(self, name: str) -> bool:
+        """Tell whether several units of an opened model may be loaded as one session."""
+        return self._engine(name).fusible
+
+    def load_session(self, name: str, first: int, last: int, alone: bool = False) -> float:
+        """Load units [first, last) as one session and run it.
+
+        :param alone: let the sessions of the single units go.
+        :returns: the time that it takes, without an execution's overhead [s].
+        :raises ModelError: it cannot be loaded.
+        """
+        seconds = 0.0
+        for begin, end in self._pieces(name, first, last):
+            seconds += self._load(name, begin, end, timed=True)
+        if alone:
+            for unit in range(first, last):
+                self._engine(name).free(unit, unit + 1)
+        return self._pace.unit_s(self._flops(name, first, last), seconds)
+
+    def free_sessions(self, sessions: Iterable[Partition]) -> None:
+        """Let go of sessions of several units; the units' own stay."""
+        for session in sessions:
+            for begin, end in self._pieces(session.model, session.first, session.last):
+                if end - begin > 1:
+                    self._engine(session.model).free(begin, end)
+
+    def _load(self, name: str, first: int, last: int, timed: bool) -> float:
+        """Load a range and run it, once more where memory was short; see :meth:`load`."""
+        with self._alone() if timed else contextlib.nullcontext():
+            with contextlib.suppress(MemoryShort), memory_errors():
+                return self._tried(name, first, last, timed)
+            free_memory()
+            return self._tried(name, first, last, timed)
+
+    def _tried(self, name: str, first: int, last: int, timed: bool) -> float:
+        engine = self._engine(name)
+        engine.load(first, last)
+        # On a processor the time of this thread alone counts: while a fleet starts, others of this
+        # machine take turns with it, and what they take is not the unit's.
+        clock = time.thread_time if engine.device == 'cpu' else time.perf_counter
+        self._prepare_thread(engine)
+        signature = self._usual_signature(name, first)
+        return time_range(engine, first, last, signature, TRIES if timed else 0, clock)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -206,28 +242,28 @@ class Engine:
         finally:
             turn.release()
 
-    def _try(self, unit: ModelUnit, tries: int) -> float:
-        """Run a unit on zeros, once and then some times more, and return the least time [s]."""
-        # On a processor the time of this thread alone counts: while a fleet starts, others of this
-        # machine take turns with it, and what they take is not the unit's.
-        on_cpu = unit.device.type == 'cpu'
-        clock = time.thread_time if on_cpu else time.perf_counter
-        tensors = tuple(map(unit.place, zeros_of(unit.input_signature)))
-        taken: list[float] = []
-        for _ in range(1 + tries):  # the first one is the slow one
-            began_s = clock()
-            unit(*tensors)
-            if unit.device.type == 'cuda':
-                torch.cuda.synchronize(unit.device)
-            taken.append(clock() - began_s)
-            if sum(taken) > MOST_TRYING_S:
-                break
-        return min(taken[1:] or taken)
+    def _usual_signature(self, name: str, unit: int) -> Signature:
+        """Return what enters a unit at run time: of a text's narrow part one position."""
+        model = self._model(name)
+        signature = model.signature(unit)
+        if model.narrow_at is None or unit < model.narrow_at:
+            return signature
+        (shape, dtype), *others = signature
+        return (((shape[0], 1, *shape[2:]), dtype), *others)
+
+    def _pieces(self, name: str, first: int, last: int) -> tuple[tuple[int, int], ...]:
+        """Return a range in parts between which a text is narrowed to one position."""
+        narrow_at = self._model(name).narrow_at
+        if narrow_at is None or not first < narrow_at < last:
+            return ((first, last),)
+        return ((first, narrow_at), (narrow_at, last))
 
     def free(self, partitions: Iterable[Partition]) -> None:
         """Let go of units."""
-        for unit in units_of(partitions):
-            self._units.pop(unit, None)
+        for name, unit in units_of(partitions):
+            if (name, unit) in self._units:
+                self._units.discard((name, unit))
+                self._engine(name).free(unit, unit + 1)
 
     def labels(self, model: str) -> tuple[str, ...]:
         """Names of a learnt model's classes; () where they are not known."""
@@ -246,7 +282,7 @@ class Engine:
         self._pace.rested()
 
     def run(self, work: ComputeUnit) -> UnitResult:
-        """Do a Work: prepare a raw item, or run one unit and answer where the model ends.
+        """Prepare a raw item, or run units and answer where the model ends.
 
         What memory can be freed is freed, and the work tried once more, where there is too little.
 
@@ -257,7 +293,7 @@ class Engine:
             with contextlib.suppress(MemoryShort), memory_errors():
                 return self._done(work)
             # Here, where the error's frames hold nothing of the first try any more.
-            free_memory(self.device)
+            free_memory()
             with memory_errors():
                 return self._done(work)
         except MemoryShort as error:
@@ -282,97 +318,109 @@ class Engine:
         return self._computed(work)
 
     def _tested(self, work: ComputeUnit) -> UnitResult:
-        """Run a unit on zeros, as it would run for an item."""
-        held = self._held(work.task.model, work.first)
-        with torch.inference_mode():
-            outputs = held(*map(held.place, zeros_of(held.input_signature)))
-            if held.device.type == 'cuda':
-                torch.cuda.synchronize(held.device)
-        del outputs
+        """Run units on zeros, as they would run for an item."""
+        self._on_zeros(work)
         return UnitResult(None, compute_s=self._pace.end())
 
+    def _on_zeros(self, work: ComputeUnit) -> None:
+        name = work.task.model
+        self._check_held(name, work.first, work.last)
+        zeros = zeros_of(self._usual_signature(name, work.first))
+        self._run(name, work.first, work.last, zeros, position=0)
+
     def _prepared(self, work: ComputeUnit) -> UnitResult:
-        """Turn a sensor message into the tensors that enter the model."""
+        """Turn a sensor message into the arrays that enter the model."""
         source = self._fleet.sources[work.task.key.source]
         message = decode(source.type, work.execution.payload)  # type: ignore[arg-type]
         model = self._model(source.model)
         ((shape, _), *_) = model.signature(0)  # (batch, channels, height, width)
         prepared = prepare(source, None if model.request.tokens else shape[1:], message)
         tokens: tuple[int, ...] = ()
+        arrays: Arrays
         if isinstance(prepared, str):
             text = self._text(source.model)
             if self._vocabulary is None:  # learn() could not make it: say why once more
                 self._vocabulary = Vocabulary()
             tokens = tuple(self._vocabulary.encode(prepared))
-            tensors = text.inputs(tokens)
+            arrays = text.inputs(tokens)
         else:
-            tensors = prepared
+            arrays = prepared
         return UnitResult(
-            payload=tensors,
-            payload_bytes=_size(tensors),
+            payload=arrays,
+            payload_bytes=_size(arrays),
             compute_s=self._pace.end(),
             tokens=tokens,
         )
 
     def _computed(self, work: ComputeUnit) -> UnitResult:
-        """Run one unit; what enters it stays on the device as long as the stay lasts."""
-        name, unit, execution = work.task.model, work.first, work.execution
-        held = self._held(name, unit)
+        """Run units; what leaves them stays on the device as long as the execution lasts."""
+        name, execution = work.task.model, work.execution
+        self._check_held(name, work.first, work.last)
+        model = self._model(name)
         tensors = received_tensors(execution.payload)
-        text = self._text(name) if execution.tokens else None
         if not execution.started:
-            signature = self._model(name).signature(unit)
-            check_signature(signature, tensors, name, unit, narrow=text is not None)
-        with torch.inference_mode():
-            tensors = tuple(map(held.place, tensors))
-            if text is not None:
-                tensors = text.narrow(unit, tensors, len(execution.tokens))
-            tensors = held(*tensors)
-        outcome = self._outcome(work, tensors)
+            check_signature(
+                model.signature(work.first),
+                tensors,
+                name,
+                work.first,
+                narrow=bool(execution.tokens),
+            )
+        tensors = self._run(name, work.first, work.last, tensors, len(execution.tokens))
+        result = self._result(work, tensors)
         if work.exit is not None:
-            self._ask_exit(work, held, tensors, outcome)
-        flops = self._model(name).table.units[unit].flops
-        outcome.compute_s = self._pace.end_unit(flops, first=not execution.started)
-        return outcome
+            self._ask_exit(work, tensors, result)
+        flops = self._flops(name, work.first, work.last)
+        result.compute_s = self._pace.end_unit(flops, first=not execution.started)
+        return result
 
-    def _ask_exit(
-        self, work: ComputeUnit, unit: ModelUnit, tensors: Tensors, outcome: UnitResult
-    ) -> None:
-        """Have the exit after a unit answer, too, where it is confident enough.
+    def _run(
+        self, name: str, first: int, last: int, tensors: tuple[Any, ...], position: int
+    ) -> tuple[Any, ...]:
+        """Run units [first, last).
 
-        :param tensors: as the unit gives them.
+        :param position: tokens of the text; 0: it is none.
+        """
+        engine = self._engine(name)
+        self._prepare_thread(engine)
+        for begin, end in self._pieces(name, first, last):
+            if position:
+                tensors = self._text(name).narrow(begin, tensors, position)
+            tensors, _ = engine.run(begin, end, tensors)
+        return tensors
+
+    def _check_held(self, name: str, first: int, last: int) -> None:
+        for unit in range(first, last):
+            if (name, unit) not in self._units:
+                raise CannotCompute(f'not_held: unit {unit} of {name} is not loaded here')
+
+    def _ask_exit(self, work: ComputeUnit, tensors: tuple[Any, ...], result: UnitResult) -> None:
+        """Have the exit after the units answer, too, where it is confident enough.
+
+        :param tensors: as the last unit gives them.
         """
         assert work.exit is not None
-        if unit.head is None:
-            return
-        with torch.inference_mode():
-            logits = unit.head(*tensors).cpu()
-        if confidence(logits) >= work.exit.threshold:
+        logits = self._engine(work.task.model).head(work.last, tensors)
+        if logits is not None and confidence(logits) >= work.exit.threshold:
             answer = self._answer(work.task, (logits,))
-            outcome.confident, outcome.early = True, answer
-            outcome.early_bytes = _size(answer.tensors)
+            result.confident, result.early = True, answer
+            result.early_bytes = _size(answer.tensors)
 
     def _passed_on(self, work: ComputeUnit) -> UnitResult:
-        """Run one unit on nothing: a worker before this one leaves the arithmetic out."""
-        model = self._model(work.task.model)
-        held = self._held(work.task.model, work.first)
-        with torch.inference_mode():
-            held(*map(held.place, zeros_of(held.input_signature)))
-        unit = model.table.units[work.first]
-        compute_s = self._pace.end_unit(unit.flops, first=not work.execution.started)
+        """Run units on nothing: a worker before this one leaves the arithmetic out."""
+        name = work.task.model
+        model = self._model(name)
+        self._on_zeros(work)
+        flops = self._flops(name, work.first, work.last)
+        compute_s = self._pace.end_unit(flops, first=not work.execution.started)
         sizes = [model.table.boundary_bytes(unit) for unit in range(model.unit_count)]
         top_k = self._fleet.sources[work.task.key.source].top_k
         return size_outcome(work, [*sizes, ANSWER_BYTES_PER_CLASS * top_k], compute_s)
 
-    def _held(self, model: str, unit: int) -> ModelUnit:
-        held = self._units.get((model, unit))
-        if held is None:
-            raise CannotCompute(f'not_held: unit {unit} of {model} is not loaded here')
-        return held
-
-    def _outcome(self, work: ComputeUnit, tensors: Tensors) -> UnitResult:
-        """Return what follows from a unit: tensors for the next one, the next pass, the answer."""
+    def _result(self, work: ComputeUnit, tensors: tuple[Any, ...]) -> UnitResult:
+        """Return what follows from units: tensors for the next one, the next pass, the answer."""
         task, tokens = work.task, work.execution.tokens
+        engine = self._engine(task.model)
         payload: object = tensors
         next_pass = False
         if work.answers and tokens:
@@ -382,22 +430,53 @@ class Engine:
             next_pass = work.execution.passes_left > 1 and token != END_OF_TEXT
             payload = tensors = text.inputs(tokens) if next_pass else ()
         if work.answers and not next_pass:
-            payload = self._answer(task, tensors)
+            payload = self._answer(task, engine.to_host(tensors))
             tensors = payload.tensors
         elif work.last == work.execution.last:  # what is kept for others is not kept on the device
-            payload = tensors = tuple(tensor.cpu() for tensor in tensors)
+            payload = tensors = engine.to_host(tensors)
         return UnitResult(
             payload=payload, payload_bytes=_size(tensors), tokens=tokens, next_pass=next_pass
         )
 
-    def _answer(self, task: Task, outputs: Tensors) -> AnswerTensors:
+    def _answer(self, task: Task, outputs: Arrays) -> AnswerTensors:
         source = self._fleet.sources[task.key.source]
         answer = read_answer(outputs, source.top_k) if outputs else None
         return AnswerTensors(
-            class_ids=torch.tensor(answer.class_ids if answer else (), dtype=torch.int32),
-            scores=torch.tensor(answer.scores if answer else (), dtype=torch.float32),
+            class_ids=np.array(answer.class_ids if answer else (), np.int32),
+            scores=np.array(answer.scores if answer else (), np.float32),
             outputs=outputs if source.publish_outputs else (),
         )
+
+    def _flops(self, name: str, first: int, last: int) -> int:
+        return self._model(name).table.flops(first, last)
+
+    # --- models and their engines ---------------------------------------------------------------
+
+    def _prepare_thread(self, engine: UnitEngine) -> None:
+        """Prepare the calling thread for an engine, once."""
+        ready: set[str] | None = getattr(self._prepared_for, 'engines', None)
+        if ready is None:
+            ready = self._prepared_for.engines = set()
+        if engine.name not in ready:
+            engine.prepare_thread()
+            ready.add(engine.name)
+
+    def _engine(self, name: str) -> UnitEngine:
+        engine = self._engines.get(name)
+        if engine is None:
+            with self._making:
+                engine = self._engines.get(name)
+                if engine is None:
+                    model, choice = (
+                        self._model(name),
+                        self._fleet.engine_of(self._worker.name, name),
+                    )
+                    with self._opened(name):
+                        engine, self._reasons[name] = open_engine(
+                            model, choice.engine, self.device, choice.providers, self._threads,
+                        )  # fmt: skip
+                    self._engines[name] = engine
+        return engine
 
     def _model(self, name: str) -> Model:
         model = self._models.get(name)
@@ -405,13 +484,18 @@ class Engine:
             with self._making:  # the thread that loads and the one that computes may want it
                 model = self._models.get(name)
                 if model is None:
-                    self.opening.begin(name, time.monotonic())
-                    try:
+                    with self._opened(name):
                         model = Model.from_spec(self._fleet.models[name].as_mapping())
-                    finally:
-                        self.opening.end(time.monotonic())
                     self._models[name] = model
         return model
+
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[None]:
+        self.opening.begin(name, time.monotonic())
+        try:
+            yield
+        finally:
+            self.opening.end(time.monotonic())
 
     def _text(self, name: str) -> TextModel:
         if name not in self._texts:
@@ -419,23 +503,19 @@ class Engine:
         return self._texts[name]
 
 
-def free_memory(device: torch.device) -> None:
+def free_memory() -> None:
     """Free what memory can be freed: what nobody refers to, and what torch keeps for later."""
     gc.collect()
-    if device.type == 'cuda':
+    torch = sys.modules.get('torch')
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
-def zeros_of(signature: Sequence[tuple[tuple[int, ...], str]]) -> Tensors:
-    """Return tensors of a signature, all zero."""
-    return tuple(torch.zeros(shape, dtype=getattr(torch, dtype)) for shape, dtype in signature)
+def _size(tensors: Sequence[Any]) -> int:
+    return sum(int(tensor.nbytes) for tensor in tensors)
 
 
-def _size(tensors: Tensors) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def received_tensors(payload: object) -> Tensors:
+def received_tensors(payload: object) -> tuple[Any, ...]:
     """Return a task's tensors, whether they were computed here or came over the wire."""
     assert isinstance(payload, tuple)
     return tuple(
@@ -444,11 +524,7 @@ def received_tensors(payload: object) -> Tensors:
 
 
 def check_signature(
-    wanted: Sequence[tuple[tuple[int, ...], str]],
-    tensors: Tensors,
-    model: str,
-    unit: int,
-    narrow: bool,
+    wanted: Signature, tensors: Sequence[Any], model: str, unit: int, narrow: bool
 ) -> None:
     """Check that tensors are what a unit takes.
 

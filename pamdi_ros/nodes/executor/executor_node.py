@@ -25,7 +25,7 @@ from pamdi_ros.nodes.executor.home import Home
 from pamdi_ros.nodes.executor.host_health import read_host
 from pamdi_ros.nodes.executor.inbox import Inbox
 from pamdi_ros.nodes.executor.journal import Journal, journal_file
-from pamdi_ros.nodes.executor.loader import UnitLoader
+from pamdi_ros.nodes.executor.loader import LoaderCommand, UnitLoader
 from pamdi_ros.nodes.executor.meters import ActivityMeter, Reading
 from pamdi_ros.nodes.executor.peer_manager import PeerManager
 from pamdi_ros.nodes.executor.runtime import Runtime
@@ -39,7 +39,7 @@ from pamdi_ros.nodes.transport.peers import TWO_WORKERS
 from pamdi_ros.nodes.wire.typed import fastest_codec
 from pamdi_ros.nodes.wire.typed_chunk import fastest_chunk_codec
 from pamdi_ros.optional import explain
-from pamdi_ros.worker import Command, FreeUnits, LoadUnit, Plan, Restart, SendChunk, WorkerMachine
+from pamdi_ros.worker import Command, LoadUnit, Plan, Restart, SendChunk, WorkerMachine
 from pamdi_ros.worker.items.completion import UNKNOWN_SENDER
 from pamdi_ros.worker.scheduling.unit_store import problems_of
 from pamdi_ros.worker.task import reason_word
@@ -71,7 +71,10 @@ class ExecutorNode(FleetNode):
         super().__init__('executor')
         self.parameter('worker', '', 'name of this worker in fleet.yaml; required')
         self.parameter(
-            'torch_threads', 0, "threads of one torch operation; 0: torch's own choice", (0, 1024)
+            'threads',
+            0,
+            "of one operation; 0: the fleet file's, or the engine's choice",
+            (0, 1024),
         )
         self.parameter(
             'emulate_links', True, 'an emulated worker paces what it sends to its declared links'
@@ -113,7 +116,7 @@ class ExecutorNode(FleetNode):
             lost=self._journal.read(fleet, self.worker, Runtime.now()),
         )
         machine.closed(Runtime.now())  # until activated, tasks are refused
-        threads = self.get_parameter('torch_threads').value
+        threads = self.get_parameter('threads').value or fleet.workers[self.worker].threads
         self._speed_file = speed_file.speed_file(
             platform.node(), str(self._engine.device), threads or self._engine.threads
         )
@@ -337,7 +340,7 @@ class ExecutorNode(FleetNode):
 
     def execute(self, command: Command) -> None:
         """Carry out a command of the state machine."""
-        if isinstance(command, FreeUnits | LoadUnit):
+        if isinstance(command, LoaderCommand):
             if isinstance(command, LoadUnit) and not self._said_loading:
                 self._beat()  # loading may keep the next ones back: peers wait longer if they know
             self._loader.do(command)
@@ -437,6 +440,10 @@ class ExecutorNode(FleetNode):
             'policy': self._plan.policy or 'none yet',
             'kept until items end [MB]': f'{self._running.ask(retained_bytes) / 1e6:.2f}',
         }
+        if (longest := self._running.ask(WorkerMachine.longest_run)) is not None:
+            what = f'{longest.model}[{longest.first}:{longest.last})'
+            facts['longest run [ms]'] = f'{longest.seconds * 1e3:.1f}, {what}'
+        facts |= {f'engine of {name}': text for name, text in self._engine.engines.items()}
         facts |= {f'late heartbeats of {peer}': str(n) for peer, n in self._peers.late().items()}
         stamp = self.get_clock().now().to_msg()
         error = self._doubled()

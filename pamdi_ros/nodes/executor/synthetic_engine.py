@@ -53,6 +53,8 @@ class SyntheticEngine:
     device = 'none (sizes only)'
     prepares = False
     memory_bytes = 0
+    engines: Mapping[str, str] = {}
+    digests: Mapping[str, str] = {}
     threads = 1
 
     def __init__(self, fleet: Fleet, worker: str) -> None:
@@ -81,6 +83,17 @@ class SyntheticEngine:
         self._held.add((model, unit))
         profile = self._models.get(model)
         return 0.0 if profile is None else self._pace.unit_s(profile.flops[unit])
+
+    def fuses(self, model: str) -> bool:
+        """Tell that units are passed one by one."""
+        return False
+
+    def load_session(self, model: str, first: int, last: int, alone: bool) -> float:
+        """Take a session for loaded; nobody asks for one."""
+        return sum(self._pace.unit_s(flops) for flops in self._models[model].flops[first:last])
+
+    def free_sessions(self, sessions: tuple[Partition, ...]) -> None:
+        """Let sessions go."""
 
     def free(self, partitions: tuple[Partition, ...]) -> None:
         """Let go of units."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pamdi_ros.fleet import COMPRESSED_IMAGE_TYPE, IMAGE_TYPE, RangeImage, Source, TEXT_TYPE
 from pamdi_ros.nodes.sensors.bad_input import BAD_MESSAGE, BadInput, DEFAULT_LIMITS, InputLimits
 from pamdi_ros.nodes.sensors.cloud import read_cloud
@@ -13,7 +15,6 @@ from pamdi_ros.nodes.sensors.message import message_class
 from pamdi_ros.nodes.sensors.preprocess import to_input
 from pamdi_ros.nodes.sensors.projection import range_image, scaled
 from pamdi_ros.nodes.sensors.text import read_text
-import torch
 
 
 def prepare(
@@ -21,12 +22,12 @@ def prepare(
     model_input_shape: tuple[int, ...] | None,
     message: Any,
     limits: InputLimits = DEFAULT_LIMITS,
-) -> tuple[torch.Tensor, ...] | str:
+) -> tuple[NDArray[Any], ...] | str:
     """Return what a source's model reads of one message.
 
     :param model_input_shape: (channels, height, width); None for text
     :param message: a decoded message of the source's type
-    :returns: the model's input tensors, on the CPU; the text itself for a String, which the
+    :returns: the model's input arrays; the text itself for a String, which the
         text model tokenizes
     :raises BadInput: the message cannot become an input; nothing else is raised on any message
     """
@@ -44,11 +45,12 @@ def prepare(
             f'source {source.name} has type {source.type}, its model {source.model} reads text; '
             'give it an image model',
         )
+    frame: NDArray[Any]
     if source.type == IMAGE_TYPE:
-        frame = torch.from_numpy(image_to_rgb(message, limits)).permute(2, 0, 1)
+        frame = np.moveaxis(image_to_rgb(message, limits), 2, 0)
     elif source.type == COMPRESSED_IMAGE_TYPE:
-        frame = torch.from_numpy(compressed_to_rgb(message, limits)).permute(2, 0, 1)
+        frame = np.moveaxis(compressed_to_rgb(message, limits), 2, 0)
     else:
         geometry = source.range_image or RangeImage()
-        frame = torch.from_numpy(scaled(range_image(read_cloud(message), geometry)))
+        frame = scaled(range_image(read_cloud(message), geometry))
     return (to_input(frame, model_input_shape, source.preprocess, limits),)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tasks, their pieces and their tensors as bytes: CDR, the codecs, tensor views.
 
-What needs torch is in ``torch_tensors``: the allocator speaks these messages without it.
+Nothing here needs torch.
 """
 
 from pamdi_ros.nodes.wire.cdr import BadMessage

@@ -18,6 +18,7 @@ from pamdi_ros.worker.scheduling.backlog import Backlog
 from pamdi_ros.worker.scheduling.breakers import Breakers, SICK
 from pamdi_ros.worker.scheduling.inversions import Inversions
 from pamdi_ros.worker.scheduling.service_times import ServiceTimes
+from pamdi_ros.worker.scheduling.sessions import Sessions
 from pamdi_ros.worker.scheduling.watchdog import Watchdog
 from pamdi_ros.worker.stage import begin_execution, EarlyAnswer, moved, StageExecution
 from pamdi_ros.worker.state import WorkerState
@@ -27,8 +28,8 @@ from pamdi_ros.worker.unit_result import UnitResult
 
 @dataclass(slots=True)
 class UnitRunner:
-    """Runs the executions of one worker unit by unit, the most urgent first (cooperative
-    preemption).
+    """Runs the executions of one worker unit by unit, or session by session, the most urgent first
+    (cooperative preemption).
 
     :ivar inversions: counts what is to wait for no lower class.
     :ivar breakers: of the models.
@@ -48,6 +49,7 @@ class UnitRunner:
     inversions: Inversions
     breakers: Breakers
     watchdog: Watchdog
+    sessions: Sessions
     tasks_run: int = 0
     _tests_turn: bool = True
 
@@ -105,8 +107,8 @@ class UnitRunner:
             self.breakers.tested(work.task.model, work.first, now)
             return []
         execution = work.execution
-        if work.last > work.first:
-            self.breakers.done(execution.task.model, work.first)
+        for unit in range(work.first, work.last):
+            self.breakers.done(execution.task.model, unit)
         first_unit = execution.compute_s == 0.0
         execution.compute_s += result.compute_s
         self._unit_over(execution, now)
@@ -114,7 +116,9 @@ class UnitRunner:
             return self._finish(execution, now, void=self.backlog.void)
         if work.last > work.first:
             own_s = result.compute_s - (self.service.overhead_s if first_unit else 0.0)
-            self.service.measured(execution.task.model, work.first, max(0.0, own_s), now)
+            self.service.measured(
+                execution.task.model, work.first, work.last, max(0.0, own_s), now
+            )
         execution.payload, execution.payload_bytes = result.payload, result.payload_bytes
         execution.tokens, execution.raw, execution.unit = result.tokens, False, work.last
         if work.answers:
@@ -229,10 +233,10 @@ class UnitRunner:
             key=key, home=self.state.name, model=model, priority_class=priority, rank=rank,
             arrived_s=now, received_s=now, next_unit=unit,
         )  # fmt: skip
-        execution = begin_execution(task, (math.inf,), rank, unit + 1, now)
-        work = ComputeUnit(execution, unit, unit + 1, False, test=True)
-        service = self.service
-        usual_s = service.here_s(model, unit, unit + 1) if service.knows(model) else 0.0
+        last = self.sessions.end(model, unit)
+        execution = begin_execution(task, (math.inf,), rank, last, now)
+        work = ComputeUnit(execution, unit, last, False, test=True)
+        usual_s = self.service.here_s(model, unit, last) if self.service.knows(model) else 0.0
         self.watchdog.begin(work, usual_s, now)
         return work
 
@@ -260,11 +264,12 @@ class UnitRunner:
             self.backlog.unit_s = 0.0
             return ComputeUnit(execution, unit, unit, False)
         model = execution.task.model
-        unit_s = self.service.here_s(model, unit, unit + 1)
-        self.backlog.unit_s = unit_s if execution.started else unit_s + self.service.overhead_s
-        answers = unit + 1 == len(self.state.plan.models[model].flops)
-        asked = self.exits.asked(execution, unit + 1)
-        return ComputeUnit(execution, unit, unit + 1, answers, asked)
+        last = self.sessions.end(model, unit, execution.last)
+        run_s = self.service.here_s(model, unit, last)
+        self.backlog.unit_s = run_s if execution.started else run_s + self.service.overhead_s
+        answers = last == len(self.state.plan.models[model].flops)
+        asked = self.exits.asked(execution, last)
+        return ComputeUnit(execution, unit, last, answers, asked)
 
     def _runnable(self, execution: StageExecution) -> bool:
         """Tell whether the execution's next unit is held here."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 import math
 from statistics import fmean
@@ -32,7 +32,9 @@ class _UnitTimes:
     :param known_s: seconds by unit, measured alone when they were loaded, or in an earlier run.
     """
 
-    __slots__ = ('_known_s', '_run_s', '_sums', 'declared_s', 'measured_s', 'profile', 'ran_s')
+    __slots__ = (
+        '_fused_s', '_known_s', '_run_s', '_sums', 'declared_s', 'measured_s', 'profile', 'ran_s',
+    )  # fmt: skip
 
     def __init__(
         self, profile: ModelProfile, seconds_per_flop: float, known_s: Mapping[int, float]
@@ -42,6 +44,8 @@ class _UnitTimes:
         #: What was measured here, of units that ran and of those that were timed before.
         self.measured_s: dict[int, float] = {}
         self._known_s: dict[int, float] = {}
+        #: Shares of the times of sessions, as those were measured when they were made.
+        self._fused_s: dict[int, float] = {}
         self._run_s: dict[int, float] = {}
         #: When a unit ran last [s].
         self.ran_s = -math.inf
@@ -51,7 +55,30 @@ class _UnitTimes:
     def know(self, known_s: Mapping[int, float]) -> None:
         """Take times measured before; units that have run meanwhile keep theirs."""
         self._known_s |= {unit: s for unit, s in known_s.items() if unit < len(self.declared_s)}
-        self.measured_s = self._known_s | self._run_s
+        self._merge()
+
+    def fused(self, shares_s: Mapping[int, float]) -> None:
+        """Take what units take as part of a session; they run otherwise than before."""
+        self._fused_s |= {unit: s for unit, s in shares_s.items() if unit < len(self.declared_s)}
+        for unit in shares_s:
+            self._run_s.pop(unit, None)
+        self._merge()
+
+    def apart(self, units: Iterable[int]) -> None:
+        """Note that units run one by one again."""
+        for unit in units:
+            self._fused_s.pop(unit, None)
+            self._run_s.pop(unit, None)
+        self._merge()
+
+    def shares(self, first: int, last: int) -> list[float]:
+        """Return the parts of units [first, last) in a time that they take together, in all 1."""
+        alone_s = [self._known_s.get(unit, self.declared_s[unit]) for unit in range(first, last)]
+        total_s = sum(alone_s)
+        return [s / total_s if total_s > 0 else 1 / len(alone_s) for s in alone_s]
+
+    def _merge(self) -> None:
+        self.measured_s = self._known_s | self._fused_s | self._run_s
         self._sums = None
 
     def sums(self) -> list[float]:
@@ -94,7 +121,8 @@ class _UnitTimes:
         :param is_declared: the worker's speed is declared: that is known.
         """
         for unit, seconds in list(self._run_s.items()):
-            before_s = self._known_s.get(unit, self.declared_s[unit] if is_declared else None)
+            declared_s = self.declared_s[unit] if is_declared else None
+            before_s = self._fused_s.get(unit, self._known_s.get(unit, declared_s))
             if before_s is None:
                 continue
             left_s = before_s + kept * (seconds - before_s)
@@ -102,8 +130,7 @@ class _UnitTimes:
                 self._run_s[unit] = left_s
             else:
                 del self._run_s[unit]
-            self._sums = None
-        self.measured_s = self._known_s | self._run_s
+        self._merge()
 
 
 class ServiceTimes:
@@ -204,11 +231,24 @@ class ServiceTimes:
         share = (flops[last] - flops[first]) / flops[-1] if flops[-1] else 1.0
         return self._fleet.workers[worker].overhead_s + whole_s * share
 
-    def measured(self, model: str, unit: int, seconds: float, now: float) -> None:
-        """Take the time that a unit took here [s]."""
+    def measured(self, model: str, first: int, last: int, seconds: float, now: float) -> None:
+        """Take the time that units [first, last) took here in one go [s]."""
         times = self._models.get(model)
-        if times is not None and unit < len(times.declared_s):
-            times.measure(unit, seconds, self._weight, now)
+        if times is not None and last <= len(times.declared_s):
+            for unit, share in enumerate(times.shares(first, last), start=first):
+                times.measure(unit, seconds * share, self._weight, now)
+
+    def fused(self, model: str, first: int, last: int, seconds: float) -> None:
+        """Take the time of a session that was made of units [first, last) [s]."""
+        times = self._models.get(model)
+        if times is not None and last <= len(times.declared_s):
+            shares = enumerate(times.shares(first, last), start=first)
+            times.fused({unit: seconds * share for unit, share in shares})
+
+    def apart(self, model: str, first: int, last: int) -> None:
+        """Note that there is no session of units [first, last) any more."""
+        if model in self._models:
+            self._models[model].apart(range(first, last))
 
     def _fade(self, now: float) -> None:
         for times in self._models.values():

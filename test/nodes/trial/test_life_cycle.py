@@ -46,7 +46,7 @@ def frame() -> Image:
 def test_nodes_are_active_and_describe_their_parameters(trial: RunningFleet, node: str) -> None:
     assert state(trial, node) == State.PRIMARY_STATE_ACTIVE
     names = ['fleet_file', 'fleet_namespace', 'autostart']
-    names += ['worker', 'torch_threads'] if 'executor' in node else []
+    names += ['worker', 'threads'] if 'executor' in node else []
     request = DescribeParameters.Request(names=names)
     described = call(trial, DescribeParameters, f'{node}/describe_parameters', request)
     assert all(descriptor.description for descriptor in described.descriptors)

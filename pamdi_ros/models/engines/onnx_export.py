@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Export a model's operations as ONNX in a process that ends, and check them against torch.
+
+``python -m pamdi_ros.models.engines.onnx_export REQUEST_JSON BUILT HEADS DIRECTORY PARENT``, as
+:mod:`pamdi_ros.models.build.exported` calls it. torch.onnx translates; every value that may cross
+a cut is an output of what it is given, and so keeps its name in the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
+from itertools import chain, pairwise
+import json
+import logging
+from pathlib import Path
+import sys
+from typing import Any
+import warnings
+
+import numpy as np
+import onnx
+import onnx_ir
+from pamdi_ros.models.build.cache import (
+    Built,
+    ERROR_MARK,
+    PROGRAM_FILE,
+    read_entry,
+    read_json,
+    read_program,
+)
+from pamdi_ros.models.build.exported import (
+    EXPORT_FILE,
+    FORMAT,
+    GRAPH_FILE,
+    head_file,
+    NARROW_FILE,
+    STORED,
+)
+from pamdi_ros.models.build.heads import BuiltHeads, read_built_heads
+from pamdi_ros.models.build.inputs import random_inputs
+from pamdi_ros.models.build.request import ModelRequest, read_request
+from pamdi_ros.models.build.stored import StoredTensor
+from pamdi_ros.models.build.weights import load_tensors
+from pamdi_ros.models.engines.onnx_graph import Arrays, Fragment, OnnxGraph, Session, value_name
+from pamdi_ros.models.errors import ModelError
+from pamdi_ros.models.graph.cuts import best_of_equal_work
+from pamdi_ros.models.graph.interpreter import (
+    check_operations,
+    decode,
+    Interpreter,
+    resolve_overload,
+)
+from pamdi_ros.models.graph.plain_attention import PLAIN
+from pamdi_ros.models.graph.program import GETITEM, Instruction, Program, Reference, Signature
+from pamdi_ros.parent_death_signal import ask_for_signal_at_parents_death
+import torch
+from torch import nn, Tensor
+
+CPU = torch.device('cpu')
+#: Largest error of a value that counts as equal, as a share of the largest of its tensor.
+TOLERANCE = 1e-4
+TOP = 5
+#: An output whose values differ by less says nothing about which of them is the best.
+LEAST_SPREAD = 1e-6
+#: Classes of the head that stands in for such a model's own.
+STAND_IN_CLASSES = 100
+
+
+class CannotExport(Exception):  # noqa: N818 - it says what cannot be done
+    """The text says why a model stays on torch."""
+
+
+def export(request: ModelRequest, built: Built, heads: BuiltHeads | None, directory: Path) -> None:
+    """Write a model's export: its graphs, and whether they give what torch does.
+
+    :param heads: of its exits; None: it has none.
+    :param directory: exists; filled.
+    """
+    reason, worst = '', 0.0
+    try:
+        worst = _export_and_check(request, built, heads, directory)
+    except CannotExport as error:
+        reason = str(error)
+    libraries = ('torch', 'onnx', 'onnxscript', 'onnxruntime')
+    entry = {
+        'format': FORMAT,
+        'reason': reason,
+        'worst': worst,
+        'made_by': {name: metadata.version(name) for name in libraries},
+    }
+    (directory / EXPORT_FILE).write_text(json.dumps(entry))
+
+
+def _export_and_check(
+    request: ModelRequest, built: Built, heads: BuiltHeads | None, directory: Path
+) -> float:
+    program = read_program(read_json(built.directory / PROGRAM_FILE), built.directory)
+    check_operations(program)
+    end = len(program.operations)
+    weights = load_tensors(
+        _stored(built.directory, built.tensors), program.tensor_names(0, end), CPU
+    )
+    write_graph(program, 0, end, weights, directory / GRAPH_FILE)
+    outline = built.outline
+    narrow_from = outline.tails[-1].first if outline.tails else None
+    finest = {position.index for position in best_of_equal_work(outline.positions())}
+    places = sorted({0, *finest, *([] if narrow_from is None else [narrow_from]), end})
+    worst = 0.0
+    for inputs in _inputs(request, program.signature(0)):
+        worst = max(worst, _compare(program, places, weights, inputs, directory / GRAPH_FILE))
+    if narrow_from is not None:
+        tail = program.narrow or program
+        weights |= load_tensors(
+            _stored(built.directory, built.tensors),
+            set(tail.tensor_names(narrow_from, end)) - set(weights),
+            CPU,
+        )
+        ((shape, dtype),) = program.signature(narrow_from)
+        one = ((shape[0], 1, *shape[2:]), dtype)
+        write_graph(tail, narrow_from, end, weights, directory / NARROW_FILE, (one,))
+        worst = max(
+            worst, _compare_narrow(tail, narrow_from, weights, one, directory / NARROW_FILE)
+        )
+    for unit, head in (heads.heads if heads is not None else {}).items():
+        assert heads is not None
+        of_head = read_program(head.program, heads.directory)
+        check_operations(of_head)
+        tensors = load_tensors(_stored(heads.directory, head.tensors), head.tensors, CPU)
+        path = directory / head_file(unit)
+        write_graph(of_head, 0, 1, tensors, path)
+        inputs = tuple(_random(sort, seed) for seed, sort in enumerate(of_head.signature(0)))
+        worst = max(worst, _compare(of_head, [0, 1], tensors, inputs, path))
+    return worst
+
+
+# --- writing ------------------------------------------------------------------------------------
+
+
+class _Operations(nn.Module):
+    """Operations [first, last) of a program, for torch.onnx to look at.
+
+    :param wanted: registers that it gives.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        first: int,
+        last: int,
+        weights: Mapping[str, Tensor],
+        wanted: Sequence[int],
+    ) -> None:
+        super().__init__()
+        self._enters = program.live[first]
+        self._instructions = program.instructions(first, last)
+        self._wanted = tuple(wanted)
+        names = program.tensor_names(first, last)
+        #: Stored name -> name here, which may hold no dots.
+        self.names = {name: f'stored_{number}' for number, name in enumerate(names)}
+        for name, own in self.names.items():
+            self.register_buffer(own, weights[name])
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return the wanted registers."""
+        registers: dict[Reference, Any] = dict(zip(self._enters, tensors, strict=True))
+        for instruction in self._instructions:
+            registers[instruction.out] = self._call(instruction, registers)
+        return tuple(registers[register] for register in self._wanted)
+
+    def _call(self, instruction: Instruction, registers: Mapping[Reference, Any]) -> Any:
+        args = [self._value(value, registers) for value in instruction.args]
+        kwargs = {
+            name: self._value(value, registers) for name, value in instruction.kwargs.items()
+        }
+        if instruction.target == GETITEM:
+            return args[0][args[1]]
+        call = PLAIN.get(instruction.target) or resolve_overload(instruction.target)
+        return call(*args, **kwargs)
+
+    def _value(self, value: Any, registers: Mapping[Reference, Any]) -> Any:
+        if isinstance(value, list):
+            return [self._value(item, registers) for item in value]
+        if isinstance(value, dict) and 'register' in value:
+            return registers[value['register']]
+        if isinstance(value, dict) and 'tensor' in value:
+            return getattr(self, self.names[value['tensor']])
+        return decode(value, CPU)
+
+
+def write_graph(
+    program: Program,
+    first: int,
+    last: int,
+    weights: Mapping[str, Tensor],
+    path: Path,
+    entering: Signature | None = None,
+) -> None:
+    """Write operations [first, last) as an ONNX graph that holds no stored tensors.
+
+    :param weights: at least the stored tensors that they read.
+    :param entering: of what enters, where it is not the program's own.
+    :raises CannotExport: ONNX cannot say one of them.
+    """
+    enters = program.live[first]
+    crossing = chain.from_iterable(program.live[first + 1 : last + 1])
+    wanted = [r for r in dict.fromkeys(crossing) if isinstance(r, int) and r not in enters]
+    module = _Operations(program, first, last, weights, wanted).eval()
+    zeros = tuple(
+        torch.zeros(shape, dtype=getattr(torch, dtype))
+        for shape, dtype in entering or program.signature(first)
+    )
+    try:
+        with torch.inference_mode(False), torch.no_grad():
+            made = torch.onnx.export(
+                module,
+                zeros,
+                dynamo=True,
+                input_names=list(map(value_name, enters)),
+                output_names=list(map(value_name, wanted)),
+                verbose=False,
+            )
+    except Exception as error:  # whatever the exporter raises
+        raise CannotExport(f'torch.onnx: {_cause(error)}') from error
+    assert made is not None
+    stored = {own: name for name, own in module.names.items()}
+    graph = made.model.graph
+    for name, value in graph.initializers.items():
+        if name in stored and value.const_value is not None:
+            tensor = value.const_value
+            value.const_value = onnx_ir.ExternalTensor(
+                'stored', 0, tensor.nbytes, tensor.dtype, shape=tensor.shape, name=name
+            )
+    proto = onnx_ir.serde.serialize_model(made.model)
+    if proto.functions:
+        raise CannotExport(f'torch.onnx left {proto.functions[0].name} as a function of its own')
+    _rename(proto.graph, {own: STORED + name for own, name in stored.items()})
+    onnx.save(proto, path)
+
+
+def _rename(graph: Any, names: Mapping[str, str]) -> None:
+    """Give values of a graph other names."""
+    for tensor in graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            if name in names:
+                node.input[index] = names[name]
+        for attribute in node.attribute:
+            if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+                raise CannotExport(f'{node.op_type} has a graph of its own')
+
+
+def _cause(error: BaseException) -> str:
+    """Return the first line of the error that began a chain of them."""
+    while (below := error.__cause__ or error.__context__) is not None:
+        error = below
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f'{type(error).__name__}: {lines[0] if lines else "no message"}'
+
+
+# --- checking -----------------------------------------------------------------------------------
+
+
+def _compare(
+    program: Program,
+    places: Sequence[int],
+    weights: Mapping[str, Tensor],
+    inputs: tuple[Tensor, ...],
+    path: Path,
+) -> float:
+    """Run units on torch and as sessions, each on what its predecessors gave.
+
+    :returns: the largest error of a boundary or output, as a share of its largest value.
+    :raises CannotExport: it is too large, or the best classes are others.
+    """
+    graph = OnnxGraph(path)
+    exact: tuple[Tensor, ...] = inputs
+    found: Arrays = tuple(tensor.numpy() for tensor in inputs)
+    worst = 0.0
+    for first, last in pairwise(places):
+        before = exact, found
+        with torch.inference_mode():
+            exact = Interpreter(program, first, last, weights, CPU)(*exact)
+        session = _session(graph, program, first, last, weights)
+        found = session.run(found)
+        worst = max(worst, _worst_error(exact, found, f'operation {last}'))
+    wanted, given = exact[0].numpy(), found[0]
+    if wanted.ndim != 2 or wanted.dtype.kind != 'f':
+        return worst
+    if np.ptp(wanted) < LEAST_SPREAD:
+        wanted, given = (_stand_in(side[-1]) for side in before)
+    if not np.array_equal(_best(wanted), _best(given)):
+        raise CannotExport(f'its {TOP} best classes are {_best(given)}, torch has {_best(wanted)}')
+    return worst
+
+
+def _compare_narrow(
+    tail: Program,
+    first: int,
+    weights: Mapping[str, Tensor],
+    entering: tuple[tuple[int, ...], str],
+    path: Path,
+) -> float:
+    """Compare what runs on one position of a text; see :func:`_compare`."""
+    last = len(tail.operations)
+    inputs = (_random(entering, 0),)
+    with torch.inference_mode():
+        exact = Interpreter(tail, first, last, weights, CPU)(*inputs)
+    leaving = tuple((tuple(tensor.shape), _dtype(tensor)) for tensor in exact)
+    fragment = OnnxGraph(path).fragment(tail.live[first], (entering,), tail.live[last], leaving)
+    found = _run(fragment, weights, (inputs[0].numpy(),))
+    return _worst_error(exact, found, 'the end, on one position')
+
+
+def _session(
+    graph: OnnxGraph, program: Program, first: int, last: int, weights: Mapping[str, Tensor]
+) -> Session:
+    fragment = graph.fragment(
+        program.live[first], program.signature(first), program.live[last], program.signature(last)
+    )
+    return _loaded(fragment, weights)
+
+
+def _loaded(fragment: Fragment, weights: Mapping[str, Tensor]) -> Session:
+    arrays = {name: weights[name].numpy() for name in fragment.stored}
+    try:
+        return Session(fragment, arrays, [('CPUExecutionProvider', {})], torch.get_num_threads())
+    except Exception as error:  # its own kinds of errors have no common one
+        raise CannotExport(f'ONNX Runtime cannot load it: {_cause(error)}') from error
+
+
+def _run(fragment: Fragment, weights: Mapping[str, Tensor], arrays: Arrays) -> Arrays:
+    return _loaded(fragment, weights).run(arrays)
+
+
+def _worst_error(exact: Sequence[Tensor], found: Arrays, where: str) -> float:
+    worst = 0.0
+    for wanted, given in zip((tensor.numpy() for tensor in exact), found, strict=True):
+        if wanted.shape != given.shape or wanted.dtype != given.dtype:
+            raise CannotExport(
+                f'before {where} it gives {given.dtype}{given.shape}, torch '
+                f'{wanted.dtype}{wanted.shape}'
+            )
+        if wanted.dtype.kind != 'f':
+            error = 0.0 if np.array_equal(wanted, given) else np.inf
+        else:
+            largest = float(np.max(np.abs(wanted), initial=0.0))
+            away = float(np.max(np.abs(wanted - given), initial=0.0))
+            error = away / largest if largest else away
+        if not error <= TOLERANCE:
+            raise CannotExport(
+                f'before {where} it is {error:.2g} of the largest value away from torch, more '
+                f'than {TOLERANCE:g}'
+            )
+        worst = max(worst, error)
+    return worst
+
+
+def _stand_in(last: Any) -> np.ndarray[Any, Any]:
+    """Return what a head of random weights makes of a tensor: (1, STAND_IN_CLASSES)."""
+    flat = np.asarray(last, np.float64).reshape(1, -1)
+    head = np.random.default_rng(0).standard_normal((flat.shape[1], STAND_IN_CLASSES))
+    result: np.ndarray[Any, Any] = flat @ head
+    return result
+
+
+def _best(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    best: np.ndarray[Any, Any] = np.argsort(-logits[0], kind='stable')[:TOP]
+    return best
+
+
+def _inputs(request: ModelRequest, signature: Signature) -> Iterator[tuple[Tensor, ...]]:
+    """Yield inputs to compare on: a random one, and photographs where they are installed."""
+    ((shape, _),) = signature
+    yield random_inputs(request, shape)
+    if request.tokens is None and len(shape) == 4 and shape[1] == 3:
+        try:
+            from skimage import data
+        except ImportError:  # it comes with the demo
+            return
+        for photograph in (data.astronaut(), data.coffee()):
+            image = torch.from_numpy(photograph.copy()).permute(2, 0, 1)[None].float() / 255
+            image = nn.functional.interpolate(image, shape[2:], mode='bilinear', antialias=True)
+            yield ((image - 0.45) / 0.225,)
+
+
+def _random(sort: tuple[tuple[int, ...], str], seed: int) -> Tensor:
+    shape, dtype = sort
+    kind = getattr(torch, dtype)
+    if not kind.is_floating_point:
+        return torch.zeros(shape, dtype=kind)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(kind)
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix('torch.')
+
+
+def _stored(
+    directory: Path, tensors: Mapping[str, tuple[str, str, str]]
+) -> dict[str, StoredTensor]:
+    return {
+        name: StoredTensor(file=str(directory / file), key=key, dtype=dtype)
+        for name, (file, key, dtype) in tensors.items()
+    }
+
+
+def main() -> int:
+    """Export for another process; a ModelError goes to it as one line of JSON."""
+    request, built, heads, directory, parent = sys.argv[1:6]
+    if not ask_for_signal_at_parents_death(int(parent)):
+        return 1
+    warnings.simplefilter('ignore')
+    logging.disable(logging.WARNING)
+    try:
+        export(
+            read_request(json.loads(request)),
+            read_entry(Path(built)),
+            read_built_heads(Path(heads)) if heads else None,
+            Path(directory),
+        )
+    except ModelError as error:
+        print(ERROR_MARK + json.dumps(error.fields()), file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
