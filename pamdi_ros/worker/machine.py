@@ -226,7 +226,7 @@ class WorkerMachine:
             epoch=self.plan.epoch,
             allocator=self.plan.allocator,
             serving=self.serving,
-            loading=not self.store.settled,
+            loading=not self.store.settled or self.sessions.making is not None,
             held=self.held,
             withdrawn=self._state.withdrawn,
             backlog_s=self._backlog.by_class(now),

@@ -9,7 +9,7 @@ from typing import Any
 
 from pamdi_ros.models import ModelError
 from pamdi_ros.nodes.executor.loader import UnitLoader
-from pamdi_ros.worker import FreeUnits, LoadUnit, Partition
+from pamdi_ros.worker import FreeSessions, FreeUnits, LoadSession, LoadUnit, Partition
 
 
 class Shelf:
@@ -66,6 +66,8 @@ class Told:
         self.came.release()
         return []
 
+    session_loaded = unit_loaded
+
 
 def test_what_is_freed_waits_for_the_unit_in_hand_and_what_follows_for_that() -> None:
     shelf = Shelf()
@@ -78,7 +80,23 @@ def test_what_is_freed_waits_for_the_unit_in_hand_and_what_follows_for_that() ->
         assert told.came.acquire(timeout=60)
     loader.close()
     assert shelf.done == ['unit over', 'free net 0 2', 'load net 4', 'load net 5']
-    assert told.loads == [('net', 4, 1.0, 0.5, ''), ('net', 5, 1.0, None, '')]
+    assert told.loads == [('net', 4, 1.0, 0.5, '', True, 7), ('net', 5, 1.0, None, '', True, 7)]
+
+
+def test_sessions_are_made_and_freed_in_turn() -> None:
+    shelf = Shelf()
+    told: Any = Told(shelf)
+    loader = UnitLoader(shelf, told)
+    loader.do(LoadSession('net', 2, 5, alone=True))
+    loader.do(FreeSessions((Partition('net', 2, 5),)))
+    loader.do(LoadSession('net', 2, 4))
+    for _ in range(2):
+        assert told.came.acquire(timeout=60)
+    loader.close()
+    assert shelf.done == [
+        'load session net 2 5 alone', 'unit over', 'free session net 2 5', 'load session net 2 4',
+    ]  # fmt: skip
+    assert told.loads == [('net', 2, 5, 1.0, 0.25, 7, ''), ('net', 2, 4, 1.0, 0.25, 7, '')]
 
 
 def test_whatever_goes_wrong_is_told_and_the_loader_goes_on() -> None:
@@ -92,7 +110,7 @@ def test_whatever_goes_wrong_is_told_and_the_loader_goes_on() -> None:
         assert told.came.acquire(timeout=60)
         assert over.acquire(timeout=60)
     loader.close()
-    problems = [load[-1] for load in told.loads]
+    problems = [load[4] for load in told.loads]
     assert 'cannot be read' in str(problems[0])
     assert problems[1:] == ['MemoryError: none', '']
 

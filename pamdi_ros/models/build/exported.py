@@ -17,12 +17,10 @@ from pamdi_ros.models.errors import ModelError
 #: What every entry has: whether the export may be used, and why not.
 EXPORT_FILE = 'onnx.json'
 #: The operations on all positions of the input.
-GRAPH_FILE = 'graph.onnx'
+GRAPH_FILE = 'graph.json'
 #: The last ones of a text model once more, on one position.
-NARROW_FILE = 'narrow.onnx'
+NARROW_FILE = 'narrow.json'
 FORMAT = 1
-#: A stored tensor's name in a graph begins so; any other initializer is written into it.
-STORED = 'w:'
 
 Export = Callable[[ModelRequest, Built, BuiltHeads | None, Path], None]
 
@@ -76,7 +74,7 @@ def ensure_exported(
 
 def head_file(unit: int) -> str:
     """Return the name of the file of the head of the exit before a unit."""
-    return f'head-{unit}.onnx'
+    return f'head-{unit}.json'
 
 
 def _export_in_subprocess(

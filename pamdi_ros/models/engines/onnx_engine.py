@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 import threading
 from typing import Any, TYPE_CHECKING
@@ -16,7 +16,6 @@ from pamdi_ros.models.engines.onnx_graph import Arrays, Fragment, OnnxGraph, Ses
 from pamdi_ros.models.engines.providers import choose_providers, ChosenProviders
 from pamdi_ros.models.engines.signatures import check_tensors
 from pamdi_ros.models.errors import ModelError
-from pamdi_ros.models.graph.program import Program, Signature
 
 if TYPE_CHECKING:
     from pamdi_ros.models.engines.built_model import BuiltModel
@@ -111,12 +110,8 @@ class OnnxEngine:
         return found
 
     def _fragment(self, first: int, last: int, narrow: bool) -> Fragment:
-        places = self._model.places
-        begin, end = places[first], places[last]
-        if not narrow:
-            return _fragment(self._graph, self._model.program, begin, end)
-        program = self._model.program.narrow or self._model.program
-        return _fragment(self._narrow_graph, program, begin, end, _one_position)
+        graph = self._narrow_graph if narrow else self._graph
+        return graph.fragment(self._model.places[first], self._model.places[last])
 
     def _make(
         self, fragment: Fragment, stored: Mapping[str, StoredTensor], key: object
@@ -140,11 +135,11 @@ class OnnxEngine:
 
     @cached_property
     def _graph(self) -> OnnxGraph:
-        return OnnxGraph(self._model.exported.directory / GRAPH_FILE)
+        return OnnxGraph.read(self._model.exported.directory / GRAPH_FILE)
 
     @cached_property
     def _narrow_graph(self) -> OnnxGraph:
-        return OnnxGraph(self._model.exported.directory / NARROW_FILE)
+        return OnnxGraph.read(self._model.exported.directory / NARROW_FILE)
 
     # --- running --------------------------------------------------------------------------------
 
@@ -193,9 +188,8 @@ class OnnxEngine:
             name: StoredTensor(file=str(built.directory / file), key=key, dtype=dtype)
             for name, (file, key, dtype) in head.tensors.items()
         }
-        graph = OnnxGraph(self._model.exported.directory / head_file(unit))
-        program = Program.from_plain(head.program)
-        return self._make(_fragment(graph, program, 0, 1), stored, ('head', unit))
+        graph = OnnxGraph.read(self._model.exported.directory / head_file(unit))
+        return self._make(graph.fragment(0, 1), stored, ('head', unit))
 
     def to_host(self, tensors: Sequence[Any]) -> Arrays:
         """Return what :meth:`run` gave as arrays."""
@@ -250,27 +244,3 @@ class SessionPartition:
 
 def _array(tensor: Any) -> Any:
     return tensor.detach().cpu().numpy() if hasattr(tensor, 'data_ptr') else tensor
-
-
-def _fragment(
-    graph: OnnxGraph,
-    program: Program,
-    first: int,
-    last: int,
-    sort: Callable[[Signature], Signature] = lambda signature: signature,
-) -> Fragment:
-    """Return operations [first, last) of a program as a fragment of its graph.
-
-    :param sort: what becomes of the signatures at both ends.
-    """
-    return graph.fragment(
-        program.live[first],
-        sort(program.signature(first)),
-        program.live[last],
-        sort(program.signature(last)),
-    )
-
-
-def _one_position(signature: Signature) -> Signature:
-    """Return the signature for one position of a text instead of all of them."""
-    return tuple(((shape[0], 1, *shape[2:]), dtype) for shape, dtype in signature)

@@ -35,14 +35,13 @@ from pamdi_ros.models.build.exported import (
     GRAPH_FILE,
     head_file,
     NARROW_FILE,
-    STORED,
 )
 from pamdi_ros.models.build.heads import BuiltHeads, read_built_heads
 from pamdi_ros.models.build.inputs import random_inputs
 from pamdi_ros.models.build.request import ModelRequest, read_request
 from pamdi_ros.models.build.stored import StoredTensor
 from pamdi_ros.models.build.weights import load_tensors
-from pamdi_ros.models.engines.onnx_graph import Arrays, Fragment, OnnxGraph, Session, value_name
+from pamdi_ros.models.engines.onnx_graph import Arrays, OnnxGraph, Segment, Session, STORED
 from pamdi_ros.models.errors import ModelError
 from pamdi_ros.models.graph.cuts import best_of_equal_work
 from pamdi_ros.models.graph.interpreter import (
@@ -116,12 +115,11 @@ def _export_and_check(
             set(tail.tensor_names(narrow_from, end)) - set(weights),
             CPU,
         )
-        ((shape, dtype),) = program.signature(narrow_from)
-        one = ((shape[0], 1, *shape[2:]), dtype)
-        write_graph(tail, narrow_from, end, weights, directory / NARROW_FILE, (one,))
-        worst = max(
-            worst, _compare_narrow(tail, narrow_from, weights, one, directory / NARROW_FILE)
-        )
+        path = directory / NARROW_FILE
+        same = program.narrow is None  # the same operations do for one position, too
+        write_graph(tail, narrow_from, end, weights, path, one_position=same)
+        position = tuple(_random(sort, 0) for sort in _signature(tail, narrow_from, same))
+        worst = max(worst, _compare(tail, [narrow_from, end], weights, position, path))
     for unit, head in (heads.heads if heads is not None else {}).items():
         assert heads is not None
         of_head = read_program(head.program, heads.directory)
@@ -140,30 +138,23 @@ def _export_and_check(
 class _Operations(nn.Module):
     """Operations [first, last) of a program, for torch.onnx to look at.
 
+    The stored tensors are inputs of it: as its own they would be folded into constants.
+
     :param wanted: registers that it gives.
+    :ivar enters: what its inputs are, the stored tensors last.
     """
 
-    def __init__(
-        self,
-        program: Program,
-        first: int,
-        last: int,
-        weights: Mapping[str, Tensor],
-        wanted: Sequence[int],
-    ) -> None:
+    def __init__(self, program: Program, first: int, last: int, wanted: Sequence[int]) -> None:
         super().__init__()
-        self._enters = program.live[first]
+        crossing = program.live[first]
+        stored = [name for name in program.tensor_names(first, last) if name not in crossing]
+        self.enters: tuple[Reference, ...] = (*crossing, *stored)
         self._instructions = program.instructions(first, last)
         self._wanted = tuple(wanted)
-        names = program.tensor_names(first, last)
-        #: Stored name -> name here, which may hold no dots.
-        self.names = {name: f'stored_{number}' for number, name in enumerate(names)}
-        for name, own in self.names.items():
-            self.register_buffer(own, weights[name])
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return the wanted registers."""
-        registers: dict[Reference, Any] = dict(zip(self._enters, tensors, strict=True))
+        registers: dict[Reference, Any] = dict(zip(self.enters, tensors, strict=True))
         for instruction in self._instructions:
             registers[instruction.out] = self._call(instruction, registers)
         return tuple(registers[register] for register in self._wanted)
@@ -184,7 +175,7 @@ class _Operations(nn.Module):
         if isinstance(value, dict) and 'register' in value:
             return registers[value['register']]
         if isinstance(value, dict) and 'tensor' in value:
-            return getattr(self, self.names[value['tensor']])
+            return registers[value['tensor']]
         return decode(value, CPU)
 
 
@@ -194,61 +185,153 @@ def write_graph(
     last: int,
     weights: Mapping[str, Tensor],
     path: Path,
-    entering: Signature | None = None,
+    one_position: bool = False,
 ) -> None:
     """Write operations [first, last) as an ONNX graph that holds no stored tensors.
 
     :param weights: at least the stored tensors that they read.
-    :param entering: of what enters, where it is not the program's own.
+    :param one_position: of a text enters, where the program tells of all.
     :raises CannotExport: ONNX cannot say one of them.
     """
     enters = program.live[first]
     crossing = chain.from_iterable(program.live[first + 1 : last + 1])
     wanted = [r for r in dict.fromkeys(crossing) if isinstance(r, int) and r not in enters]
-    module = _Operations(program, first, last, weights, wanted).eval()
-    zeros = tuple(
+    module = _Operations(program, first, last, wanted).eval()
+    zeros = [
         torch.zeros(shape, dtype=getattr(torch, dtype))
-        for shape, dtype in entering or program.signature(first)
-    )
+        for shape, dtype in _signature(program, first, one_position)
+    ]
+    stored = [weights[str(name)] for name in module.enters[len(zeros) :]]
     try:
         with torch.inference_mode(False), torch.no_grad():
             made = torch.onnx.export(
                 module,
-                zeros,
+                (*zeros, *stored),
                 dynamo=True,
-                input_names=list(map(value_name, enters)),
+                input_names=list(map(value_name, module.enters)),
                 output_names=list(map(value_name, wanted)),
                 verbose=False,
             )
     except Exception as error:  # whatever the exporter raises
         raise CannotExport(f'torch.onnx: {_cause(error)}') from error
     assert made is not None
-    stored = {own: name for name, own in module.names.items()}
-    graph = made.model.graph
-    for name, value in graph.initializers.items():
-        if name in stored and value.const_value is not None:
-            tensor = value.const_value
-            value.const_value = onnx_ir.ExternalTensor(
-                'stored', 0, tensor.nbytes, tensor.dtype, shape=tensor.shape, name=name
-            )
     proto = onnx_ir.serde.serialize_model(made.model)
     if proto.functions:
         raise CannotExport(f'torch.onnx left {proto.functions[0].name} as a function of its own')
-    _rename(proto.graph, {own: STORED + name for own, name in stored.items()})
-    onnx.save(proto, path)
+    own_graph = [
+        node.op_type
+        for node in proto.graph.node
+        for attribute in node.attribute
+        if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+    ]
+    if own_graph:
+        raise CannotExport(f'{own_graph[0]} has a graph of its own')
+    graph = _pieces(proto, program, first, last, one_position)
+    path.write_text(json.dumps(graph.to_plain(), separators=(',', ':')))
 
 
-def _rename(graph: Any, names: Mapping[str, str]) -> None:
-    """Give values of a graph other names."""
-    for tensor in graph.initializer:
-        tensor.name = names.get(tensor.name, tensor.name)
-    for node in graph.node:
-        for index, name in enumerate(node.input):
-            if name in names:
-                node.input[index] = names[name]
-        for attribute in node.attribute:
-            if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
-                raise CannotExport(f'{node.op_type} has a graph of its own')
+def _pieces(proto: Any, program: Program, first: int, last: int, one_position: bool) -> OnnxGraph:
+    """Return a graph in pieces, cut wherever the program may be.
+
+    :param one_position: of a text, where the program tells of all.
+    """
+    places = [place for place in range(first, last + 1) if program.live[place]]
+    live = [tuple(map(value_name, program.live[place])) for place in places]
+    sorts: dict[str, tuple[tuple[int, ...], str]] = {}
+    for place in places:
+        names = map(value_name, program.live[place])
+        sorts |= dict(zip(names, _signature(program, place, one_position), strict=True))
+    makers = {out: number for number, node in enumerate(proto.graph.node) for out in node.output}
+    constants = {tensor.name: tensor for tensor in proto.graph.initializer}
+    inputs = {value.name: value for value in proto.graph.input}
+    segments = [
+        _segment(given, wanted, makers, proto.graph.node) for given, wanted in pairwise(live)
+    ]
+    named = {name for segment in segments for name in segment.initializers}
+    return OnnxGraph(
+        header=onnx.ModelProto(
+            ir_version=proto.ir_version, opset_import=proto.opset_import
+        ).SerializeToString(),
+        nodes=tuple(_piece(node=[node]) for node in proto.graph.node),
+        initializers={
+            name: _piece(
+                initializer=[constants[name] if name in constants else _outside(inputs[name])]
+            )
+            for name in sorted(named)
+        },
+        inputs={name: _piece(input=[_value(name, sort)]) for name, sort in sorts.items()},
+        outputs={
+            name: _piece(
+                node=[onnx.helper.make_node('Identity', [name], [f'{name}:out'])],
+                output=[_value(f'{name}:out', sort)],
+            )
+            for name, sort in sorts.items()
+        },
+        places=tuple(places),
+        live=tuple(live),
+        segments=tuple(segments),
+    )
+
+
+def _signature(program: Program, place: int, one_position: bool) -> Signature:
+    """Return the signature at a place, of all positions of a text or of one."""
+    signature = program.signature(place)
+    if not one_position:
+        return signature
+    return tuple(((shape[0], 1, *shape[2:]), dtype) for shape, dtype in signature)
+
+
+def _segment(
+    given: Sequence[str], wanted: Sequence[str], makers: Mapping[str, int], nodes: Any
+) -> Segment:
+    """Return what computes some values from others."""
+    needed: set[int] = set()
+    initializers: dict[str, None] = {}
+    seen, stack = {*given, ''}, list(wanted)
+    while stack:
+        name = stack.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if (maker := makers.get(name)) is None:
+            initializers[name] = None
+        else:
+            needed.add(maker)
+            stack += nodes[maker].input
+    return Segment(nodes=tuple(sorted(needed)), initializers=tuple(initializers))
+
+
+def _piece(**fields: Any) -> bytes:
+    piece: bytes = onnx.ModelProto(graph=onnx.GraphProto(**fields)).SerializeToString()
+    return piece
+
+
+def _outside(value: Any) -> Any:
+    """Return a stored tensor, which entered as an input, as an initializer without its data."""
+    tensor = onnx.TensorProto(
+        name=value.name,
+        data_type=value.type.tensor_type.elem_type,
+        dims=[dim.dim_value for dim in value.type.tensor_type.shape.dim],
+        data_location=onnx.TensorProto.EXTERNAL,
+    )
+    tensor.external_data.add(key='location', value='stored')
+    return tensor
+
+
+_KINDS = {'float32': 'FLOAT', 'float64': 'DOUBLE'}
+
+
+def _value(name: str, sort: tuple[tuple[int, ...], str]) -> Any:
+    shape, dtype = sort
+    kind = getattr(
+        onnx.TensorProto, {'float32': 'FLOAT', 'float64': 'DOUBLE'}.get(dtype, dtype.upper())
+    )
+    return onnx.helper.make_tensor_value_info(name, kind, shape)
+
+
+def value_name(reference: Reference) -> str:
+    """Return the name in a graph of what a program refers to."""
+    return f'{STORED}{reference}' if isinstance(reference, str) else f'r{reference}'
 
 
 def _cause(error: BaseException) -> str:
@@ -274,7 +357,7 @@ def _compare(
     :returns: the largest error of a boundary or output, as a share of its largest value.
     :raises CannotExport: it is too large, or the best classes are others.
     """
-    graph = OnnxGraph(path)
+    graph = OnnxGraph.read(path)
     exact: tuple[Tensor, ...] = inputs
     found: Arrays = tuple(tensor.numpy() for tensor in inputs)
     worst = 0.0
@@ -282,8 +365,7 @@ def _compare(
         before = exact, found
         with torch.inference_mode():
             exact = Interpreter(program, first, last, weights, CPU)(*exact)
-        session = _session(graph, program, first, last, weights)
-        found = session.run(found)
+        found = _run(graph, first, last, weights, found)
         worst = max(worst, _worst_error(exact, found, f'operation {last}'))
     wanted, given = exact[0].numpy(), found[0]
     if wanted.ndim != 2 or wanted.dtype.kind != 'f':
@@ -295,43 +377,16 @@ def _compare(
     return worst
 
 
-def _compare_narrow(
-    tail: Program,
-    first: int,
-    weights: Mapping[str, Tensor],
-    entering: tuple[tuple[int, ...], str],
-    path: Path,
-) -> float:
-    """Compare what runs on one position of a text; see :func:`_compare`."""
-    last = len(tail.operations)
-    inputs = (_random(entering, 0),)
-    with torch.inference_mode():
-        exact = Interpreter(tail, first, last, weights, CPU)(*inputs)
-    leaving = tuple((tuple(tensor.shape), _dtype(tensor)) for tensor in exact)
-    fragment = OnnxGraph(path).fragment(tail.live[first], (entering,), tail.live[last], leaving)
-    found = _run(fragment, weights, (inputs[0].numpy(),))
-    return _worst_error(exact, found, 'the end, on one position')
-
-
-def _session(
-    graph: OnnxGraph, program: Program, first: int, last: int, weights: Mapping[str, Tensor]
-) -> Session:
-    fragment = graph.fragment(
-        program.live[first], program.signature(first), program.live[last], program.signature(last)
-    )
-    return _loaded(fragment, weights)
-
-
-def _loaded(fragment: Fragment, weights: Mapping[str, Tensor]) -> Session:
-    arrays = {name: weights[name].numpy() for name in fragment.stored}
+def _run(
+    graph: OnnxGraph, first: int, last: int, weights: Mapping[str, Tensor], arrays: Arrays
+) -> Arrays:
+    fragment = graph.fragment(first, last)
+    stored = {name: weights[name].numpy() for name in fragment.stored}
+    providers: list[tuple[str, dict[str, str]]] = [('CPUExecutionProvider', {})]
     try:
-        return Session(fragment, arrays, [('CPUExecutionProvider', {})], torch.get_num_threads())
-    except Exception as error:  # its own kinds of errors have no common one
-        raise CannotExport(f'ONNX Runtime cannot load it: {_cause(error)}') from error
-
-
-def _run(fragment: Fragment, weights: Mapping[str, Tensor], arrays: Arrays) -> Arrays:
-    return _loaded(fragment, weights).run(arrays)
+        return Session(fragment, stored, providers, torch.get_num_threads()).run(arrays)
+    except Exception as error:  # the runtime's errors have no kind in common
+        raise CannotExport(f'ONNX Runtime cannot run it: {_cause(error)}') from error
 
 
 def _worst_error(exact: Sequence[Tensor], found: Arrays, where: str) -> float:

@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX graphs of a model: ranges cut out of them, and sessions of ONNX Runtime made of those."""
+"""ONNX graphs of a model: ranges put together from their pieces, and sessions made of those.
+
+Serialised protocol buffers that are put one after another are one message, in which lists go on
+and inner messages are merged (so their specification). So the builder keeps the pieces of a graph
+serialised, and whoever runs a range joins those that it needs; ``import onnx`` takes over a
+second.
+"""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
-from pamdi_ros.models.build.exported import STORED
+from pamdi_ros.models.build.cache import damaged, read_json
 from pamdi_ros.models.engines.host_process import flushed_denormals
-from pamdi_ros.models.errors import ModelError
-from pamdi_ros.models.graph.program import Reference, Signature
 
 Arrays = tuple[np.ndarray[Any, Any], ...]
+#: A stored tensor's name in a graph begins so; any other initializer is written into it.
+STORED = 'w:'
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,96 +37,107 @@ class Fragment:
     stored: tuple[str, ...]
 
 
-class OnnxGraph:
-    """The operations of one model, by the values between them.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Segment:
+    """What computes one cut's values from those of the cut before it.
 
-    :param path: of the ONNX file, which holds no stored tensors.
-    :raises ModelError: it is gone or damaged.
+    :param nodes: their numbers.
+    :param initializers: their names.
     """
 
-    def __init__(self, path: Path) -> None:
-        try:
-            self._model = onnx.load(path, load_external_data=False)
-        except Exception as error:  # protobuf's own, or the file system's
-            raise ModelError(
-                'cache', str(path), f'is damaged: {type(error).__name__}: {error}',
-                'Delete its directory.',
-            ) from None  # fmt: skip
+    nodes: tuple[int, ...]
+    initializers: tuple[str, ...]
 
-    @cached_property
-    def _makers(self) -> dict[str, Any]:
-        return {out: node for node in self._model.graph.node for out in node.output}
 
-    @cached_property
-    def _initializers(self) -> dict[str, Any]:
-        return {tensor.name: tensor for tensor in self._model.graph.initializer}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnnxGraph:
+    """The pieces of one graph, each a serialised ModelProto that holds nothing else.
 
-    def fragment(
-        self,
-        enters: Sequence[Reference],
-        entering: Signature,
-        leaves: Sequence[Reference],
-        leaving: Signature,
-    ) -> Fragment:
-        """Return what computes some values from others.
+    :param header: versions.
+    :param nodes: in an order in which they can run.
+    :param initializers: by name; those of stored tensors only name them.
+    :param inputs: declarations of what enters, by value.
+    :param outputs: declarations of what leaves, by value, and what copies it there.
+    :param places: of the cuts, ascending.
+    :param live: values that cross each cut, in order.
+    :param segments: one fewer than cuts.
+    """
 
-        :param enters: what is given, as a program refers to it; `entering` its signature.
-        :param leaves: what is wanted; `leaving` its signature.
-        :raises ModelError: the graph does not hold what is wanted.
+    header: bytes
+    nodes: tuple[bytes, ...]
+    initializers: Mapping[str, bytes]
+    inputs: Mapping[str, bytes]
+    outputs: Mapping[str, bytes]
+    places: tuple[int, ...]
+    live: tuple[tuple[str, ...], ...]
+    segments: tuple[Segment, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> OnnxGraph:
+        """Read what :meth:`to_plain` gave.
+
+        :raises ModelError: the file is gone or damaged.
         """
-        given = list(map(value_name, enters))
-        wanted = list(map(value_name, leaves))
-        needed: set[int] = set()
-        initializers: list[str] = []
-        seen, stack = set(given), list(wanted)
-        while stack:
-            name = stack.pop()
-            if name in seen or not name:
-                continue
-            seen.add(name)
-            if name in self._initializers:
-                initializers.append(name)
-            elif (maker := self._makers.get(name)) is not None:
-                needed.add(id(maker))
-                stack += maker.input
-            else:
-                raise ModelError('cache', name, 'is no value of the exported graph')
-        nodes = [node for node in self._model.graph.node if id(node) in needed]
-        made = {out for node in nodes for out in node.output}
-        outputs = []
-        for index, (name, sort) in enumerate(zip(wanted, leaving, strict=True)):
-            label = f'out{index}'
-            nodes.append(onnx.helper.make_node('Identity', [name], [label]))
-            outputs.append(_value(label, sort))
-        del made
-        graph = onnx.helper.make_graph(
-            nodes,
-            'units',
-            [_value(name, sort) for name, sort in zip(given, entering, strict=True)],
-            outputs,
-            [self._initializers[name] for name in initializers],
-        )
-        model = onnx.helper.make_model(
-            graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version
-        )
-        stored = tuple(
-            name.removeprefix(STORED) for name in initializers if name.startswith(STORED)
-        )
-        return Fragment(model.SerializeToString(), stored)
+        plain: Any = read_json(path)
+        try:
+            return cls(
+                header=_bytes(plain['header']),
+                nodes=tuple(map(_bytes, plain['nodes'])),
+                places=tuple(map(int, plain['places'])),
+                live=tuple(tuple(map(str, names)) for names in plain['live']),
+                segments=tuple(
+                    Segment(nodes=tuple(map(int, nodes)), initializers=tuple(names))
+                    for nodes, names in plain['segments']
+                ),
+                **{
+                    kind: {name: _bytes(piece) for name, piece in plain[kind].items()}
+                    for kind in ('initializers', 'inputs', 'outputs')
+                },
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise damaged(path.parent, error) from None
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            'header': _text(self.header),
+            'nodes': list(map(_text, self.nodes)),
+            'places': list(self.places),
+            'live': list(map(list, self.live)),
+            'segments': [[list(s.nodes), list(s.initializers)] for s in self.segments],
+            **{
+                kind: {name: _text(piece) for name, piece in getattr(self, kind).items()}
+                for kind in ('initializers', 'inputs', 'outputs')
+            },
+        }
+
+    def fragment(self, first: int, last: int) -> Fragment:
+        """Return the operations from one place to another.
+
+        :raises ValueError: there is no cut at one of them.
+        """
+        begin, end = self.places.index(first), self.places.index(last)
+        segments = self.segments[begin:end]
+        nodes = sorted({node for segment in segments for node in segment.nodes})
+        names = dict.fromkeys(name for segment in segments for name in segment.initializers)
+        entering = self.live[begin]
+        pieces = [
+            self.header,
+            *(self.nodes[node] for node in nodes),
+            *(self.initializers[name] for name in names if name not in entering),
+            *(self.inputs[name] for name in entering),
+            *(self.outputs[name] for name in self.live[end]),
+        ]
+        stored = [name for name in names if name.startswith(STORED) and name not in entering]
+        return Fragment(b''.join(pieces), tuple(name.removeprefix(STORED) for name in stored))
 
 
-def value_name(reference: Reference) -> str:
-    """Return the name in a graph of what a program refers to."""
-    return f'{STORED}{reference}' if isinstance(reference, str) else f'r{reference}'
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
 
 
-def _value(name: str, sort: tuple[tuple[int, ...], str]) -> Any:
-    shape, dtype = sort
-    kind = getattr(onnx.TensorProto, _KINDS.get(dtype, dtype.upper()))
-    return onnx.helper.make_tensor_value_info(name, kind, shape)
-
-
-_KINDS = {'float32': 'FLOAT', 'float64': 'DOUBLE'}
+def _text(piece: bytes) -> str:
+    return base64.b64encode(piece).decode('ascii')
 
 
 class Session:

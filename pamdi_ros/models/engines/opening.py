@@ -9,7 +9,7 @@ import os
 
 from pamdi_ros.fleet.types import AUTO, ENGINES
 from pamdi_ros.models.engines.host_process import default_threads
-from pamdi_ros.models.engines.model import Model, TORCH
+from pamdi_ros.models.engines.model import Model, ONNX_RUNTIME, TORCH
 from pamdi_ros.models.engines.protocol import UnitEngine
 from pamdi_ros.models.engines.providers import (
     check_installed,
@@ -68,6 +68,14 @@ def _on_onnx(
     if engine == AUTO and not providers and device != 'cpu' and chosen.names == ('cpu',):
         raise ModelError('providers', device, 'this ONNX Runtime computes on the processor alone')
     return OnnxEngine(model, chosen, threads or default_threads())
+
+
+def preload(engines: Collection[str]) -> None:
+    """Import what runs models of these engines, where it is installed: it takes a while."""
+    if set(engines) != {TORCH} and util.find_spec(ONNX_RUNTIME) is not None:
+        import pamdi_ros.models.engines.onnx_engine
+    elif util.find_spec(TORCH) is not None:
+        import pamdi_ros.models.engines.torch_engine  # noqa: F401
 
 
 def resolve_device(wanted: str, engines: Collection[str]) -> str:

@@ -42,16 +42,15 @@ class ChosenProviders:
 
 
 def check_installed() -> None:
-    """Check that ONNX Runtime, and what reads its models, can be imported.
+    """Check that ONNX Runtime can be imported.
 
     :raises ModelError: with what to install.
     """
-    missing = [name for name in ('onnxruntime', 'onnx') if util.find_spec(name) is None]
-    if missing:
+    if util.find_spec('onnxruntime') is None:
         raise ModelError(
-            'engine', 'onnxruntime', f'{" and ".join(missing)} cannot be imported',
-            "pip install 'pamdi_ros[onnx]' (on a Jetson NVIDIA's own onnxruntime, and onnx), or "
-            'choose engine: torch.',
+            'engine', 'onnxruntime', 'it is not installed',
+            "pip install 'pamdi_ros[onnx]' (on a Jetson NVIDIA's own onnxruntime), or choose "
+            'engine: torch.',
         )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from pamdi_ros.assignment import ANSWER_BYTES_PER_CLASS, partitions_of, Unit, un
 from pamdi_ros.fleet import Fleet, Source
 from pamdi_ros.models import Model, ModelError
 from pamdi_ros.models.engines.host_process import default_threads
-from pamdi_ros.models.engines.opening import open_engine, resolve_device
+from pamdi_ros.models.engines.opening import open_engine, preload, resolve_device
 from pamdi_ros.models.engines.protocol import time_range, UnitEngine, zeros_of
 from pamdi_ros.models.engines.text import TextModel, Vocabulary
 from pamdi_ros.models.graph.program import Signature
@@ -28,7 +28,7 @@ from pamdi_ros.models.tasks.answers import confidence, read_answer
 from pamdi_ros.nodes.conversions.answer_tensors import AnswerTensors, CannotCompute
 from pamdi_ros.nodes.executor.emulation import Pace
 from pamdi_ros.nodes.executor.synthetic_engine import has_sizes_only, size_outcome
-from pamdi_ros.nodes.progress import ModelProgress
+from pamdi_ros.nodes.progress import ModelProgress, UNITS, WEIGHTS
 from pamdi_ros.nodes.sensors import BadInput, decode
 from pamdi_ros.nodes.sensors.prepare import prepare
 from pamdi_ros.nodes.wire import WireTensor
@@ -90,6 +90,7 @@ class Engine:
             self.device = resolve_device(self._worker.device, choices)
         except ModelError as error:
             raise CannotCompute(f'no_device: {error}') from error
+        preload(choices)  # while nobody waits for this node's heartbeats
         self.opening = ModelProgress()
         self._threads = 0
         self._models: dict[str, Model] = {}
@@ -471,7 +472,7 @@ class Engine:
                         self._model(name),
                         self._fleet.engine_of(self._worker.name, name),
                     )
-                    with self._opened(name):
+                    with self._opened(name, UNITS):
                         engine, self._reasons[name] = open_engine(
                             model, choice.engine, self.device, choice.providers, self._threads,
                         )  # fmt: skip
@@ -490,8 +491,8 @@ class Engine:
         return model
 
     @contextlib.contextmanager
-    def _opened(self, name: str) -> Iterator[None]:
-        self.opening.begin(name, time.monotonic())
+    def _opened(self, name: str, what: str = WEIGHTS) -> Iterator[None]:
+        self.opening.begin(name, time.monotonic(), what=what)
         try:
             yield
         finally:

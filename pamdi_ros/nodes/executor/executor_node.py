@@ -39,7 +39,15 @@ from pamdi_ros.nodes.transport.peers import TWO_WORKERS
 from pamdi_ros.nodes.wire.typed import fastest_codec
 from pamdi_ros.nodes.wire.typed_chunk import fastest_chunk_codec
 from pamdi_ros.optional import explain
-from pamdi_ros.worker import Command, LoadUnit, Plan, Restart, SendChunk, WorkerMachine
+from pamdi_ros.worker import (
+    Command,
+    LoadSession,
+    LoadUnit,
+    Plan,
+    Restart,
+    SendChunk,
+    WorkerMachine,
+)
 from pamdi_ros.worker.items.completion import UNKNOWN_SENDER
 from pamdi_ros.worker.scheduling.unit_store import problems_of
 from pamdi_ros.worker.task import reason_word
@@ -341,7 +349,7 @@ class ExecutorNode(FleetNode):
     def execute(self, command: Command) -> None:
         """Carry out a command of the state machine."""
         if isinstance(command, LoaderCommand):
-            if isinstance(command, LoadUnit) and not self._said_loading:
+            if isinstance(command, LoadUnit | LoadSession) and not self._said_loading:
                 self._beat()  # loading may keep the next ones back: peers wait longer if they know
             self._loader.do(command)
         elif isinstance(command, Restart):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Times of units as this host measured them, kept on disk for the next start.
 
-One JSON file for each host, device and number of torch threads, beneath the cache directory: what
+One JSON file for each host, device and number of threads, beneath the cache directory: what
 one of them measured says little of another. A model is known by what its build is known by, so
 that another input size, other weights or another torch begin anew. No torch here.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib import util
 import json
 import math
 import os
@@ -18,6 +19,7 @@ import re
 
 import filelock
 from pamdi_ros.fleet import ModelSpec, Worker
+from pamdi_ros.fleet.types import AUTO
 from pamdi_ros.models.build.cache import cache_root
 from pamdi_ros.models.build.request import read_request
 from pamdi_ros.models.errors import ModelError
@@ -37,7 +39,7 @@ def speed_file(
 
     :param host: name of the host, as the machine itself says it.
     :param device: as torch says it, such as ``cpu`` or ``cuda:0``.
-    :param threads: that torch computes with.
+    :param threads: of one operation.
     :param cache_dir: None: $PAMDI_CACHE, else ~/.cache/pamdi_ros.
     """
     name = '-'.join(re.sub(r'[^A-Za-z0-9_]+', '_', part) for part in (host, device, str(threads)))
@@ -57,7 +59,7 @@ def read(
     if not is_kept(worker):
         return {}, ''
     kept, warning = _read(path)
-    keys = {name: _key(spec) for name, spec in models.items()}
+    keys = {name: _key(spec, worker) for name, spec in models.items()}
     return {name: kept[key] for name, key in keys.items() if key in kept}, warning
 
 
@@ -83,7 +85,7 @@ def _add(path: Path, models: Mapping[str, ModelSpec], unit_s: Mapping[str, UnitS
     """Write figures beside those that the file has; several executors share it, one at a time."""
     kept, _ = _read(path)  # a damaged file is replaced
     for name, times in unit_s.items():
-        key = _key(models[name]) if name in models else ''
+        key = _key(models[name], worker) if name in models else ''
         if key and (good := _checked(dict(times))):
             kept[key] = kept.get(key, {}) | good
     plain = {
@@ -108,13 +110,19 @@ def is_kept(worker: Worker) -> bool:
     return not worker.emulate and worker.compute != 'none'
 
 
-def _key(spec: ModelSpec) -> str:
-    """Return what a model's figures are kept under; empty where the model cannot be used."""
+def _key(spec: ModelSpec, worker: Worker) -> str:
+    """Return what a model's figures are kept under; empty where the model cannot be used.
+
+    Another engine, or one that was installed since, begins anew.
+    """
+    engine = worker.engine if spec.engine == AUTO else spec.engine
+    if engine == AUTO:
+        engine += '+onnxruntime' if util.find_spec('onnxruntime') is not None else '-onnxruntime'
     try:
         request = read_request(spec.as_mapping())
     except ModelError:
         return ''
-    return f'{request.key()}-{request.unit_flops or "finest"}'
+    return f'{request.key()}-{request.unit_flops or "finest"}-{engine}'
 
 
 def _read(path: Path) -> tuple[dict[str, dict[int, float]], str]:

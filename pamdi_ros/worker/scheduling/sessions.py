@@ -63,6 +63,8 @@ class Sessions:
     _caps: dict[Unit, int] = field(default_factory=dict)
     _unit_bytes: dict[Unit, int] = field(default_factory=dict)
     _held_bytes: int = 0
+    #: Under an assignment that only has speeds measured nothing is put together.
+    _provisional: bool = False
 
     @property
     def made(self) -> tuple[Partition, ...]:
@@ -108,6 +110,7 @@ class Sessions:
         self._ends = {model: frozenset(units) for model, units in ends.items()}
         self.failed.clear()
         self._caps.clear()
+        self._provisional = plan.provisional
 
     def hold(self, models: Iterable[str]) -> None:
         """Note that the engine can make sessions of models whose units are here."""
@@ -163,7 +166,7 @@ class Sessions:
 
     def next(self) -> list[LoadSession]:
         """Return the command to make the next session, if one is wanted and none is being made."""
-        if self.making is not None:
+        if self.making is not None or self._provisional:
             return []
         self.making = next(self._wanted(), None)
         if self.making is None:
