@@ -20,7 +20,7 @@ EXPORT_FILE = 'onnx.json'
 GRAPH_FILE = 'graph.json'
 #: The last ones of a text model once more, on one position.
 NARROW_FILE = 'narrow.json'
-FORMAT = 1
+FORMAT = 2  # of an entry of the cache
 
 Export = Callable[[ModelRequest, Built, BuiltHeads | None, Path], None]
 
@@ -55,7 +55,7 @@ def ensure_exported(
     :raises ModelError: with the builder's own message: a library is missing.
     """
     home = built if heads is None else heads
-    entry = home.directory.with_name(f'{home.directory.name}-onnx')
+    entry = home.directory.with_name(f'{home.directory.name}-onnx-{FORMAT}')
     fill = export or _export_in_subprocess
     make_entry(entry, EXPORT_FILE, lambda work: fill(request, built, heads, work))
     plain: Any = read_json(entry / EXPORT_FILE)

@@ -76,16 +76,17 @@ def write(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(f'{path}.lock', timeout=LOCK_PATIENCE_S):
-            return _add(path, models, unit_s)
+            keys = {name: _key(models[name], worker) for name in unit_s if name in models}
+            return _add(path, keys, unit_s)
     except (OSError, filelock.Timeout) as error:
         return f'measured unit times are not kept, {path} cannot be written: {error}'
 
 
-def _add(path: Path, models: Mapping[str, ModelSpec], unit_s: Mapping[str, UnitSeconds]) -> str:
+def _add(path: Path, keys: Mapping[str, str], unit_s: Mapping[str, UnitSeconds]) -> str:
     """Write figures beside those that the file has; several executors share it, one at a time."""
     kept, _ = _read(path)  # a damaged file is replaced
     for name, times in unit_s.items():
-        key = _key(models[name], worker) if name in models else ''
+        key = keys.get(name, '')
         if key and (good := _checked(dict(times))):
             kept[key] = kept.get(key, {}) | good
     plain = {
