@@ -83,7 +83,7 @@ class Costs:
 
     def memory_bytes(self, worker: str) -> float:
         """Bound on what a worker may hold [byte]; infinite where none is declared."""
-        memory = self.fleet.workers[worker].memory_bytes
+        memory = self.fleet.workers[worker].planned_bytes
         return float('inf') if memory is None else float(memory)
 
     def rate_hz(self, source: str) -> float:

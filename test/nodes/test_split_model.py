@@ -33,9 +33,9 @@ models:
   net: {{zoo: {MODEL}, input_shape: [3, {SIDE}, {SIDE}]}}
   small: {{zoo: resnet56, input_shape: [3, 32, 32]}}
 workers:
-  one: {{device: cpu, memory_mb: {MEMORY_MB}, ms_per_gflop: 4}}
-  two: {{device: cpu, memory_mb: {MEMORY_MB}, ms_per_gflop: 4}}
-  three: {{device: cpu, memory_mb: {MEMORY_MB}, ms_per_gflop: 4}}
+  one: {{device: cpu, memory_mb: {MEMORY_MB}, ms_per_gflop: 4, engine: onnxruntime}}
+  two: {{device: cpu, memory_mb: {MEMORY_MB}, ms_per_gflop: 4, engine: onnxruntime}}
+  three: {{device: cpu, memory_mb: {MEMORY_MB}, ms_per_gflop: 4, engine: onnxruntime}}
   small: {{device: cpu, memory_mb: 2, ms_per_gflop: 4}}
   away: {{device: cpu, memory_mb: 2, ms_per_gflop: 4}}
 links: {{default: {{bandwidth_mbps: 1000, latency_ms: 0.5}}}}
@@ -47,7 +47,7 @@ sources:
 """
 #: Holders of the large model's parts.
 HOLDERS = ('one', 'two', 'three')
-#: What a process takes beside weights: activations, what torch and the middleware keep [byte].
+#: What a process takes beside weights: activations, what runtime and middleware keep [byte].
 SLACK_BYTES = 80e6
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
@@ -108,7 +108,7 @@ def test_the_parts_in_three_processes_answer_as_the_whole_model_does(split: Runn
 def test_no_process_has_more_than_its_part_resident(split: RunningFleet) -> None:
     """Held against processes that serve, too, but a model of 3 MB: a home's against a home's.
 
-    A home prepares pictures and so loads torchvision, which takes more than some parts weigh.
+    A home prepares pictures and so loads what reads them.
     """
     image = Image(height=32, width=32, encoding='rgb8', step=96, data=bytes(32 * 96))
     for source in ('camera', 'door'):

@@ -133,7 +133,7 @@ def _room_bytes(
     unfit: Collection[Pair],
 ) -> float:
     """Return a worker's memory without what it keeps trying to load; infinite: no bound [byte]."""
-    bound = fleet.workers[worker].memory_bytes
+    bound = fleet.workers[worker].planned_bytes
     if bound is None:
         return math.inf
     units = units_of(target.partitions(worker))

@@ -18,6 +18,9 @@ from pamdi_ros.worker.scheduling.unit_store import UnitStore
 
 #: A session that takes longer than so many quanta is made anew of half its units.
 TOO_LONG = 1.25
+#: The sessions of single units stay beside those of several up to this share of the memory: what
+#: a session will take is estimated, and activations need some.
+ROOMY = 0.75
 #: Bounds on a session's time as a share of its units' own, with which the next ones are planned.
 LEAST_GAIN, MOST_GAIN = 0.2, 1.2
 
@@ -174,7 +177,7 @@ class Sessions:
         model, first, last = self.making.model, self.making.first, self.making.last
         need_bytes = sum(self._unit_bytes.get((model, unit), 0) for unit in range(first, last))
         alone = self.memory_bytes is not None and (
-            self._held_bytes + need_bytes > self.memory_bytes
+            self._held_bytes + need_bytes > ROOMY * self.memory_bytes
         )
         return [LoadSession(model, first, last, alone)]
 
