@@ -18,7 +18,8 @@ from pamdi_ros.optional import explain
 
 # In the order of --help; a new command is one more name.
 COMMANDS = (
-    'check', 'profile', 'plan', 'simulate', 'experiment', 'up', 'demo', 'top', 'doctor', 'report',
+    'check', 'profile', 'build', 'plan', 'simulate', 'experiment', 'up', 'demo', 'top', 'doctor',
+    'report',
 )  # fmt: skip
 
 EXIT_FAILURE = 1

@@ -64,7 +64,7 @@ def build_fleet(mapping: Table, base: Path | None = None) -> Fleet:
     }
     gain_ms = mapping.get('objective', {}).get('accuracy_gain', DEFAULT_ACCURACY_GAIN_MS)
     events = (_event(entry) for entry in mapping.get('events', ()))
-    return Fleet(
+    fleet = Fleet(
         name=mapping['fleet'],
         accuracy_gain=gain_ms * S_PER_MS,
         policy=mapping.get('policy', 'pa_mdi_plus'),
@@ -76,6 +76,8 @@ def build_fleet(mapping: Table, base: Path | None = None) -> Fleet:
         sources=FrozenDict(sources),
         events=tuple(sorted(events, key=lambda event: event.at_s)),
     )
+    bundle = mapping.get('bundle')
+    return fleet if bundle is None else fleet.with_bundle(_file(bundle, base))
 
 
 def flops_within(quantum_s: float, speeds: Iterable[float | None]) -> int | None:

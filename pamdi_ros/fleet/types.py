@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import math
 
 from pamdi_ros.fleet.frozen import FrozenDict, thaw
@@ -89,6 +89,7 @@ class ModelSpec:
     :param arguments: keyword arguments of the model's constructor
     :param engine: ``auto``, ``torch`` or ``onnxruntime``; see :meth:`Fleet.engine_of`
     :param providers: of ONNX Runtime, in the order asked for; empty: the worker's
+    :param bundle: directory of the bundle that holds it; None: it is built where it is used
     :param unit_flops: largest wanted size of a unit, so that none takes longer than the policy's
         quantum_s on the slowest worker [FLOP]; None: no worker declares its speed
     """
@@ -106,6 +107,7 @@ class ModelSpec:
     arguments: Mapping[str, object] = FrozenDict()
     engine: str = AUTO
     providers: tuple[str, ...] = ()
+    bundle: str | None = None
     unit_flops: int | None = None
 
     def as_mapping(self) -> dict[str, object]:
@@ -114,7 +116,7 @@ class ModelSpec:
         :returns: lists, dicts, strings and numbers only, as the fleet file would have them
         """
         mapping: dict[str, object] = {}
-        for key in ('zoo', 'factory', 'tokens', 'labels', 'accuracy'):
+        for key in ('zoo', 'factory', 'tokens', 'labels', 'accuracy', 'bundle'):
             if (value := getattr(self, key)) is not None:
                 mapping[key] = value
         if self.input_shape is not None:
@@ -361,6 +363,14 @@ class Fleet:
         :raises KeyError: the fleet has no such source
         """
         return self.models[self.sources[source_name].model]
+
+    def with_bundle(self, bundle: str) -> Fleet:
+        """Return the fleet with all models from a bundle.
+
+        :param bundle: its directory.
+        """
+        models = {name: replace(model, bundle=bundle) for name, model in self.models.items()}
+        return replace(self, models=FrozenDict(models))
 
     def engine_of(self, worker: str, model: str) -> EngineChoice:
         """Return what is to run a model at a worker: the model's own choice, else the worker's.

@@ -49,6 +49,7 @@ class FleetNode(LifecycleNode):
         self.parameter(
             'fleet_namespace', '', "absolute namespace of the fleet's topics; empty: /<fleet>"
         )
+        self.parameter('bundle', '', "directory of built models; empty: the fleet file's")
         self.parameter('autostart', True, 'configure and activate without being asked')
         self._fleet: Fleet | None = None
         self.prefix = ''
@@ -165,9 +166,11 @@ class FleetNode(LifecycleNode):
             raise CannotConfigure('parameter fleet_file is empty; give the path of a fleet.yaml')
         self.get_logger().info(f'configuring from {path}')
         try:
-            self._fleet = load_fleet(path)
+            fleet = load_fleet(path)
         except FleetError as error:
             raise CannotConfigure(str(error)) from error
+        bundle = self.get_parameter('bundle').value
+        self._fleet = fleet.with_bundle(bundle) if bundle else fleet
         self.prefix = self.get_parameter('fleet_namespace').value.rstrip('/')
         self.prefix = self.prefix or fleet_prefix(self.fleet)
         self.set_up(self.fleet)

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 import os
 
-from pamdi_ros.models.build.cache import ensure_built
-from pamdi_ros.models.build.heads import check_units, ensure_heads, read_heads, with_heads
+from pamdi_ros.models.build.bundle import resolve
+from pamdi_ros.models.build.heads import check_units, read_heads
 from pamdi_ros.models.build.profiles import find_profile
 from pamdi_ros.models.build.request import read_request
 from pamdi_ros.models.units import UnitTable
@@ -18,19 +18,20 @@ def unit_table(
 ) -> UnitTable:
     """Return the costs of a model's units.
 
-    They come from a shipped profile where there is one, else from the cache; a model that is in
-    neither, or has early exits, is built first.
+    They come from the model's bundle, else from a shipped profile where there is one, else from
+    the cache; a model that is in neither, or has early exits, is built first.
 
     :param spec: the model's mapping, as :meth:`pamdi_ros.models.Model.from_spec` takes it.
     :param cache_dir: None: $PAMDI_CACHE, else ~/.cache/pamdi_ros.
     :raises ModelError: for a wrong mapping, or with the builder's message.
     """
-    request, heads = read_request(spec), read_heads(spec)
     # The shapes that heads are made for are in no profile: exits need the build.
-    profile = None if heads else find_profile(request, cache_dir)
-    if profile is not None:
-        return profile.outline.table(request.name, profile.outline.places(request.unit_flops))
-    built = ensure_built(request, cache_dir)
-    table = built.outline.table(request.name, built.outline.places(request.unit_flops))
-    check_units(heads, len(table))
-    return with_heads(table, ensure_heads(request, built, heads))
+    if spec.get('bundle') is None and not read_heads(spec):
+        request = read_request(spec)
+        profile = find_profile(request, cache_dir)
+        if profile is not None:
+            return profile.outline.table(request.name, profile.outline.places(request.unit_flops))
+    found = resolve(spec, cache_dir)
+    table = found.table()
+    check_units(found.heads, len(table))
+    return table

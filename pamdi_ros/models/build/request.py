@@ -118,7 +118,7 @@ def read_request(mapping: Mapping[str, object]) -> ModelRequest:
         factory=factory,
         input_shape=shape,
         tokens=tokens,
-        weights=_weights(mapping.get('weights', 'seed:0')),
+        weights=_weights(mapping.get('weights', 'seed:0'), mapping.get('bundle') is None),
         arguments=dict(arguments),
         unit_flops=_unit_flops(mapping.get('unit_flops')),
     )
@@ -150,7 +150,11 @@ def _shape(value: object) -> tuple[int, ...] | None:
     return tuple(value)
 
 
-def _weights(value: object) -> str:
+def _weights(value: object, has_file: bool) -> str:
+    """Check the weights.
+
+    :param has_file: a file must be there; a bundle has a copy.
+    """
     if not isinstance(value, str) or not value:
         raise ModelError('weights', value, 'must be text', 'seed:N, a file or a torchvision enum.')
     if value.startswith('seed:'):
@@ -159,7 +163,7 @@ def _weights(value: object) -> str:
         return value
     if value.endswith(FILE_SUFFIXES):
         path = Path(value).expanduser().absolute()
-        if not path.is_file():
+        if has_file and not path.is_file():
             raise ModelError('weights', str(path), 'no such file', 'Check the path.')
         return str(path)
     if '/' in value or '.' in value.partition('_Weights.')[2] or Path(value).suffix in ('.bin',):

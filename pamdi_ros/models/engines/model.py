@@ -11,9 +11,7 @@ from functools import cached_property
 import os
 from typing import TYPE_CHECKING
 
-from pamdi_ros.models.build.cache import ensure_built
-from pamdi_ros.models.build.heads import ensure_heads, read_heads
-from pamdi_ros.models.build.request import read_request
+from pamdi_ros.models.build.bundle import resolve
 from pamdi_ros.models.engines.built_model import BuiltModel
 from pamdi_ros.models.engines.providers import check_installed
 from pamdi_ros.models.errors import ModelError
@@ -43,16 +41,16 @@ class Model(BuiltModel):
 
         The first use of a specification on a machine builds it in a process of its own.
 
-        :param spec: zoo or factory, input_shape or tokens, weights, arguments, labels, unit_flops.
+        :param spec: zoo or factory, input_shape or tokens, weights, arguments, labels, unit_flops;
+            bundle: the directory of one that holds it.
         :param cache_dir: None: $PAMDI_CACHE, else ~/.cache/pamdi_ros.
         :raises ModelError: naming the field, its value and what to do.
         """
-        request, heads = read_request(spec), read_heads(spec)
         labels = spec.get('labels')
         if labels is not None and not isinstance(labels, str):
             raise ModelError('labels', labels, 'must be a file or builtin')
-        built = ensure_built(request, cache_dir)
-        return cls(request, built, labels, heads, ensure_heads(request, built, heads))
+        found = resolve(spec, cache_dir)
+        return cls(found.request, found.built, labels, found.heads, found.built_heads)
 
     @cached_property
     def module(self) -> nn.Module:

@@ -45,7 +45,7 @@ def frame() -> Image:
 @pytest.mark.parametrize('node', ['allocator', 'one/executor', 'two/executor'])
 def test_nodes_are_active_and_describe_their_parameters(trial: RunningFleet, node: str) -> None:
     assert state(trial, node) == State.PRIMARY_STATE_ACTIVE
-    names = ['fleet_file', 'fleet_namespace', 'autostart']
+    names = ['fleet_file', 'fleet_namespace', 'bundle', 'autostart']
     names += ['worker', 'threads'] if 'executor' in node else []
     request = DescribeParameters.Request(names=names)
     described = call(trial, DescribeParameters, f'{node}/describe_parameters', request)
