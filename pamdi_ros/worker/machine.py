@@ -320,6 +320,7 @@ class WorkerMachine:
         seconds: float | None = None,
         problem: str = '',
         fusible: bool = False,
+        unit_bytes: int = 0,
         held_bytes: int = 0,
     ) -> list[Command]:
         """Note that a unit was loaded, as :class:`LoadUnit` asked, or why it could not be.
@@ -327,12 +328,13 @@ class WorkerMachine:
         :param seconds: that it takes to run here, where it was tried [s].
         :param problem: what is wrong and what to do; empty: it is there.
         :param fusible: the engine can make one session of several units of this model.
-        :param held_bytes: that it holds for weights now, as measured; 0: it was not [byte].
+        :param unit_bytes: that it holds for this unit, as measured; 0: it was not [byte].
+        :param held_bytes: that it holds now for all [byte].
         """
         if seconds is not None and not problem:
             self._service.know(model, {unit: seconds})
         if not problem:
-            self.sessions.unit_loaded(model, unit, fusible, held_bytes)
+            self.sessions.unit_loaded(model, unit, fusible, unit_bytes, held_bytes)
         commands = self.store.loaded(model, unit, problem)
         self._breakers.loaded(model, now, problem)
         self._breakers.changed = True

@@ -110,6 +110,24 @@ def test_one_position_of_a_text_gives_what_all_positions_give(get_model: GetMode
     assert near(one, everything[:, -1:])
 
 
+def test_what_is_made_for_somebody_in_the_middle_is_not_kept_for_ever(get_model: GetModel) -> None:
+    model = get_model(SMALL)
+    engine, _ = open_engine(model, 'onnxruntime')
+    engine.load(0, 4)
+    held_bytes = engine.held_bytes
+    tensors = model.partition(0, 1)(*model.example_inputs())
+    found, _ = engine.run(1, 4, [tensor.numpy() for tensor in tensors])
+    exact = model.partition(1, 4)(*tensors)
+    assert all(near(*pair) for pair in zip(found, exact, strict=True))
+    kept = [unit for unit in range(1, 4) if engine.has(unit, unit + 1)]  # type: ignore[attr-defined]
+    assert kept == [2, 3]
+    assert engine.held_bytes > held_bytes
+    engine.load(2, 3)  # somebody wants it now
+    engine.run(1, 2, [tensor.numpy() for tensor in tensors])
+    engine.free(0, 4)
+    assert [unit for unit in range(4) if engine.has(unit, unit + 1)] == [1, 2, 3]  # type: ignore[attr-defined]
+
+
 def test_denormals_are_this_threads_own_business(get_model: GetModel) -> None:
     part = get_model(SMALL).partition(0, 1, engine='onnxruntime')
     tiny = torch.full((1, 3, 32, 32), 1e-40)

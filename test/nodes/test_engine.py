@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from pamdi_ros.fleet import Fleet, parse_fleet
 from pamdi_ros.models import Model
+from pamdi_ros.models.engines.text import TextModel
 from pamdi_ros.nodes.conversions.answer_tensors import AnswerTensors, CannotCompute
 from pamdi_ros.nodes.executor.engine import Engine
 from pamdi_ros.nodes.wire.arrays import to_wire
@@ -151,6 +153,46 @@ def test_a_session_that_stands_alone_still_serves_who_enters_in_its_middle(model
     execution = replace(stay_of(arrays_of(middle), 4), unit=2, first=2)
     result = engine.run(ComputeUnit(execution, 2, 3, False))
     assert near(result.payload[0], model.partition(2, 3)(*middle)[0], 'onnxruntime')  # type: ignore[index]
+
+
+def text_fleet() -> Fleet:
+    mapping = mapping_of('onnxruntime')
+    mapping['models']['net'] = {
+        'zoo': 'gpt2', 'tokens': 12,
+        'arguments': {
+            'n_layer': 2, 'n_embd': 32, 'n_head': 2, 'vocab_size': 50257, 'n_positions': 32,
+        },
+    }  # fmt: skip
+    mapping['sources']['eye'] |= {'type': 'std_msgs/msg/String', 'publish_outputs': False}
+    return parse_fleet(mapping)
+
+
+@pytest.mark.parametrize('alone', [False, True])
+def test_a_session_over_a_texts_last_unit_narrows_it_on_its_way(alone: bool) -> None:
+    fleet = text_fleet()
+    model = Model.from_spec(fleet.models['net'].as_mapping())
+    count = model.unit_count
+    assert model.narrow_at == count - 1
+    tokens = (17, 300, 5)
+    inputs = TextModel(model).inputs(tokens)
+
+    def next_token(engine: Engine, *cuts: int) -> int:
+        execution = stay_of(inputs, count)
+        execution.tokens = tokens
+        for first, last in pairwise((0, *cuts, count)):
+            result = engine.run(ComputeUnit(execution, first, last, last == count))
+            execution.payload, execution.unit, execution.compute_s = result.payload, last, 1.0
+        assert result.tokens[:-1] == tokens
+        return result.tokens[-1]
+
+    engine = engine_with(fleet, Partition('net', 0, count))
+    expected = next_token(engine, *range(1, count))
+    engine.load_session('net', 0, count, alone)
+    held_bytes = engine.memory_bytes
+    assert next_token(engine) == expected
+    zeros = ComputeUnit(stay_of(None, count), 0, count, False, test=True)
+    assert engine.run(zeros).compute_s > 0
+    assert engine.memory_bytes == held_bytes  # all that it runs was there
 
 
 def exits_fleet(engine: str) -> Fleet:

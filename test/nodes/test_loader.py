@@ -80,7 +80,9 @@ def test_what_is_freed_waits_for_the_unit_in_hand_and_what_follows_for_that() ->
         assert told.came.acquire(timeout=60)
     loader.close()
     assert shelf.done == ['unit over', 'free net 0 2', 'load net 4', 'load net 5']
-    assert told.loads == [('net', 4, 1.0, 0.5, '', True, 7), ('net', 5, 1.0, None, '', True, 7)]
+    assert told.loads == [
+        ('net', 4, 1.0, 0.5, '', True, 0, 7), ('net', 5, 1.0, None, '', True, 0, 7),
+    ]  # fmt: skip
 
 
 def test_sessions_are_made_and_freed_in_turn() -> None:

@@ -56,7 +56,7 @@ class Driver:
                 self.held_bytes += MEGABYTE
                 todo += self.machine.unit_loaded(
                     command.model, command.unit, 0.0, UNIT_S if command.timed else None,
-                    fusible=self.fusible, held_bytes=self.held_bytes,
+                    fusible=self.fusible, unit_bytes=MEGABYTE, held_bytes=self.held_bytes,
                 )  # fmt: skip
             elif isinstance(command, LoadSession):
                 self.asked.append(command)

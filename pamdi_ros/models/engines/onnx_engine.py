@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pamdi_ros.models.engines.built_model import BuiltModel
 
 Range = tuple[int, int]
+#: Sessions made for who came in the middle of one; more of them are let go, the oldest first.
+MOST_SPARE = 2
 
 
 class OnnxEngine:
@@ -50,6 +52,7 @@ class OnnxEngine:
         self._sessions: dict[tuple[int, int, bool], Session] = {}
         self._heads: dict[int, Session] = {}
         self._bytes: dict[object, int] = {}
+        self._spare: list[tuple[int, int, bool]] = []
         self._loading = threading.RLock()
         self._used: tuple[str, ...] = ()
 
@@ -71,7 +74,7 @@ class OnnxEngine:
     @property
     def held_bytes(self) -> int:
         """Return the memory that the sessions hold, as it grew while they were made [byte]."""
-        return sum(self._bytes.values())
+        return sum(tuple(self._bytes.values()))
 
     # --- loading --------------------------------------------------------------------------------
 
@@ -80,8 +83,12 @@ class OnnxEngine:
 
         :raises ModelError: weights are gone, or the runtime refuses.
         """
-        narrow = self._model.narrow_at
-        self._session(first, last, narrow is not None and first >= narrow)
+        narrow_at = self._model.narrow_at
+        key = (first, last, narrow_at is not None and first >= narrow_at)
+        self._session(key)
+        with self._loading:
+            if key in self._spare:
+                self._spare.remove(key)
         for unit in self._model.exits & set(range(first + 1, last + 1)):
             self._head(unit)
 
@@ -89,24 +96,37 @@ class OnnxEngine:
         """Let go of the session of units [first, last), and give its memory back."""
         with self._loading:
             for narrow in (False, True):
-                self._sessions.pop((first, last, narrow), None)
-                self._bytes.pop((first, last, narrow), None)
+                self._drop((first, last, narrow))
         resident_bytes()  # trims
 
     def has(self, first: int, last: int) -> bool:
         """Tell whether the session of units [first, last) is there."""
         return any((first, last, narrow) in self._sessions for narrow in (False, True))
 
-    def _session(self, first: int, last: int, narrow: bool) -> Session:
-        key = (first, last, narrow)
+    def _drop(self, key: tuple[int, int, bool]) -> None:
+        self._sessions.pop(key, None)
+        self._bytes.pop(key, None)
+        if key in self._spare:
+            self._spare.remove(key)
+
+    def _session(self, key: tuple[int, int, bool], spare: bool = False) -> Session:
+        """Return a session, which is made where it is not there.
+
+        :param key: units [first, last), and whether on one position of a text.
+        :param spare: nobody asked for it to be kept.
+        """
         found = self._sessions.get(key)
         if found is None:
             with self._loading:  # the thread that loads and the one that computes may want it
                 found = self._sessions.get(key)
                 if found is None:
-                    fragment = self._fragment(first, last, narrow)
+                    fragment = self._fragment(*key)
                     found = self._make(fragment, self._model.stored_tensors, key)
                     self._sessions[key] = found
+                    if spare:
+                        self._spare.append(key)
+                        while len(self._spare) > MOST_SPARE:
+                            self._drop(self._spare[0])
         return found
 
     def _fragment(self, first: int, last: int, narrow: bool) -> Fragment:
@@ -148,7 +168,8 @@ class OnnxEngine:
     ) -> tuple[Arrays, None]:
         """Run units [first, last): as one session where it is there, else one by one.
 
-        A unit whose session is not there is loaded first, which takes its time once.
+        A unit whose session is not there is loaded first, which takes its time, and kept for a
+        while.
 
         :param tensors: arrays that enter the first.
         :param state: of a decoder; none has one yet.
@@ -162,7 +183,7 @@ class OnnxEngine:
             pieces = [(unit, unit + 1) for unit in range(first, last)]
         for begin, end in pieces:
             narrow = narrow_at is not None and begin >= narrow_at and arrays[0].shape[1] == 1
-            arrays = self._session(begin, end, narrow).run(arrays)
+            arrays = self._session((begin, end, narrow), spare=True).run(arrays)
         return arrays, state
 
     def head(self, unit: int, tensors: Sequence[Any]) -> np.ndarray[Any, Any] | None:

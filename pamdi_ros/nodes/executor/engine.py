@@ -195,8 +195,7 @@ class Engine:
         seconds = 0.0
         for begin, end in self._pieces(name, first, last):
             seconds += self._load(name, begin, end, timed=True)
-        if alone:
-            for unit in range(first, last):
+            for unit in range(begin, end) if alone and end - begin > 1 else ():
                 self._engine(name).free(unit, unit + 1)
         return self._pace.unit_s(self._flops(name, first, last), seconds)
 
@@ -327,7 +326,8 @@ class Engine:
         name = work.task.model
         self._check_held(name, work.first, work.last)
         zeros = zeros_of(self._usual_signature(name, work.first))
-        self._run(name, work.first, work.last, zeros, position=0)
+        is_text = self._model(name).narrow_at is not None
+        self._run(name, work.first, work.last, zeros, position=int(is_text))
 
     def _prepared(self, work: ComputeUnit) -> UnitResult:
         """Turn a sensor message into the arrays that enter the model."""

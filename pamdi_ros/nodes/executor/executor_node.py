@@ -14,6 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from pamdi_ros.assignment import ASK_PEERS_S
 from pamdi_ros.fleet import Fleet, policy_parameters
 from pamdi_ros.fleet.shortest_paths import ShortestPaths
+from pamdi_ros.fleet.types import AUTO
 from pamdi_ros.msg import Assignment, WorkerStatus
 from pamdi_ros.nodes import qos
 from pamdi_ros.nodes.conversions import assignment_message
@@ -299,6 +300,7 @@ class ExecutorNode(FleetNode):
     def _loaded(self) -> None:
         """Note that a unit was loaded, or could not be; in the loader's thread."""
         self._judge_health()
+        self._tell_engines()
         if self._running.ask(lambda machine: machine.store.settled):
             self._keep_speeds()
         problem = self._health.message
@@ -306,6 +308,18 @@ class ExecutorNode(FleetNode):
             'load', problem, time.monotonic()
         ):
             self.get_logger().error(f'worker {self.worker}: {problem}')
+
+    def _tell_engines(self) -> None:
+        """Log what runs each model, once; as a warning where something else was asked for."""
+        for model, text in self._engine.engines.items():
+            if not self._said.is_due(f'engine {model}', text, time.monotonic()):
+                continue
+            line = f'worker {self.worker}: model {model} runs on {text}'
+            asked = self.fleet.engine_of(self.worker, model)
+            if ': ' in text and (asked.engine != AUTO or asked.providers):
+                self.get_logger().warning(line)
+            else:
+                self.get_logger().info(line)
 
     def _judge_health(self) -> None:
         """Say how this worker is, from what it holds and is to hold."""

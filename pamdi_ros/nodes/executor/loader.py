@@ -106,15 +106,16 @@ class UnitLoader:
             self._attempt(lambda: self._engine.free_sessions(command.sessions))
 
     def _load(self, command: LoadUnit) -> None:
-        model = command.model
+        model, before_bytes = command.model, self._engine.memory_bytes
         seconds, problem = self._tried(
             lambda: self._engine.load(model, command.unit, command.timed)
         )
         fusible = not problem and self._engine.fuses(model)
         held_bytes = self._engine.memory_bytes
+        unit_bytes = max(0, held_bytes - before_bytes)
         self._runtime.tell(
             lambda machine, now: machine.unit_loaded(
-                model, command.unit, now, seconds, problem, fusible, held_bytes
+                model, command.unit, now, seconds, problem, fusible, unit_bytes, held_bytes
             )
         )
         self._attempt(self._done)

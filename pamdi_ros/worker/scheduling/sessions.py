@@ -119,14 +119,17 @@ class Sessions:
         """Note that the engine can make sessions of models whose units are here."""
         self._fusible.update(models)
 
-    def unit_loaded(self, model: str, unit: int, fusible: bool, held_bytes: int) -> None:
+    def unit_loaded(
+        self, model: str, unit: int, fusible: bool, unit_bytes: int, held_bytes: int
+    ) -> None:
         """Note that a unit was loaded.
 
         :param fusible: the engine can make sessions of this model.
-        :param held_bytes: that it holds now [byte].
+        :param unit_bytes: that it holds for this unit [byte].
+        :param held_bytes: that it holds now for all [byte].
         """
         (self._fusible.add if fusible else self._fusible.discard)(model)
-        self._unit_bytes[model, unit] = max(0, held_bytes - self._held_bytes)
+        self._unit_bytes[model, unit] = unit_bytes
         self._held_bytes = held_bytes
 
     def loaded(
