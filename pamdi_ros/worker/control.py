@@ -127,6 +127,7 @@ class Heartbeat:
         absent: nothing was.
     :param slowdown: measured time on the wire as a multiple of the declared one, by peer; absent:
         not measured.
+    :param digests: how each model that it has opened is cut into units.
     """
 
     worker: str
@@ -141,6 +142,7 @@ class Heartbeat:
     queue_lengths: tuple[int, ...] = ()
     model_s: Mapping[str, float] = field(default_factory=dict)
     slowdown: Mapping[str, float] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def edition(self) -> Edition:

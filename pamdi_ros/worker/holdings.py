@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pamdi_ros.assignment import held_end, Partition
+from pamdi_ros.worker.control import Heartbeat
 from pamdi_ros.worker.peers import PeerTable
 from pamdi_ros.worker.state import WorkerState
 from pamdi_ros.worker.task import Task
@@ -52,6 +53,11 @@ class Holdings:
             return model in self.state.withdrawn
         heartbeat = self.peers.heartbeat(worker)
         return heartbeat is not None and model in heartbeat.withdrawn
+
+    def cut_otherwise(self, heartbeat: Heartbeat, model: str) -> bool:
+        """Tell whether a peer's units of a model are others than this worker's."""
+        own, theirs = self.state.digests.get(model), heartbeat.digests.get(model)
+        return bool(own and theirs and own != theirs)
 
     def others_hold(self, task: Task, worker: str) -> bool:
         """Tell whether another worker holds a task's next unit, or will.
@@ -131,11 +137,14 @@ class Holdings:
         heartbeat = self.peers.heartbeat(worker)
         if heartbeat is None:
             return planned
+        there = heartbeat.held
+        if heartbeat.digests and self.state.digests:
+            there = tuple(held for held in there if not self.cut_otherwise(heartbeat, held.model))
         if heartbeat.edition >= plan.edition:
-            return heartbeat.held
+            return there
         return tuple(
             Partition(held.model, max(held.first, part.first), min(held.last, part.last))
-            for held in heartbeat.held
+            for held in there
             for part in planned
             if held.model == part.model and max(held.first, part.first) < min(held.last, part.last)
         )

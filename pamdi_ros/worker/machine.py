@@ -101,6 +101,7 @@ class WorkerMachine:
         self.ledger = Ledger(incarnation)
         self._lost = tuple(lost)
         self._tick_s = 0.0
+        self._told_digests: dict[tuple[str, str], tuple[str, str]] = {}
         self.store = UnitStore()
         self._policy_name = policy or fleet.policy
         parameters = self.parameters
@@ -233,6 +234,7 @@ class WorkerMachine:
             queue_lengths=self._backlog.lengths(),
             model_s=self._service.pass_s(now),
             slowdown=self._links.slowdowns(now),
+            digests=dict(self._state.digests),
         )
 
     def activity(self) -> WorkerActivity:
@@ -322,6 +324,7 @@ class WorkerMachine:
         fusible: bool = False,
         unit_bytes: int = 0,
         held_bytes: int = 0,
+        digest: str = '',
     ) -> list[Command]:
         """Note that a unit was loaded, as :class:`LoadUnit` asked, or why it could not be.
 
@@ -330,7 +333,10 @@ class WorkerMachine:
         :param fusible: the engine can make one session of several units of this model.
         :param unit_bytes: that it holds for this unit, as measured; 0: it was not [byte].
         :param held_bytes: that it holds now for all [byte].
+        :param digest: how the model is cut into units here; empty: nobody can tell.
         """
+        if digest:
+            self._state.digests[model] = digest
         if seconds is not None and not problem:
             self._service.know(model, {unit: seconds})
         if not problem:
@@ -518,12 +524,26 @@ class WorkerMachine:
 
     # --- peers ----------------------------------------------------------------------------------
 
+    def _look_at_digests(self, heartbeat: Heartbeat) -> None:
+        """Say, once, of which models a peer has other units: it is sent none of those."""
+        for model in sorted({part.model for part in heartbeat.held}):
+            if not self._holdings.cut_otherwise(heartbeat, model):
+                continue
+            theirs, own = heartbeat.digests[model], self._state.digests[model]
+            if self._told_digests.get((heartbeat.worker, model)) != (theirs, own):
+                self._told_digests[heartbeat.worker, model] = theirs, own
+                self._completion.reject_message(
+                    f'other_units: {model} is cut otherwise at {heartbeat.worker} ({theirs}) than '
+                    f'at {self.name} ({own}); both need the same fleet file, pamdi_ros and bundle'
+                )
+
     def heartbeat_heard(self, heartbeat: Heartbeat, now: float) -> list[Command]:
         """Take a peer's heartbeat."""
         before = self._peers.heartbeat(heartbeat.worker)
         if heartbeat.worker == self.name or (heard := self._peers.heard(heartbeat, now)) is None:
             return []
         restarted, returned = heard
+        self._look_at_digests(heartbeat)
         if before is not None and _placed(before) != _placed(heartbeat):
             self._estimates.changed()  # the ways found may lead over what it has let go
         commands: list[Command] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all rooms of one worker share, and the only thing that they do."""
+"""What all rooms of one worker share."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from pamdi_ros.worker.task import ItemKey, Task
 
 @dataclass(kw_only=True, slots=True)
 class WorkerState:
-    """One worker at one moment. Rooms below the items read it; the items change it.
+    """One worker at one moment. Rooms below the items read it; the items and the machine
+    change it.
 
     :ivar name: of the worker.
     :ivar policy: decides on order and costs.
     :ivar plan: assignment in force here.
     :ivar serving: tasks are taken.
     :ivar held: what serves here.
+    :ivar digests: how each model that was opened here is cut into units.
     :ivar withdrawn: models that this worker is to hold and cannot run just now.
     :ivar executions: what waits or runs here, by item.
     :ivar parked: what cannot go on now, by item.
@@ -36,6 +38,7 @@ class WorkerState:
     plan: Plan = field(default_factory=Plan)
     serving: bool = True
     held: tuple[Partition, ...] = ()
+    digests: dict[str, str] = field(default_factory=dict)
     withdrawn: tuple[str, ...] = ()
     executions: dict[ItemKey, StageExecution] = field(default_factory=dict)
     parked: dict[ItemKey, Task] = field(default_factory=dict)

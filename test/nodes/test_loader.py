@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 from pamdi_ros.models import ModelError
 from pamdi_ros.nodes.executor.loader import UnitLoader
@@ -27,6 +27,7 @@ class Shelf:
         return 0.5 if timed else None
 
     memory_bytes = 7
+    digests: ClassVar[dict[str, str]] = {'net': 'ab'}
 
     def fuses(self, model: str) -> bool:
         return True
@@ -81,7 +82,7 @@ def test_what_is_freed_waits_for_the_unit_in_hand_and_what_follows_for_that() ->
     loader.close()
     assert shelf.done == ['unit over', 'free net 0 2', 'load net 4', 'load net 5']
     assert told.loads == [
-        ('net', 4, 1.0, 0.5, '', True, 0, 7), ('net', 5, 1.0, None, '', True, 0, 7),
+        ('net', 4, 1.0, 0.5, '', True, 0, 7, 'ab'), ('net', 5, 1.0, None, '', True, 0, 7, 'ab'),
     ]  # fmt: skip
 
 

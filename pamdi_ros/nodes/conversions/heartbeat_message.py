@@ -12,6 +12,9 @@ from pamdi_ros.worker import Partition
 from pamdi_ros.worker.control import Heartbeat
 from pamdi_ros.worker.epochs import LARGEST_EPOCH
 
+#: Characters of how a model is cut into units.
+LONGEST_DIGEST = 64
+
 
 def fill(message: WorkerStatus, heartbeat: Heartbeat, fleet: Fleet) -> None:
     """Write a heartbeat into a status; `state` and what is for people is left to the caller."""
@@ -28,6 +31,8 @@ def fill(message: WorkerStatus, heartbeat: Heartbeat, fleet: Fleet) -> None:
     message.backlog_s = [min(seconds, limits.LONGEST_S) for seconds in heartbeat.backlog_s]
     message.models = list(heartbeat.model_s)
     message.model_s = [min(seconds, limits.LONGEST_S) for seconds in heartbeat.model_s.values()]
+    message.opened_models = list(heartbeat.digests)
+    message.unit_digests = list(heartbeat.digests.values())
     message.link_peers = list(heartbeat.slowdown)
     message.link_slowdown = [min(x, limits.LARGEST_SLOWDOWN) for x in heartbeat.slowdown.values()]
 
@@ -71,6 +76,7 @@ def _heartbeat(message: WorkerStatus, fleet: Fleet) -> Heartbeat:
         queue_lengths=queue_lengths,
         model_s=_model_s(message, fleet),
         slowdown=_slowdown(message, fleet),
+        digests=_digests(message, fleet),
     )
 
 
@@ -139,6 +145,24 @@ def _model_s(message: WorkerStatus, fleet: Fleet) -> dict[str, float]:
             raise BadMessage('unknown_model', f'{message.worker} has measured {model!r}')
         limits.duration(f'{message.worker}: model_s of {model}', seconds)
     return times
+
+
+def _digests(message: WorkerStatus, fleet: Fleet) -> dict[str, str]:
+    names, digests = message.opened_models, message.unit_digests
+    if len(names) != len(digests):
+        raise BadMessage(
+            'bad_heartbeat',
+            f'{message.worker}: {len(names)} opened models, {len(digests)} digests',
+        )
+    limits.few('opened models', len(names), len(fleet.models))
+    for model, digest in zip(names, digests, strict=True):
+        if model not in fleet.models:
+            raise BadMessage('unknown_model', f'{message.worker} has opened {model!r}')
+        if len(digest) > LONGEST_DIGEST:
+            raise BadMessage(
+                'bad_heartbeat', f'{message.worker}: a digest of {len(digest)} characters'
+            )
+    return dict(zip(names, digests, strict=True))
 
 
 def _slowdown(message: WorkerStatus, fleet: Fleet) -> dict[str, float]:

@@ -410,6 +410,8 @@ class ExecutorNode(FleetNode):
             )
         )
         message.device = str(self._engine.device)
+        engines = self._engine.engines
+        message.engines = [engines.get(model, '') for model in message.opened_models]
         message.memory_bytes = self._engine.memory_bytes
         message.bytes_in, message.bytes_out = reading.bytes_in, reading.bytes_out
         message.clock_share = self._host.clock_share

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 import contextlib
 import logging
@@ -44,6 +44,10 @@ class Holds(Protocol):
 
     def free_sessions(self, sessions: tuple[Partition, ...]) -> None:
         """Let sessions of several units go; the units' own stay."""
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """Return how each model that was opened is cut into units."""
 
     @property
     def memory_bytes(self) -> int:
@@ -113,9 +117,18 @@ class UnitLoader:
         fusible = not problem and self._engine.fuses(model)
         held_bytes = self._engine.memory_bytes
         unit_bytes = max(0, held_bytes - before_bytes)
+        digest = self._engine.digests.get(model, '')
         self._runtime.tell(
             lambda machine, now: machine.unit_loaded(
-                model, command.unit, now, seconds, problem, fusible, unit_bytes, held_bytes
+                model,
+                command.unit,
+                now,
+                seconds,
+                problem,
+                fusible,
+                unit_bytes,
+                held_bytes,
+                digest,
             )
         )
         self._attempt(self._done)
