@@ -603,15 +603,15 @@ class WorkerMachine:
         """
         return self._runner.next_compute(now)
 
-    def unit_done(self, work: ComputeUnit, outcome: UnitResult, now: float) -> list[Command]:
-        """Take the outcome of a Work and go on: next unit, next pass, a peer, or the answer."""
+    def unit_done(self, work: ComputeUnit, result: UnitResult, now: float) -> list[Command]:
+        """Take the result of units and go on: next unit, next pass, a peer, or the answer."""
         overdue = self._runner.watchdog.overdue
-        commands = self._runner.unit_done(work, outcome, now)
+        commands = self._runner.unit_done(work, result, now)
         self._breakers.changed |= overdue
         return commands + self._followed(now)
 
     def unit_failed(self, work: ComputeUnit, reason: str, now: float) -> list[Command]:
-        """Note that a Work could not be done: its item is done elsewhere, or fails."""
+        """Note that units could not be run: its item is done elsewhere, or fails."""
         overdue = self._runner.watchdog.overdue
         commands = self._runner.unit_failed(work, reason, now)
         self._breakers.changed |= overdue

@@ -31,7 +31,7 @@ class Option:
 
     worker: str
     here: bool
-    last: int = 0
+    last: int
     way_s: float = 0.0
     wire_s: float = 0.0
     wait_s: float = 0.0

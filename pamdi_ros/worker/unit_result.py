@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What came of a Work."""
+"""What came of running units."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class UnitResult:
-    """What the compute side made of a Work.
+    """What the compute side made of units, or of a raw item.
 
     :param payload: tensors that enter the next unit, or the answer.
     :param payload_bytes: their size [byte].

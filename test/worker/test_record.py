@@ -19,6 +19,7 @@ from worker.cases import (
     free_plan,
     heartbeat,
     item,
+    make_fleet,
     run,
     started,
 )
@@ -108,3 +109,18 @@ def test_the_documentation_has_the_table_of_states() -> None:
 @pytest.mark.parametrize('where', list(Whereabouts))
 def test_every_state_can_end(where: Whereabouts) -> None:
     assert Whereabouts.ENDED in MAY_FOLLOW[where]
+
+
+def test_an_answer_whose_home_is_lost_stays_with_who_has_it() -> None:
+    worker = started('b', make_fleet(), free_plan())
+    worker.heartbeat_heard(heartbeat('a', epoch=1), 0.0)
+    worker.task_received(foreign(lifespan_s=100.0), 'a', 5, 0.0)
+    compute_all(worker, 0.0)
+    frames(worker, 0.0)
+    for step in range(1, 100):
+        worker.tick(0.1 * step)
+        record = worker.record(foreign().key)
+        if record.where is Whereabouts.ANSWERING:
+            assert record.custodian == 'b'
+            return
+    raise AssertionError(f'it never was: {record}')

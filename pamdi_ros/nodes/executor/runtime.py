@@ -27,7 +27,7 @@ class Computes(Protocol):
     """What computes: an Engine."""
 
     def run(self, work: ComputeUnit) -> UnitResult:
-        """Do a Work.
+        """Prepare an item, or run units.
 
         :raises CannotCompute: with the reason that the item's result will carry.
         """
@@ -278,7 +278,7 @@ class Runtime:
     def _do(self, work: ComputeUnit) -> None:
         self._busy_since = started = self.now()
         try:
-            outcome = self._engine.run(work)
+            result = self._engine.run(work)
         except Exception as error:  # untold, the same unit would be taken again and again
             if isinstance(error, CannotCompute):
                 reason = str(error)
@@ -289,7 +289,7 @@ class Runtime:
             self.tell(lambda machine, now: machine.unit_failed(work, reason, now))
         else:
             self._over(started)
-            self.tell(lambda machine, now: machine.unit_done(work, outcome, now))
+            self.tell(lambda machine, now: machine.unit_done(work, result, now))
 
     def _over(self, started: float) -> None:
         with self._lock:

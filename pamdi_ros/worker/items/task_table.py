@@ -89,7 +89,7 @@ class TaskTable:
         if execution is not None or parked is not None or sending is not None:
             custodian = name
         elif kept is not None:
-            custodian = kept.worker
+            custodian = name if kept.answer else kept.worker
         task = execution.task if execution else parked or (kept.task if kept else None)
         return TaskRecord(
             key=key,
@@ -230,7 +230,10 @@ class TaskTable:
         return steps
 
     def unheard(self, now: float) -> list[Retained]:
-        """Return the items of this home of which a word is overdue, where others could do them."""
+        """Return the items of this home of which a word is overdue, where others could do them.
+
+        Each is looked at once: the word that was overdue is not waited for again.
+        """
         sending = {transfer.task.key for transfer in self.transfer.egress}
         return [
             kept

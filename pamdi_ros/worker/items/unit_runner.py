@@ -200,13 +200,7 @@ class UnitRunner:
         """Return the early answer of what cannot go on here, or have it done elsewhere."""
         if execution.early is not None:
             return self.completion.bring_home(self.table.take_early(execution, now), now)
-        waits = execution in self.backlog.queue
-        task = (
-            self.table.take_out(execution, now)
-            if waits
-            else moved(execution, self.state.name, now)
-        )
-        return self.recovery.failed_here(task, reason, now)
+        return self.recovery.failed_here(self.table.take(execution, now), reason, now)
 
     def _set_aside(self, now: float) -> None:
         """Let the task under way wait its turn, or forget it where its item has ended."""

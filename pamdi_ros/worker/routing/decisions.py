@@ -41,7 +41,8 @@ class Ask:
 
     :param options: what handing it to each peer would mean, the best first.
     :param subject: what is asked about.
-    :param last: it may begin here meanwhile, up to this unit; None: it is only kept.
+    :param last: it may begin here meanwhile, up to this unit; None: it is only kept. Unused where
+        it waits here already.
     """
 
     options: list[Option]

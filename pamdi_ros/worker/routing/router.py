@@ -31,7 +31,7 @@ from pamdi_ros.worker.task import Status, Task
 class Router:
     """Decides for one worker.
 
-    :ivar exits: tells when an item leaves early.
+    :ivar exits: tells how soon an item can be answered, by an early exit or the whole model.
     """
 
     state: WorkerState

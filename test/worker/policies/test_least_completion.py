@@ -114,7 +114,7 @@ def test_what_was_just_sent_counts_before_the_next_heartbeat() -> None:
 
 
 def test_the_cost_is_the_partitions_end_or_the_answers_coming_home() -> None:
-    option = Option('b', False, way_s=0.01, wait_s=0.02, service_s=0.03, rest_s=0.04)
+    option = Option('b', False, last=4, way_s=0.01, wait_s=0.02, service_s=0.03, rest_s=0.04)
     near = LeastCompletion(parts=2, look_ahead=False, priority=False)
     far = LeastCompletion(parts=2, look_ahead=True, priority=False)
     assert near.cost(option, 16) == pytest.approx(0.05)

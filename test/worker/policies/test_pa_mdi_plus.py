@@ -23,7 +23,7 @@ def policy(**switches: Any) -> PaMdiPlus:
 
 
 THERE = Option(
-    'b', False, way_s=0.004, wire_s=0.002, wait_s=0.010, service_s=0.030, rest_s=0.005,
+    'b', False, last=4, way_s=0.004, wire_s=0.002, wait_s=0.010, service_s=0.030, rest_s=0.005,
     pushed_back=3, wire_pushed_back=5,
 )  # fmt: skip
 
@@ -39,12 +39,12 @@ def test_no_more_is_charged_for_others_than_the_task_itself_weighs() -> None:
 
 
 def test_staying_is_charged_no_transfer() -> None:
-    here = Option('a', True, wait_s=0.01, service_s=0.08, pushed_back=1)
+    here = Option('a', True, last=4, wait_s=0.01, service_s=0.08, pushed_back=1)
     assert policy().cost(here, 16) == pytest.approx(16 * 0.09 + 0.08)
 
 
 def test_a_transfer_that_must_follow_is_charged_like_one_now() -> None:
-    here = Option('a', True, service_s=0.08, rest_s=0.02, rest_charge_s=0.002)
+    here = Option('a', True, last=4, service_s=0.08, rest_s=0.02, rest_charge_s=0.002)
     assert policy().cost(here, 16) == pytest.approx(16 * 0.102)
 
 

@@ -13,8 +13,8 @@ import pytest
 
 
 def test_waiting_and_the_way_there_overlap() -> None:
-    busy = Option('b', False, way_s=0.002, wait_s=0.03, service_s=0.04, rest_s=0.001)
-    far = Option('b', False, way_s=0.05, wait_s=0.03, service_s=0.04, rest_s=0.001)
+    busy = Option('b', False, last=4, way_s=0.002, wait_s=0.03, service_s=0.04, rest_s=0.001)
+    far = Option('b', False, last=4, way_s=0.05, wait_s=0.03, service_s=0.04, rest_s=0.001)
     assert (busy.done_s, busy.answer_s) == pytest.approx((0.07, 0.071))
     assert (far.done_s, far.answer_s) == pytest.approx((0.09, 0.091))
 
