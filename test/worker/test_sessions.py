@@ -192,6 +192,46 @@ def test_the_units_own_sessions_go_where_memory_is_short() -> None:
     assert [command.alone for command in short.asked] == [True, True]
 
 
+def test_sessions_beside_their_units_make_room_for_units_that_come() -> None:
+    driver = Driver(memory_mb=40)
+    half = {'a': (Partition('net', 0, 8),), 'b': (Partition('net', 8, 12),)}
+    driver.assign(free_plan(holders=half, profile=PROFILE))
+    assert driver.sessions == [(0, 4), (4, 8)]
+    asked = len(driver.asked)
+    driver.assign(plan_of(epoch=2, b=(Partition('net', 8, 12),)))
+    assert driver.freed[:2] == [Partition('net', 0, 4), Partition('net', 4, 8)]
+    assert driver.sessions == [(0, 8), (8, 12)]  # made anew, once all units are there
+    assert len(driver.asked) == asked + 2
+    # Without a bound nobody has to make room.
+    free = Driver()
+    free.assign(free_plan(holders=half, profile=PROFILE))
+    free.assign(plan_of(epoch=2, b=(Partition('net', 8, 12),)))
+    assert free.freed == []
+
+
+def test_a_session_that_made_its_model_be_withdrawn_is_not_made_again() -> None:
+    driver = Driver()
+    driver.assign(plan_of())
+    now, works = 0.1, 0
+    while 'net' not in driver.machine.store.withdrawn:
+        driver.arrive('camera', now)
+        work = driver.take(now)
+        assert (work.first, work.last) == (0, 4)
+        driver.follow(driver.machine.unit_failed(work, 'compute_error: broken', now))
+        now, works = now + 0.1, works + 1
+        assert works < 20
+    assert driver.sessions == []
+    for _ in range(200):
+        now += 0.1
+        driver.follow(driver.machine.tick(now))
+        work = driver.machine.next_compute(now)[0]
+        if work is not None:
+            driver.end(work, now)
+    assert driver.machine.held == (Partition('net', 0, UNITS),)
+    assert (0, 4) not in driver.sessions and driver.sessions
+    assert driver.machine.sessions.failed[Partition('net', 0, 4)] == 'it failed when it ran'
+
+
 def test_a_task_runs_by_session_and_its_answer_comes_with_the_last() -> None:
     driver = Driver()
     driver.assign(plan_of())

@@ -467,6 +467,12 @@ class ExecutorNode(FleetNode):
         if (longest := self._running.ask(WorkerMachine.longest_run)) is not None:
             what = f'{longest.model}[{longest.first}:{longest.last})'
             facts['longest run [ms]'] = f'{longest.seconds * 1e3:.1f}, {what}'
+        facts |= {
+            f'units of {part.model} run one by one': f'[{part.first}:{part.last}): {problem}'
+            for part, problem in self._running.ask(
+                lambda machine: dict(machine.sessions.failed)
+            ).items()
+        }
         facts |= {f'engine of {name}': text for name, text in self._engine.engines.items()}
         facts |= {f'late heartbeats of {peer}': str(n) for peer, n in self._peers.late().items()}
         stamp = self.get_clock().now().to_msg()

@@ -107,6 +107,7 @@ class UnitRunner:
             self.breakers.tested(work.task.model, work.first, now)
             return []
         execution = work.execution
+        self.sessions.ran(execution.task.model, work.first, work.last, well=True)
         for unit in range(work.first, work.last):
             self.breakers.done(execution.task.model, unit)
         first_unit = execution.compute_s == 0.0
@@ -145,6 +146,7 @@ class UnitRunner:
             return []
         sick = reason_word(reason) in SICK and not execution.raw
         if sick:
+            self.sessions.ran(model, work.first, work.last, well=False)
             failure = execution.task.key, execution.task.generation
             sources = [s for s in self.state.plan.sources.values() if s.model == model]
             self.breakers.failed(model, work.first, failure, reason, len(sources), now)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+import math
 
 from pamdi_ros.assignment import Partition, partitions_of, Plan, Unit
 from pamdi_ros.worker.commands import FreeSessions, LoadSession
@@ -23,6 +24,9 @@ TOO_LONG = 1.25
 ROOMY = 0.75
 #: Bounds on a session's time as a share of its units' own, with which the next ones are planned.
 LEAST_GAIN, MOST_GAIN = 0.2, 1.2
+#: That share is rounded up to a multiple of this, so that the next start decides the same ranges
+#: although it measures a little more or less.
+GAIN_STEP = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +68,12 @@ class Sessions:
     _gains: dict[str, float] = field(default_factory=dict)
     #: Where a session may end at most, by the unit that it begins with.
     _caps: dict[Unit, int] = field(default_factory=dict)
+    #: Sessions that failed when they ran last.
+    _doubted: set[Partition] = field(default_factory=set)
+    #: Sessions that have taken the place of their units' own.
+    _alone: set[Partition] = field(default_factory=set)
+    #: More units are to come, and memory is bounded: what stands beside them makes room.
+    _crowded: bool = False
     _unit_bytes: dict[Unit, int] = field(default_factory=dict)
     _held_bytes: int = 0
     #: Under an assignment that only has speeds measured nothing is put together.
@@ -114,6 +124,7 @@ class Sessions:
         self.failed.clear()
         self._caps.clear()
         self._provisional = plan.provisional
+        self._crowded = self.memory_bytes is not None and not self.store.settled
 
     def hold(self, models: Iterable[str]) -> None:
         """Note that the engine can make sessions of models whose units are here."""
@@ -132,6 +143,13 @@ class Sessions:
         self._unit_bytes[model, unit] = unit_bytes
         self._held_bytes = held_bytes
 
+    def ran(self, model: str, first: int, last: int, *, well: bool) -> None:
+        """Note how a run ended; of single units nothing follows."""
+        if last - first > 1 and well:
+            self._doubted.discard(Partition(model, first, last))
+        elif last - first > 1:
+            self._doubted.add(Partition(model, first, last))
+
     def loaded(
         self, model: str, first: int, last: int, seconds: float, held_bytes: int, problem: str
     ) -> list[FreeSessions]:
@@ -146,13 +164,12 @@ class Sessions:
         if self.making == session:
             self.making = None
         if problem:
-            self.failed[session] = problem
-            self._caps[model, first] = first + 1
+            self._give_up(session, problem)
             return []
         self._held_bytes = held_bytes
-        alone_s = self._alone_s(model, first, last)
-        if alone_s:
-            self._gains[model] = min(MOST_GAIN, max(LEAST_GAIN, seconds / alone_s))
+        if alone_s := self._alone_s(model, first, last):
+            gain = math.ceil(seconds / alone_s / GAIN_STEP - 1e-6) * GAIN_STEP
+            self._gains[model] = min(MOST_GAIN, max(LEAST_GAIN, gain))
         if not self._is_right(session):
             return [FreeSessions((session,))]
         if seconds > TOO_LONG * self.quantum_s and last - first > 1:
@@ -168,12 +185,17 @@ class Sessions:
         for session in wrong:
             del self._made[session.model, session.first]
             self.service.apart(session.model, session.first, session.last)
+            self._alone.discard(session)
+            if session in self._doubted:
+                self._doubted.discard(session)
+                self._give_up(session, 'it failed when it ran')
         return [FreeSessions(wrong)] if wrong else []
 
     def next(self) -> list[LoadSession]:
         """Return the command to make the next session, if one is wanted and none is being made."""
         if self.making is not None or self._provisional:
             return []
+        self._crowded = False
         self.making = next(self._wanted(), None)
         if self.making is None:
             return []
@@ -182,6 +204,8 @@ class Sessions:
         alone = self.memory_bytes is not None and (
             self._held_bytes + need_bytes > ROOMY * self.memory_bytes
         )
+        if alone:
+            self._alone.add(self.making)
         return [LoadSession(model, first, last, alone)]
 
     # --- which ones -----------------------------------------------------------------------------
@@ -216,6 +240,12 @@ class Sessions:
         quantum_s = self.quantum_s / self._gains.get(model, 1.0)
         return session_end(alone_s, first, limit, quantum_s, ends)
 
+    def _give_up(self, session: Partition, problem: str) -> None:
+        """Run a session's units one by one, under the assignment in force."""
+        self.failed[session] = problem
+        self._alone.discard(session)
+        self._caps[session.model, session.first] = session.first + 1
+
     def _alone_s(self, model: str, first: int, last: int) -> float:
         alone_s = self.service.unit_s(model)
         return sum(alone_s.get(unit, 0.0) for unit in range(first, last))
@@ -223,6 +253,8 @@ class Sessions:
     def _is_right(self, session: Partition) -> bool:
         """Tell whether a session's units serve, and no task enters or leaves in its middle."""
         model, first, last = session.model, session.first, session.last
+        if self._crowded and session not in self._alone:
+            return False
         serves = any(part.covers(model, first, last) for part in self.store.serving)
         ends = self._ends.get(model, frozenset())
         return serves and not any(unit in ends for unit in range(first + 1, last))
