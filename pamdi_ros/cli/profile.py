@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
     :returns: 0 well, 2 a model, a device or a file is wrong
     """
-    from pamdi_ros.cli.profile_tables import quanta_shown, units_shown
+    from pamdi_ros.cli.profile_tables import passes_shown, quanta_shown, units_shown
     from pamdi_ros.cli.serve import make_console
     from pamdi_ros.models.errors import ModelError
 
@@ -114,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
         return 2
     for name, facts in outcome['models'].items():
         console.print(units_shown(name, facts))
+        if line := passes_shown(facts):
+            console.print(line)
     if any(facts['largest_quantum'] for facts in outcome['models'].values()):
         console.print(quanta_shown(outcome['models']))
     write_json(args.json, outcome)
@@ -205,7 +207,8 @@ def _write(model: Model, folder: Path, outcome: dict[str, Any], name: str) -> di
     files['profile'].write_text(profile.to_json(), encoding='utf-8')
     if outcome['device'] is not None:
         device = str(outcome['device']['device']).replace(':', '')
-        files['measured'] = folder / 'measured' / f'{files["profile"].stem}.{device}.json'
+        name_of = f'{files["profile"].stem}.{outcome["device"]["engine"]}.{device}.json'
+        files['measured'] = folder / 'measured' / name_of
         files['measured'].parent.mkdir(exist_ok=True)
         content = {'device': outcome['device'], 'model': name, **outcome['models'][name]}
         write_json(str(files['measured']), content)
@@ -219,14 +222,13 @@ def _times(
     from pamdi_ros.models.engines.profiling import each_unit, pass_times, UNITS_ONLY
 
     units = each_unit(model)
-    alone = pass_times(model, engine, {'units': units}, UNITS_ONLY)['units']
-    sessions = units
+    ways: dict[str, list[Range]] = {WAYS[0]: units}
     if engine.fusible:
+        alone = pass_times(model, engine, ways, UNITS_ONLY)[WAYS[0]]
         times_s = [time.median_s for time in alone]
-        inside = range(1, model.unit_count)
-        ends = [unit for unit in inside if unit in model.exits or unit == model.narrow_at]
+        ends = {*model.exits, *(() if model.narrow_at is None else (model.narrow_at,))}
         sessions = list(session_ranges(times_s, PolicyParameters().quantum_s, ends))
-    ways = dict(zip(WAYS, (units, sessions, [(0, model.unit_count)]), strict=True))
+        ways |= dict(zip(WAYS[1:], (sessions, [(0, model.unit_count)]), strict=True))
     times = pass_times(model, engine, ways, passes, progress)
     return {name: list(zip(way, times[name], strict=True)) for name, way in ways.items()}
 

@@ -45,6 +45,24 @@ def units_shown(name: str, facts: Mapping[str, Any]) -> Table:
     return table
 
 
+def passes_shown(facts: Mapping[str, Any]) -> str:
+    """Return what whole passes take, cut in several ways; empty where none was measured.
+
+    :param facts: of the model, as ``pamdi profile --json`` writes them.
+    """
+    if 'sessions' not in facts:
+        return ''
+    units_ms, sessions_ms, whole_ms = (
+        sum(piece['median_ms'] for piece in facts[way]) for way in ('units', 'sessions', 'whole')
+    )
+    sessions = facts['sessions']
+    longest_ms = max(piece['median_ms'] for piece in sessions)
+    return (
+        f'a pass by unit {units_ms:.2f} ms; in {len(sessions)} sessions {sessions_ms:.2f} ms, the '
+        f'longest {longest_ms:.2f} ms; in one session {whole_ms:.2f} ms'
+    )
+
+
 def quanta_shown(models: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return the table of the longest unit of each model on each device of declared speed.
 

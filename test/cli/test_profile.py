@@ -62,7 +62,9 @@ def test_measures_and_writes_files(tmp_path: Path, capsys: pytest.CaptureFixture
     out = tmp_path / 'out'
     command = ['profile', 'resnet56@3x8x8', '--repeat', '2', '--threads', '1', '--out', str(out)]
     assert main([*command, '--json', str(tmp_path / 'all.json')]) == 0
-    assert 'median ms' in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert 'median ms' in told
+    assert 'a pass by unit' in told and 'in one session' in told
     outcome = json.loads((tmp_path / 'all.json').read_text())
     facts = outcome['models']['resnet56@3x8x8']
 
@@ -76,7 +78,7 @@ def test_measures_and_writes_files(tmp_path: Path, capsys: pytest.CaptureFixture
     assert all(unit['median_ms'] > 0 for unit in facts['units'])
     assert Path(facts['profile']) == out / 'resnet56-3x8x8.json'
     assert 'median_ms' not in Path(facts['profile']).read_text()
-    measured = json.loads((out / 'measured' / 'resnet56-3x8x8.cpu.json').read_text())
+    measured = json.loads((out / 'measured' / 'resnet56-3x8x8.onnxruntime.cpu.json').read_text())
     assert measured['device'] == outcome['device']
     assert measured['units'] == facts['units']
 
