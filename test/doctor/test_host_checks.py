@@ -261,6 +261,15 @@ def test_torch(
     assert only(check_compute(torch, board, workers), 'torch').verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ('engine', 'verdict'), [('auto', OK), ('onnxruntime', OK), ('torch', FAIL)]
+)
+def test_onnx_runtime_computes_without_torch(engine: str, verdict: Verdict) -> None:
+    worker = Worker(name='w', device='cpu', engine=engine)
+    findings = check_compute(TorchFacts(), BoardFacts(), [worker], '1.20.0')
+    assert only(findings, 'torch').verdict is verdict
+
+
 def test_a_worker_that_skips_the_arithmetic_needs_no_torch() -> None:
     worker = Worker(name='w', device='cuda', compute='none')
     assert only(check_compute(TorchFacts(), BoardFacts(), [worker]), 'torch').verdict is WARN

