@@ -46,12 +46,32 @@ class Net(nn.Module):
 def make():
     return Net()
 """
+#: Channels changed about, as in ShuffleNet: torch.onnx makes one step of the two views.
+SHUFFLED = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.second = nn.Conv2d(4, 4, 3, padding=1)
+        self.last = nn.Linear(8, 10)
+    def forward(self, x):
+        kept, x = self.first(x).chunk(2, 1)
+        x = torch.cat((kept, self.second(x).relu()), 1)
+        x = x.view(-1, 2, 4, 32, 32).transpose(1, 2).contiguous().view(-1, 8, 32, 32)
+        kept, x = x.chunk(2, 1)
+        x = torch.cat((kept, self.second(x).relu()), 1)
+        return self.last(x.mean((2, 3)))
+def make():
+    return Net()
+"""
 
 
 def spec_of(name: str, factories: Factories) -> dict[str, object]:
-    if name != 'transformer':
+    if name in ('small', 'text', 'mixed'):
         return {'small': SMALL, 'text': TEXT, 'mixed': MIXED}[name]
-    module = factories('fused_attention', TRANSFORMER)
+    source = {'transformer': TRANSFORMER, 'shuffled': SHUFFLED}[name]
+    module = factories(f'net_{name}', source)
     return {'factory': f'{module}:make', 'input_shape': [3, 32, 32]}
 
 
@@ -62,7 +82,7 @@ def near(found: Any, exact: Any) -> bool:
     return bool(np.abs(found - exact).max() <= TOLERANCE * max(np.abs(exact).max(), 1e-30))
 
 
-@pytest.mark.parametrize('name', ['small', 'text', 'mixed', 'transformer'])
+@pytest.mark.parametrize('name', ['small', 'text', 'mixed', 'transformer', 'shuffled'])
 def test_any_cuts_give_what_torch_gives(
     name: str, get_model: GetModel, factories: Factories
 ) -> None:

@@ -66,6 +66,10 @@ LEAST_SPREAD = 1e-6
 STAND_IN_CLASSES = 100
 
 
+class CannotCut(Exception):  # noqa: N818 - it says what cannot be done
+    """The text says why a graph cannot be cut where the program can."""
+
+
 class CannotExport(Exception):  # noqa: N818 - it says what cannot be done
     """The text says why a model stays on torch."""
 
@@ -202,14 +206,40 @@ def write_graph(
         for shape, dtype in _signature(program, first, one_position)
     ]
     stored = [weights[str(name)] for name in module.enters[len(zeros) :]]
+    names = list(map(value_name, module.enters)), list(map(value_name, wanted))
+    # What torch.onnx simplifies is faster, but it may lead a value past one that crosses a cut.
+    for simplified in (True, False):
+        try:
+            proto = _translated(module, (*zeros, *stored), *names, simplified)
+            graph = _pieces(proto, program, first, last, one_position)
+        except CannotCut as error:
+            if not simplified:
+                raise CannotExport(str(error)) from error
+        else:
+            path.write_text(json.dumps(graph.to_plain(), separators=(',', ':')))
+            return
+
+
+def _translated(
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    enters: list[str],
+    leaves: list[str],
+    simplified: bool,
+) -> Any:
+    """Return a module as an ONNX model without weights.
+
+    :raises CannotExport: ONNX cannot say something in it.
+    """
     try:
         with torch.inference_mode(False), torch.no_grad():
             made = torch.onnx.export(
                 module,
-                (*zeros, *stored),
+                inputs,
                 dynamo=True,
-                input_names=list(map(value_name, module.enters)),
-                output_names=list(map(value_name, wanted)),
+                input_names=enters,
+                output_names=leaves,
+                optimize=simplified,
                 verbose=False,
             )
     except Exception as error:  # whatever the exporter raises
@@ -226,14 +256,14 @@ def write_graph(
     ]
     if own_graph:
         raise CannotExport(f'{own_graph[0]} has a graph of its own')
-    graph = _pieces(proto, program, first, last, one_position)
-    path.write_text(json.dumps(graph.to_plain(), separators=(',', ':')))
+    return proto
 
 
 def _pieces(proto: Any, program: Program, first: int, last: int, one_position: bool) -> OnnxGraph:
     """Return a graph in pieces, cut wherever the program may be.
 
     :param one_position: of a text, where the program tells of all.
+    :raises CannotCut: something is computed past the values that cross a cut.
     """
     places = [place for place in range(first, last + 1) if program.live[place]]
     live = [tuple(map(value_name, program.live[place])) for place in places]
@@ -248,6 +278,9 @@ def _pieces(proto: Any, program: Program, first: int, last: int, one_position: b
         _segment(given, wanted, makers, proto.graph.node) for given, wanted in pairwise(live)
     ]
     named = {name for segment in segments for name in segment.initializers}
+    lost = sorted(name for name in named - constants.keys() if not name.startswith(STORED))
+    if lost:
+        raise CannotCut(f'torch.onnx computes something from {lost[0]} that crosses no cut')
     return OnnxGraph(
         header=onnx.ModelProto(
             ir_version=proto.ir_version, opset_import=proto.opset_import
