@@ -309,7 +309,7 @@ class WorkerMachine:
         self._service.plan(plan.models)
         self._table.take_up(plan, now)
         freed += self.store.want(plan.partitions(self.name))
-        self.sessions.assigned(plan)
+        self.sessions.assigned(plan, self.name, self._state.policy)
         self._breakers.assigned(now)
         commands += self._held_anew(now)  # first nothing uses it, then it is freed
         return commands + freed + self._load_next()

@@ -115,7 +115,8 @@ class UnitRunner:
         self._unit_over(execution, now)
         if self.backlog.void or not self.state.serving:
             return self._finish(execution, now, void=self.backlog.void)
-        if work.last > work.first:
+        model = execution.task.model
+        if work.last > work.first and self.sessions.is_usual(model, work.first, work.last):
             own_s = result.compute_s - (self.service.overhead_s if first_unit else 0.0)
             self.service.measured(
                 execution.task.model, work.first, work.last, max(0.0, own_s), now

@@ -14,6 +14,7 @@ import math
 
 from pamdi_ros.assignment import Partition, partitions_of, Plan, Unit
 from pamdi_ros.worker.commands import FreeSessions, LoadSession
+from pamdi_ros.worker.policy import Policy
 from pamdi_ros.worker.scheduling.service_times import ServiceTimes
 from pamdi_ros.worker.scheduling.unit_store import UnitStore
 
@@ -109,8 +110,17 @@ class Sessions:
 
     # --- what happens ---------------------------------------------------------------------------
 
-    def assigned(self, plan: Plan) -> None:
-        """Take a new assignment: tasks enter and leave at other units, what failed is tried."""
+    def is_usual(self, model: str, first: int, last: int) -> bool:
+        """Tell whether units run so as a rule: as a session, or as a unit that is in none."""
+        inside = (s for s in self._made.values() if s.covers(model, first, last))
+        return all((session.first, session.last) == (first, last) for session in inside)
+
+    def assigned(self, plan: Plan, worker: str, policy: Policy) -> None:
+        """Take a new assignment: tasks enter and leave at other units, what failed is tried.
+
+        :param worker: this one.
+        :param policy: in force, which may end stages elsewhere.
+        """
         ends: dict[str, set[int]] = {}
         for parts in plan.placement.values():
             for part in parts:
@@ -120,9 +130,17 @@ class Sessions:
             own.update(exit_.unit for exit_ in source.exits)
             for stage in source.route:
                 own.update((stage.first, stage.last))
+        for part in plan.partitions(worker):
+            profile = plan.models.get(part.model)
+            unit, cuts = part.first, plan.cuts(worker, part.model)
+            while profile is not None and unit < min(part.last, len(profile.flops)):
+                end = min(part.last, len(profile.flops))
+                unit = max(unit + 1, policy.stage_end(profile, unit, end, cuts))
+                ends[part.model].add(unit)
         self._ends = {model: frozenset(units) for model, units in ends.items()}
         self.failed.clear()
-        self._caps.clear()
+        # Of what took too long it is known how many units are enough.
+        self._caps = {unit: cap for unit, cap in self._caps.items() if cap > unit[1] + 1}
         self._provisional = plan.provisional
         self._crowded = self.memory_bytes is not None and not self.store.settled
 
@@ -169,7 +187,7 @@ class Sessions:
         self._held_bytes = held_bytes
         if alone_s := self._alone_s(model, first, last):
             gain = math.ceil(seconds / alone_s / GAIN_STEP - 1e-6) * GAIN_STEP
-            self._gains[model] = min(MOST_GAIN, max(LEAST_GAIN, gain))
+            self._gains.setdefault(model, min(MOST_GAIN, max(LEAST_GAIN, gain)))
         if not self._is_right(session):
             return [FreeSessions((session,))]
         if seconds > TOO_LONG * self.quantum_s and last - first > 1:
